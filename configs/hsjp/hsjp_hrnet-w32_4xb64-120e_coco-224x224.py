@@ -1,0 +1,4 @@
+_base_ = ['./hsjp_hrnet-w32_4xb64-240e_coco-224x224.py']
+
+train_cfg = dict(max_epochs=120)
+param_scheduler = [dict(type='MultiStepLR', milestones=[95, 110], gamma=0.1, by_epoch=True)]

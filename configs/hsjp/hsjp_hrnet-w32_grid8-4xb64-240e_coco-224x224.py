@@ -1,0 +1,3 @@
+_base_ = ['./hsjp_hrnet-w32_4xb64-240e_coco-224x224.py']
+
+model = dict(grid=8)

@@ -1,0 +1,340 @@
+"""Which tensors of a checkpoint are the backbone, and do they cover the model? No files here.
+
+Words: a *network* is a dictionary from name to tensor inside a checkpoint; its *path* is the keys
+that lead to it, joined by dots (``'state_dict'`` adds nothing: it is where MMEngine keeps the
+model). A *prefix* is that path and the start of the tensors' names, e.g. ``'backbone.'`` or
+``'module.encoder_q.'`` or ``'teacher.backbone.'``. C is output channels, k the kernel side.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+from torch import Tensor, nn
+
+# On a tie, the trained network goes before its moving average, whose names start like these.
+AVERAGES = ('ema', 'encoder_k', 'momentum', 'target', 'teacher')
+# A count of batches that batch norm with a fixed momentum never reads; old files lack it.
+COUNTER = 'num_batches_tracked'
+# MMPose's HRNet leaves these out unless stage4.multiscale_output=True; MMDetection's has them.
+HRNET_LAST_FUSE = re.compile(r'stage4\.\d+\.fuse_layers\.[1-9]\.')
+# Depth by (bottleneck blocks?, blocks of layer1 to layer4).
+RESNETS: dict[tuple[bool, tuple[int, ...]], int] = {
+    (False, (2, 2, 2, 2)): 18,
+    (False, (3, 4, 6, 3)): 34,
+    (True, (3, 4, 6, 3)): 50,
+    (True, (3, 4, 23, 3)): 101,
+    (True, (3, 8, 36, 3)): 152,
+}
+
+State = Mapping[str, Any]
+Tensors = Mapping[str, Tensor]
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint that cannot be used; the message says which and why."""
+
+
+def networks_of(state: State, path: str = '') -> dict[str, dict[str, Tensor]]:
+    """All networks of a checkpoint by path, in the order of the file."""
+    found: dict[str, dict[str, Tensor]] = {}
+    for key, value in state.items():
+        if isinstance(value, Tensor):
+            found.setdefault(path, {})[str(key)] = value
+        elif isinstance(value, dict):
+            inner = networks_of(value, path if key == 'state_dict' else f'{path}{key}.')
+            for inner_path, tensors in inner.items():
+                found.setdefault(inner_path, {}).update(tensors)
+    return found
+
+
+def under(tensors: Tensors, prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names start with prefix, without it."""
+    return {
+        name.removeprefix(prefix): value
+        for name, value in tensors.items()
+        if name.startswith(prefix)
+    }
+
+
+def dotted(prefix: str) -> str:
+    """A prefix with the dot that MMEngine lets users leave out."""
+    return prefix + '.' if prefix and not prefix.endswith('.') else prefix
+
+
+def find_backbone(
+    state: State, expected: Tensors, prefix: str | None = None
+) -> tuple[dict[str, Tensor], str]:
+    """The tensors of a checkpoint that are meant for a model, and the prefix they stood under.
+
+    No list of known prefixes: what stands before a name of the model in a name of the file is a
+    candidate; the one with the most names of the model wins, a name of equal shape counting
+    twice. On a tie the trained network goes before its moving average (``encoder_q`` before
+    ``encoder_k``, ``student`` before ``teacher``), then the first in the file.
+
+    Args:
+        state: A checkpoint, see :func:`hsjp_mm.checkpoint.read_checkpoint`.
+        expected: The model's state dict.
+        prefix: Take this one.
+
+    Raises:
+        CheckpointError: No name of the model under any prefix, or under the given one.
+    """
+    networks = networks_of(state)
+    scores: Counter[tuple[str, str]] = Counter()
+    for path, tensors in networks.items():
+        for name, tensor in tensors.items():
+            parts = name.split('.')
+            for i in range(len(parts)):
+                target = expected.get('.'.join(parts[i:]))
+                if target is not None:
+                    start = ''.join(f'{part}.' for part in parts[:i])
+                    scores[path, start] += 1 + (target.shape == tensor.shape)
+    if not scores:
+        names = [path + name for path, tensors in networks.items() for name in tensors]
+        raise CheckpointError(
+            'another architecture: under no prefix does the file hold a name of the model. '
+            f'File: {shorten(names, 4) or "no tensors"}. Model: {shorten(list(expected), 4)}'
+        )
+    candidates = sorted(scores, key=lambda c: (-scores[c], _is_average(c)))
+    if prefix is not None:
+        candidates = [c for c in candidates if ''.join(c) == dotted(prefix)]
+        if not candidates:
+            best = [repr(''.join(c)) for c, _ in scores.most_common(4)]
+            raise CheckpointError(
+                f'wrong prefix: no name of the model stands under {prefix!r}; some do under '
+                f'{", ".join(best)} (the best first). Leave prefix out to have it found'
+            )
+    path, start = candidates[0]
+    return under(networks[path], start), path + start
+
+
+def _is_average(candidate: tuple[str, str]) -> bool:
+    return any(part.startswith(AVERAGES) for part in ''.join(candidate).split('.'))
+
+
+def puzzle_of(state: State) -> tuple[int, bool] | None:
+    """(grid, unshuffled) of an HSJP checkpoint, whose model keeps them in the buffer ``puzzle``."""
+    puzzle = networks_of(state).get('', {}).get('puzzle')
+    return None if puzzle is None else (int(puzzle[0]), bool(puzzle[1]))
+
+
+def six_channel_convs(tensors: Tensors) -> list[str]:
+    """Names of the kernels (C, 6, k, k)."""
+    return [name for name, t in tensors.items() if t.ndim == 4 and t.shape[1] == 6]
+
+
+def fold_stem(tensors: Tensors) -> dict[str, Tensor]:
+    """Make the 6-channel stem of an HSJP run with ``unshuffled=True`` a 3-channel one.
+
+    The kernel (C, 6, k, k) sees the shuffled crop, then the unshuffled one. Its two halves are
+    summed, which is the same as showing the new network's one image to both.
+
+    Raises:
+        CheckpointError: Not exactly one convolution takes 6 channels.
+    """
+    stems = six_channel_convs(tensors)
+    if len(stems) != 1:
+        raise CheckpointError(
+            'the checkpoint says unshuffled=True, so one convolution should take 6 channels; '
+            f'{len(stems)} do: {shorten(stems)}'
+        )
+    shuffled, unshuffled = tensors[stems[0]].float().split(3, dim=1)
+    return {**tensors, stems[0]: shuffled + unshuffled}
+
+
+@dataclass
+class Coverage:
+    """How far the tensors of a file cover a model.
+
+    Args:
+        tensors: Number of tensors (buffers too) that the model expects.
+        parameters: Number of values in the model's parameters, (expected, matched).
+        matched: Names of equal shape on both sides.
+        missing: Names that only the model has.
+        allowed: Names that only the model has, by ``allow_missing``.
+        counters: Names of ``num_batches_tracked`` whose layer is in the file; always allowed.
+        unexpected: Names that only the file has; they do not stop a load.
+        differing: (name, shape in the file, shape in the model).
+        non_finite: Matched names with NaN or infinity in the file.
+        deeper: Blocks of the file beyond the model's last, such as ``layer3.6``.
+        hints: What is likely wrong and what to do.
+    """
+
+    tensors: int
+    parameters: tuple[int, int]
+    matched: list[str]
+    missing: list[str]
+    allowed: list[str]
+    counters: list[str]
+    unexpected: list[str]
+    differing: list[tuple[str, tuple, tuple]]
+    non_finite: list[str]
+    deeper: list[str]
+    hints: list[str] = field(default_factory=list)
+    source: str = ''
+    prefix: str = ''
+    sha256: str = ''
+    folded: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """Whether the file may be loaded."""
+        return not (self.missing or self.differing or self.non_finite or self.deeper)
+
+    def line(self) -> str:
+        """One line: how much matched, and from where."""
+        expected, matched = (_count(n) for n in self.parameters)
+        text = (
+            f'backbone: {len(self.matched)} of {self.tensors} tensors, {matched} of {expected} '
+            f'parameters from {self.source} (prefix {self.prefix!r}, sha256 {self.sha256[:8]}…)'
+        )
+        if self.folded:
+            text += '; the two halves of its 6-channel stem summed'
+        if self.counters:
+            text += f'; {len(self.counters)} num_batches_tracked absent, which nothing reads'
+        if self.allowed:
+            text += f'; {len(self.allowed)} allowed to be missing: {shorten(self.allowed, 3)}'
+        if self.unexpected:
+            text += f'; {len(self.unexpected)} of the file unused: {shorten(self.unexpected, 3)}'
+        return text
+
+    def report(self) -> str:
+        """The lists of what does not fit, shortened, then the hints; empty if all is well."""
+        shapes = [f'{name} {file} / {model}' for name, file, model in self.differing]
+        lists = {
+            'missing (only in the model)': self.missing,
+            'differing (file / model)': shapes,
+            'not finite': self.non_finite,
+            'further blocks (only in the file)': self.deeper,
+            'unexpected (only in the file)': self.unexpected,
+        }
+        lines = [f'{key}, {len(names)}: {shorten(names)}' for key, names in lists.items() if names]
+        return '\n'.join([*lines, *(f'hint: {hint}' for hint in self.hints)])
+
+
+def shorten(names: Sequence[str], most: int = 8) -> str:
+    """The first names, and how many more there are."""
+    rest = len(names) - most
+    return ', '.join(names[:most]) + (f' … and {rest} more' if rest > 0 else '')
+
+
+def _count(number: int) -> str:
+    return f'{number / 1e6:.1f} M' if number >= 1e6 else f'{number:,}'
+
+
+def compare(tensors: Tensors, expected: Tensors, allow_missing: Sequence[str] = ()) -> Coverage:
+    """Compare names, shapes and finiteness.
+
+    Args:
+        tensors: Of the file, from :func:`find_backbone`.
+        expected: ``model.state_dict(keep_vars=True)``, so that parameters can be told.
+        allow_missing: fnmatch patterns of names of the model that the file may lack.
+
+    Raises:
+        ValueError: A pattern that fits no name of the model, or ``allow_missing`` is a string.
+    """
+    if isinstance(allow_missing, str):
+        raise ValueError(f'allow_missing must be a list of patterns, got {allow_missing!r}')
+    for pattern in allow_missing:
+        if not any(fnmatchcase(name, pattern) for name in expected):
+            raise ValueError(f'allow_missing: {pattern!r} fits no name of the model')
+    shared = [name for name in expected if name in tensors]
+    matched = [name for name in shared if tensors[name].shape == expected[name].shape]
+    absent = [name for name in expected if name not in tensors]
+    counters = [
+        name
+        for name in absent
+        if name.endswith(COUNTER) and name.replace(COUNTER, 'running_mean') in tensors
+    ]
+    allowed = [
+        name
+        for name in absent
+        if name not in counters and any(fnmatchcase(name, p) for p in allow_missing)
+    ]
+    sizes = {n: value.numel() for n, value in expected.items() if isinstance(value, nn.Parameter)}
+    coverage = Coverage(
+        tensors=len(expected),
+        parameters=(sum(sizes.values()), sum(sizes.get(name, 0) for name in matched)),
+        matched=matched,
+        missing=[name for name in absent if name not in counters and name not in allowed],
+        allowed=allowed,
+        counters=counters,
+        unexpected=[name for name in tensors if name not in expected],
+        differing=[
+            (name, tuple(tensors[name].shape), tuple(expected[name].shape))
+            for name in shared
+            if tensors[name].shape != expected[name].shape
+        ],
+        non_finite=[name for name in matched if not tensors[name].isfinite().all()],
+        deeper=_further_blocks(tensors, expected),
+    )
+    return replace(coverage, hints=list(_hints(coverage, tensors, expected)))
+
+
+def _blocks(names: Iterable[str]) -> list[str]:
+    """The numbered blocks of a network's lists (``layer3.5``, ``layers.11``), each once."""
+    found = (re.match(r'\w+\.\d+(?=\.)', name) for name in names)
+    return list(dict.fromkeys(match[0] for match in found if match))
+
+
+def _further_blocks(names: Iterable[str], others: Iterable[str]) -> list[str]:
+    """Blocks that others lack, of lists that others have: the mark of a deeper network."""
+    known = _blocks(others)
+    lists = {block.split('.')[0] for block in known}
+    return [b for b in _blocks(names) if b not in known and b.split('.')[0] in lists]
+
+
+def _resnet(names: Tensors) -> int | None:
+    """The depth of a ResNet by its tensors' names."""
+    per_stage = Counter(b.split('.')[0] for b in _blocks(names) if b.startswith('layer'))
+    counts = tuple(per_stage[f'layer{i}'] for i in range(1, 5))
+    return RESNETS.get(('layer1.0.conv3.weight' in names, counts))
+
+
+def _hints(coverage: Coverage, tensors: Tensors, expected: Tensors) -> Iterable[str]:
+    """Likely causes of what :func:`compare` found."""
+    if coverage.non_finite:
+        yield 'NaN or infinity: the run that wrote the file had diverged; take an earlier one'
+    if coverage.missing and all(HRNET_LAST_FUSE.match(name) for name in coverage.missing):
+        yield (
+            "MMDetection's HRNet has the last fuse layers to the lower resolutions, MMPose's has "
+            'them only with backbone.extra.stage4.multiscale_output=True. Either pretrain with '
+            "that and with neck=dict(type='FeatureMapProcessor', concat=True), so that they "
+            'exist and are trained (the head then takes the sum of the four widths), or let them '
+            "start afresh: allow_missing=['stage4.*.fuse_layers.[123].*']"
+        )
+    yield from _depth_hints(coverage, tensors, expected)
+    for name, file, model in coverage.differing:
+        if len(file) == 4 and {file[1], model[1]} == {3, 6}:
+            yield (
+                f'{name} takes {file[1]} channels in the file, {model[1]} in the model. Two images '
+                'go in with unshuffled=True of HSJP; the halves are summed into a 3-channel stem '
+                "only if the checkpoint says so in its tensor 'puzzle'"
+            )
+        elif name.endswith('pos_embed'):
+            yield (
+                f'{name} is for another input size or token count (a class token is one token). '
+                'Nothing is interpolated here: build the backbone with the img_size and '
+                "with_cls_token of the file, or use init_cfg type='Pretrained' (not checked), with "
+                "which MMPretrain's VisionTransformer resizes embeddings of square inputs"
+            )
+
+
+def _depth_hints(coverage: Coverage, tensors: Tensors, expected: Tensors) -> Iterable[str]:
+    shared = len(coverage.matched) + len(coverage.differing)
+    file, model = _resnet(tensors), _resnet(expected)
+    if file and model and file != model:
+        yield f'another depth: the file looks like ResNet-{file}, the model like ResNet-{model}'
+    elif 2 * shared < len(expected):
+        yield (
+            f'another architecture, or other names for it: the file holds {shared} of the '
+            f"model's {len(expected)} names"
+        )
+    elif coverage.deeper:
+        yield f'another depth: the file goes on with {shorten(coverage.deeper, 4)}'
+    elif further := _further_blocks(expected, tensors):
+        yield f'another depth: the file lacks the whole of {shorten(further, 4)}'

@@ -1,0 +1,3 @@
+from hsjp_mm.engine.hooks import EpochSeedHook, PuzzleVisualizationHook, SkippedImagesHook
+
+__all__ = ['EpochSeedHook', 'PuzzleVisualizationHook', 'SkippedImagesHook']

@@ -1,0 +1,3 @@
+from hsjp_mm.evaluation.hsjp_precision import HSJPPrecision
+
+__all__ = ['HSJPPrecision']

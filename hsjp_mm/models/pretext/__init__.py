@@ -1,0 +1,3 @@
+from hsjp_mm.models.pretext.hsjp import HSJP
+
+__all__ = ['HSJP']

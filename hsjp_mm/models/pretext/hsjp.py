@@ -1,0 +1,269 @@
+"""Heatmap-Style Jigsaw Puzzles: the puzzle, its warp, and the network that solves it.
+
+Letters: B batch, H and W height and width of the input, N patches along a side, K = N².
+"""
+
+import hashlib
+import inspect
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from mmengine.dist import get_dist_info
+from mmengine.logging import print_log
+from mmengine.structures import InstanceData
+from mmpose.models.pose_estimators.base import BasePoseEstimator
+from mmpose.registry import MODELS as MMPOSE_MODELS
+from torch import Tensor
+
+from hsjp_mm import patches
+from hsjp_mm.models.heads.hsjp_head import HSJPHead
+from hsjp_mm.registry import MODELS
+
+
+@dataclass
+class Puzzle:
+    """A batch of puzzles.
+
+    Attributes:
+        inputs: (B, 3, H, W) what the network sees; (B, 6, H, W) with the unshuffled crops.
+        centres: (B, K, 2) where the original patches now lie, (x, y) in input pixels.
+        shuffled: (B, 3, N·p, N·p) the shuffled image before the spatial augmentation.
+        slots: (B, K) the place to which each original patch went.
+        matrices: (B, 2, 3) affine maps from ``shuffled`` to ``inputs``, in pixels.
+    """
+
+    inputs: Tensor
+    centres: Tensor
+    shuffled: Tensor
+    slots: Tensor
+    matrices: Tensor
+
+
+def seeded_slots(ids: Sequence[int | str], grid: int, seed: int) -> Tensor:
+    """Draw the permutation that belongs to (seed, instance id), on any machine and batch size.
+
+    RandomState's streams are frozen by NumPy's policy, and its shuffle is Knuth and Durstenfeld's.
+
+    Returns:
+        (B, K) long.
+    """
+    digests = (hashlib.sha256(f'{seed}/{instance}'.encode()).digest() for instance in ids)
+    orders = [
+        np.random.RandomState(np.frombuffer(digest, dtype='<u4')).permutation(grid**2)
+        for digest in digests
+    ]
+    return torch.from_numpy(np.stack(orders)).long()
+
+
+@MODELS.register_module()
+class HSJP(BasePoseEstimator):
+    """Pretrain a pose network by finding where the patches of a shuffled person crop went.
+
+    Section 3 of `Learning Heatmap-Style Jigsaw Puzzles Provides Good Pretraining for 2D Human
+    Pose Estimation <https://arxiv.org/abs/2012.07101>`_. The crop is cut into N×N patches, which
+    are shuffled; the shuffled image is scaled, rotated and moved; and channel i of the network
+    marks where original patch i now lies. In evaluation nothing is augmented, and the puzzle of an
+    instance is always the same.
+
+    Args:
+        backbone: as in a stock top-down config.
+        head: as in a stock top-down config, with ``type='hsjp_mm.HSJPHead'``. Its number of
+            channels follows from ``grid``; a stock ``out_channels`` and ``decoder`` are replaced.
+        neck: as in a stock top-down config.
+        grid: N, patches along a side.
+        sigma: standard deviation of the targets in heat-map cells; see :class:`HSJPHead`.
+        unshuffled: whether the network also sees the crop itself, as channels 3 to 5
+            (section 5.3 of the paper).
+        input_size: (width, height) of crops and network input in pixels. The stock HourglassNet
+            works only with sides that 128 divides, such as (256, 256).
+        scale_factor: the shuffled image is scaled by 1 ± this.
+        rotate_factor: and rotated by ± this many degrees.
+        shift_factor: and moved by ± this share of the side, along x and along y.
+        seed: of the evaluation puzzles.
+        data_preprocessor, init_cfg, train_cfg, test_cfg: as in a stock config.
+
+    Raises:
+        ValueError: an argument outside its range, a head of another type, a backbone that cannot
+            take six channels, a crop of another size than ``input_size``, weights that were
+            trained on another puzzle.
+    """
+
+    def __init__(
+        self,
+        backbone: dict,
+        head: dict,
+        neck: dict | None = None,
+        grid: int = 6,
+        sigma: float | None = None,
+        unshuffled: bool = False,
+        input_size: tuple[int, int] = (224, 224),
+        scale_factor: float = 0.35,
+        rotate_factor: float = 45.0,
+        shift_factor: float = 0.1,
+        seed: int = 0,
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | list | None = None,
+        train_cfg: dict | None = None,
+        test_cfg: dict | None = None,
+    ):
+        if not (isinstance(grid, int) and 2 <= grid <= min(input_size)):
+            raise ValueError(f'grid={grid!r} must be a whole number from 2 to {min(input_size)}')
+        if not 0 <= scale_factor < 1:
+            raise ValueError(f'scale_factor={scale_factor} must be in [0, 1)')
+        if rotate_factor < 0 or shift_factor < 0:
+            raise ValueError(
+                f'rotate_factor={rotate_factor} and shift_factor={shift_factor} must be at least 0'
+            )
+        super().__init__(
+            backbone=_with_channels(backbone, 6) if unshuffled else backbone,
+            neck=neck,
+            head=_puzzle_head(head, grid, sigma, input_size),
+            data_preprocessor=data_preprocessor,
+            init_cfg=init_cfg,
+            train_cfg=train_cfg,
+            test_cfg=test_cfg,
+        )
+        self.grid = grid
+        self.unshuffled = unshuffled
+        self.size = (input_size[1], input_size[0])
+        self.scale_factor = scale_factor
+        self.rotate_factor = rotate_factor
+        self.shift_factor = shift_factor
+        self.seed = seed
+        # tells whoever reads the checkpoint what the backbone has seen
+        self.register_buffer('puzzle', torch.tensor([grid, int(unshuffled)]))
+
+    def make_puzzle(self, crops: Tensor, ids: Sequence[int | str] | None = None) -> Puzzle:
+        """Shuffle crops: at random and augmented, or, given instance ids, as in evaluation.
+
+        Args:
+            crops: (B, 3, H, W), preprocessed.
+            ids: B instance ids.
+        """
+        if crops.shape[-2:] != self.size:
+            raise ValueError(
+                f'the crops are {crops.shape[-1]}×{crops.shape[-2]} pixels, but the model has '
+                f'input_size={self.size[::-1]}; TopdownAffine must make that size'
+            )
+        # autocast would compute places in half precision, which is pixels off
+        with torch.autocast(crops.device.type, enabled=False):
+            canvas = patches.resize_to_grid(crops, self.grid)
+            if ids is None:
+                slots = _own_part(patches.random_slots, len(crops), self.grid, crops.device)
+                draws = _own_part(torch.rand, len(crops), 4, device=crops.device) * 2 - 1
+            else:
+                slots = seeded_slots(ids, self.grid, self.seed).to(crops.device)
+                draws = torch.zeros(len(crops), 4, device=crops.device)
+            matrices = self._matrices(canvas, *draws.unbind(dim=1))
+            shuffled = patches.join(
+                patches.shuffle(patches.split(canvas, self.grid), slots), self.grid
+            )
+            inputs = patches.warp_images(shuffled, matrices, self.size)
+            height, width = canvas.shape[-2:]
+            places = patches.grid_centres(self.grid, height, width, crops.device)
+            centres = patches.warp_points(places[slots], matrices)
+        if self.unshuffled:
+            inputs = torch.cat([inputs, crops], dim=1)
+        return Puzzle(inputs, centres, shuffled, slots, matrices)
+
+    def _matrices(self, canvas: Tensor, scale, rotate, shift_x, shift_y) -> Tensor:
+        """Turn numbers from −1 to 1, (B,) each, into affine maps from the canvas to the input."""
+        shift = torch.stack([shift_x * self.size[1], shift_y * self.size[0]], dim=1)
+        height, width = canvas.shape[-2:]
+        return patches.affine(
+            source=(height, width),
+            target=self.size,
+            scale=1 + self.scale_factor * scale,
+            angle=math.radians(self.rotate_factor) * rotate,
+            shift=self.shift_factor * shift,
+        )
+
+    def _load_state_dict_pre_hook(self, state_dict, prefix, local_meta, *args, **kwargs):
+        """Refuse the weights of another puzzle: MMEngine would log the head and go on without."""
+        super()._load_state_dict_pre_hook(state_dict, prefix, local_meta, *args, **kwargs)
+        stored, own = state_dict.get(f'{prefix}puzzle', self.puzzle).tolist(), self.puzzle.tolist()
+        if stored != own:
+            raise ValueError(
+                f'the checkpoint has grid={stored[0]} and unshuffled={bool(stored[1])}, the model '
+                f'grid={own[0]} and unshuffled={bool(own[1])}; to start from its backbone alone '
+                "give the backbone init_cfg=dict(type='hsjp_mm.PretextInit', checkpoint=...)"
+            )
+
+    def loss(self, inputs: Tensor, data_samples=None) -> dict[str, Tensor]:
+        """Make puzzles of the crops (B, 3, H, W) and compute the head's loss and measures."""
+        puzzle = self.make_puzzle(inputs)
+        feats = self.extract_feat(puzzle.inputs)
+        return self.head.loss(feats, puzzle.centres, train_cfg=self.train_cfg)
+
+    def predict(self, inputs: Tensor, data_samples: list) -> list:
+        """Solve the evaluation puzzles of the crops (B, 3, H, W).
+
+        Adds to each data sample, one instance each, (x, y) in input pixels:
+        ``gt_instances.patch_centres`` and ``pred_instances.patch_centres`` (1, K, 2) and
+        ``pred_instances.patch_scores`` (1, K).
+        """
+        puzzle = self.make_puzzle(inputs, instance_ids(data_samples))
+        points, scores, _ = self.head.predict(self.extract_feat(puzzle.inputs))
+        truth, found, heights = (x.cpu().numpy() for x in (puzzle.centres, points, scores))
+        for i, sample in enumerate(data_samples):
+            sample.gt_instances.patch_centres = truth[i : i + 1]
+            sample.pred_instances = InstanceData(
+                patch_centres=found[i : i + 1], patch_scores=heights[i : i + 1]
+            )
+        return data_samples
+
+
+def _own_part(draw: Callable[..., Tensor], batch: int, *size, **device) -> Tensor:
+    """Draw for the batches of all processes, and keep those of this one.
+
+    MMEngine starts all processes from one seed: each would draw the same puzzles.
+    """
+    rank, processes = get_dist_info()
+    return draw(batch * processes, *size, **device)[rank::processes]
+
+
+def instance_ids(data_samples: list) -> list[int | str]:
+    """Read the instance ids of data samples, from which evaluation puzzles are drawn.
+
+    Raises:
+        ValueError: a data sample has none.
+    """
+    if any('id' not in sample.metainfo for sample in data_samples):
+        raise ValueError(
+            "a data sample has no 'id', from which its puzzle is drawn; PersonCropDataset gives "
+            "one, and PackPoseInputs hands it on if its meta_keys name 'id'"
+        )
+    return [sample.metainfo['id'] for sample in data_samples]
+
+
+def _puzzle_head(head: dict, grid: int, sigma: float | None, input_size: tuple[int, int]) -> dict:
+    """Turn the head of a stock config into the puzzle's."""
+    head = dict(head)
+    cls = MMPOSE_MODELS.get(str(head.get('type')))
+    if cls is None or not issubclass(cls, HSJPHead):
+        raise ValueError(f"head.type={head.get('type')!r} must be 'hsjp_mm.HSJPHead'")
+    for name in ('grid', 'sigma', 'input_size'):
+        if name in head:
+            raise ValueError(f'head.{name}={head[name]!r}: give {name} to the model alone')
+    for name in ('out_channels', 'decoder'):
+        if head.pop(name, None) is not None:
+            print_log(f'HSJP: head.{name} is dropped, the head has {grid**2} patches', 'current')
+    return dict(head, grid=grid, sigma=sigma, input_size=input_size)
+
+
+def _with_channels(backbone: dict, channels: int) -> dict:
+    """Have the backbone take a number of input channels.
+
+    Raises:
+        ValueError: its class has no ``in_channels``.
+    """
+    cls = MMPOSE_MODELS.get(backbone['type'])
+    if 'in_channels' not in inspect.signature(cls.__init__).parameters:
+        raise ValueError(
+            f'unshuffled=True needs {channels} input channels, but backbone {backbone["type"]!r} '
+            'has no in_channels argument'
+        )
+    return dict(backbone, in_channels=channels)

@@ -1,0 +1,42 @@
+"""Child registries of MMEngine's roots: ``hsjp_mm.X`` is found from every scope.
+
+Imports registries and nothing else, for MMEngine turns an ImportError in here into
+"X is not in the registry".
+"""
+
+from mmengine.registry import DATA_SAMPLERS, OPTIMIZERS, PARAM_SCHEDULERS, Registry
+from mmengine.registry import DATASETS as MMENGINE_DATASETS
+from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import METRICS as MMENGINE_METRICS
+from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
+from mmengine.registry import WEIGHT_INITIALIZERS as MMENGINE_WEIGHT_INITIALIZERS
+
+
+class _Child(Registry):
+    """Knows MMPose's names too, for MMEngine builds what an ``hsjp_mm::`` base holds in here.
+
+    It gives such a base's parts ``_scope_='hsjp_mm'``, whatever the base's default_scope is.
+    """
+
+    def get(self, key: str) -> type | None:
+        self.import_from_location()
+        if '.' in key or key in self.module_dict:
+            return super().get(key)
+        return self.root.get(f'mmpose.{key}')
+
+
+def _child(parent: Registry, location: str) -> Registry:
+    return _Child(parent.name, parent=parent, scope='hsjp_mm', locations=[f'hsjp_mm.{location}'])
+
+
+DATASETS = _child(MMENGINE_DATASETS, 'datasets')
+TRANSFORMS = _child(MMENGINE_TRANSFORMS, 'datasets')
+MODELS = _child(MMENGINE_MODELS, 'models')
+METRICS = _child(MMENGINE_METRICS, 'evaluation')
+HOOKS = _child(MMENGINE_HOOKS, 'engine')
+WEIGHT_INITIALIZERS = _child(MMENGINE_WEIGHT_INITIALIZERS, 'checkpoint')
+
+# Without classes of ours: these keep MMEngine from warning of a scope that it cannot find.
+for _root in (DATA_SAMPLERS, OPTIMIZERS, PARAM_SCHEDULERS):
+    _child(_root, 'registry')

@@ -1,0 +1,3 @@
+from hsjp_mm.visualization.puzzle_visualizer import puzzle_boards
+
+__all__ = ['puzzle_boards']

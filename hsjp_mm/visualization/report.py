@@ -1,0 +1,172 @@
+"""One HTML file that tells what a pretraining and two fine-tunings came to."""
+
+import base64
+import html
+import io
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import matplotlib
+
+matplotlib.use('Agg')
+import matplotlib.pyplot as plt
+import numpy as np
+
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
+h1, h2 { line-height: 1.2; } img, svg { max-width: 100%; height: auto; }
+table { border-collapse: collapse; margin: 1rem 0; }
+td, th { padding: .3rem .8rem; text-align: left; }
+tr + tr { border-top: 1px solid #ccc; }
+pre { overflow-x: auto; background: #f4f4f4; padding: .6rem; }
+.wide { overflow-x: auto; } .wide img { min-width: 50rem; }
+"""
+
+
+@dataclass
+class Run:
+    """What a training left in its work folder.
+
+    Attributes:
+        name: for legends.
+        train: the logged scalars of training, one dict a line, with ``step``.
+        val: those of the evaluations.
+        seconds: how long it took.
+        command: what was run.
+        notes: lines worth showing, such as the coverage of the initialisation.
+    """
+
+    name: str
+    train: list[dict]
+    val: list[dict]
+    seconds: float
+    command: str
+    notes: list[str] = field(default_factory=list)
+
+
+def read_scalars(work_dir: str | Path) -> tuple[list[dict], list[dict]]:
+    """Read the newest run's logged scalars of a work folder: training and evaluation.
+
+    Raises:
+        FileNotFoundError: the folder holds no run.
+    """
+    files = sorted(Path(work_dir).glob('*/vis_data/scalars.json'))
+    if not files:
+        raise FileNotFoundError(f'{work_dir} holds no finished run (*/vis_data/scalars.json)')
+    lines = [json.loads(line) for line in files[-1].read_text().splitlines()]
+    return [line for line in lines if 'loss' in line], [
+        line for line in lines if 'loss' not in line
+    ]
+
+
+def write_report(
+    path: str | Path,
+    title: str,
+    pretext: Run,
+    finetunings: list[Run],
+    boards: list[tuple[str, np.ndarray]],
+    poses: list[tuple[str, np.ndarray]],
+) -> None:
+    """Write the report; no other file and no network is needed to open it.
+
+    Args:
+        path: the HTML file.
+        title: its heading.
+        pretext: the pretraining; its evaluations hold HSJPPrecision's measures.
+        finetunings: with ``coco/AP`` in their evaluations.
+        boards: captions and pictures of puzzles, RGB, uint8.
+        poses: captions and pictures of predicted poses, RGB, uint8.
+    """
+    last = pretext.val[-1]
+    sections = [
+        f'<h1>{html.escape(title)}</h1>',
+        _table(
+            ['', 'at the end', 'by chance'],
+            [
+                ['patches placed right', f'{last["hsjp/placed"]:.3f}',
+                 f'{last["hsjp/placed_chance"]:.3f}'],
+                ['puzzles solved', f'{last["hsjp/precision"]:.3f}',
+                 f'{last["hsjp/precision_chance"]:.2g}'],
+                ['mean error of a patch, pixels', f'{last["hsjp/error"]:.1f}',
+                 f'{last["hsjp/error_chance"]:.1f}'],
+            ],
+        ),
+        _table(
+            ['fine-tuning', 'AP at the end', 'highest AP', 'seconds'],
+            [[run.name, f'{run.val[-1]["coco/AP"]:.3f}', f'{_best(run):.3f}', f'{run.seconds:.0f}']
+             for run in finetunings],
+        ),
+        '<p>One run of each, so differences of a few hundredths may be chance.</p>',
+        f'<p>Pretraining took {pretext.seconds:.0f} s.</p>',
+        '<h2>Pretraining</h2>',
+        _pretext_figure(pretext),
+        '<h2>Fine-tuning</h2>',
+        _finetuning_figure(finetunings),
+        '<h2>Puzzles of the validation set</h2>',
+        *(_picture(caption, image) for caption, image in boards),
+        '<h2>Predicted poses</h2>',
+        *(_picture(caption, image) for caption, image in poses),
+        '<h2>What was run</h2>',
+        *(f'<pre>{html.escape(chr(10).join([run.command, *run.notes]))}</pre>'
+          for run in [pretext, *finetunings]),
+    ]  # fmt: skip
+    head = (
+        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<title>{html.escape(title)}</title><style>{STYLE}</style></head><body>'
+    )
+    Path(path).write_text(head + '\n'.join(sections) + '</body></html>', encoding='utf-8')
+
+
+def _best(run: Run) -> float:
+    return max(line['coco/AP'] for line in run.val)
+
+
+def _table(header: list[str], rows: list[list[str]]) -> str:
+    def row(cells: list[str], tag: str) -> str:
+        return '<tr>' + ''.join(f'<{tag}>{html.escape(c)}</{tag}>' for c in cells) + '</tr>'
+
+    body = ''.join(row(cells, 'td') for cells in rows)
+    return f'<table>{row(header, "th")}{body}</table>'
+
+
+def _picture(caption: str, image: np.ndarray) -> str:
+    data = cv2.imencode('.jpg', image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
+    source = 'data:image/jpeg;base64,' + base64.b64encode(data).decode()
+    text = html.escape(caption)
+    return f'<p>{text}</p><div class="wide"><img alt="{text}" src="{source}"></div>'
+
+
+def _pretext_figure(run: Run) -> str:
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6), layout='constrained')
+    steps = [line['step'] for line in run.train]
+    left.plot(steps, [line['placed'] for line in run.train], label='training batch, augmented')
+    left.plot(*_curve(run.val, 'hsjp/placed'), marker='o', label='validation')
+    left.axhline(run.val[-1]['hsjp/placed_chance'], color='gray', ls='--', label='chance')
+    left.set(xlabel='iteration', ylabel='share of patches placed right', ylim=(0, 1))
+    right.plot(steps, [line['peak'] for line in run.train])
+    right.set(xlabel='iteration', ylabel='mean height of the peaks (targets: 1)', ylim=(0, 1))
+    left.legend()
+    return _svg(figure)
+
+
+def _finetuning_figure(runs: list[Run]) -> str:
+    figure, axes = plt.subplots(figsize=(6, 3.6), layout='constrained')
+    for run in runs:
+        axes.plot(*_curve(run.val, 'coco/AP'), marker='o', label=run.name)
+    axes.set(xlabel='iteration', ylabel='AP', ylim=(0, None))
+    axes.legend()
+    return _svg(figure)
+
+
+def _curve(lines: list[dict], key: str) -> tuple[list[int], list[float]]:
+    return [line['step'] for line in lines], [line[key] for line in lines]
+
+
+def _svg(figure) -> str:
+    text = io.StringIO()
+    figure.savefig(text, format='svg')
+    plt.close(figure)
+    return text.getvalue()[text.getvalue().index('<svg') :]

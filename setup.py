@@ -1,0 +1,41 @@
+"""Metadata of hsjp_mm. Imports neither torch nor the package itself."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).resolve().parent
+VERSION = re.search(r"__version__ = '(.+)'", (ROOT / 'hsjp_mm/version.py').read_text())[1]
+
+
+setup(
+    name='hsjp_mm',
+    version=VERSION,
+    description='Self-supervised pretraining of pose backbones, HigherHRNet and PBN for MMPose 1.x',
+    long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    packages=find_packages(include=['hsjp_mm', 'hsjp_mm.*']),
+    # .mim holds links to configs, tools and model-index.yml, which mim and `hsjp_mm::` look for
+    package_data={'hsjp_mm': ['.mim/configs/**/*', '.mim/tools/*.py', '.mim/*.yml']},
+    exclude_package_data={'': ['*.pyc']},
+    python_requires='>=3.11,<3.13',
+    install_requires=[
+        'torch>=2.6',
+        'torchvision',
+        'numpy<2',
+        'setuptools<81',
+        'mmengine==0.10.7',
+        'mmcv==2.1.0',
+        'mmdet==3.3.0',
+        'mmpose==1.3.2',
+        'xtcocotools==1.14.3',
+        'pycocotools',
+        'safetensors',
+    ],
+    extras_require={
+        'mim': ['openmim==0.3.9', 'pandas<3', 'pip'],
+        'vit': ['mmpretrain==1.2.0'],
+    },
+)

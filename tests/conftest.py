@@ -1,0 +1,137 @@
+"""What several test files share: a tiny data set and a tiny model."""
+
+import json
+import logging
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine import Config
+from mmengine.logging import MMLogger
+from mmengine.registry import init_default_scope
+
+from hsjp_mm.models import HSJP
+
+os.environ.setdefault('OMP_NUM_THREADS', '1')  # of the processes that tests start
+ROOT = Path(__file__).resolve().parents[1]
+PERSON, DOG = 1, 18
+IMAGE_SIZES = {1: (120, 80), 2: (70, 100), 3: (96, 64)}  # width, height
+# id: (image, category, x, y, width, height)
+BOXES = {
+    11: (1, PERSON, 10, 5, 40, 60),
+    12: (1, PERSON, 60, 10, 50, 65),
+    13: (1, PERSON, 0, 0, 120, 80),  # a crowd
+    14: (1, PERSON, -10, 30, 60, 80),  # reaches over the image's left and bottom
+    15: (2, PERSON, 5, 5, 60, 90),
+    16: (2, PERSON, 20, 20, 0.5, 30),  # narrower than a pixel
+    17: (2, DOG, 10, 40, 30, 40),
+    18: (2, PERSON, 80, 10, 20, 20),  # right of the image
+    19: (3, PERSON, 20, 4, 50, 56),
+    20: (3, PERSON, 30, 10, 9, 8),
+}
+
+
+@pytest.fixture(autouse=True)
+def mmpose_scope():
+    """Find MMPose's names, as its configs do; on one thread, for there are few cores."""
+    init_default_scope('mmpose')
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope='session')
+def tiny_coco(tmp_path_factory) -> Path:
+    """A folder with three non-square images and COCO annotations of nine persons and a dog.
+
+    Six persons are fit for training: the boxes 11, 12, 14, 15, 19 and 20.
+    """
+    root = tmp_path_factory.mktemp('tiny_coco')
+    (root / 'images').mkdir()
+    rng = np.random.RandomState(0)
+    for index, (width, height) in IMAGE_SIZES.items():
+        blocks = rng.randint(0, 256, (height // 8, width // 8, 3), dtype=np.uint8)
+        cv2.imwrite(str(root / f'images/{index}.png'), cv2.resize(blocks, (width, height)))
+    annotations = [
+        {
+            'id': key, 'image_id': image, 'category_id': category, 'bbox': box,
+            'iscrowd': int(key == 13), 'area': box[2] * box[3],
+            'num_keypoints': 17 if key == 12 else 0, 'keypoints': [70, 20, 2 * (key == 12)] * 17,
+        }
+        for key, (image, category, *box) in BOXES.items()
+    ]  # fmt: skip
+    coco = {
+        'images': [
+            {'id': index, 'file_name': f'{index}.png', 'width': width, 'height': height}
+            for index, (width, height) in IMAGE_SIZES.items()
+        ],
+        'annotations': annotations,
+        'categories': [{'id': PERSON, 'name': 'person'}, {'id': DOG, 'name': 'dog'}],
+    }
+    (root / 'boxes.json').write_text(json.dumps(coco))
+    return root
+
+
+@pytest.fixture
+def make_model():
+    """A function that builds HSJP on the demo's tiny HRNet, with seeded weights."""
+    backbone = Config.fromfile(ROOT / 'configs/_base_/hrnet-tiny.py').hrnet_tiny
+
+    def make(grid: int = 2, input_size: tuple[int, int] = (64, 64), **options) -> HSJP:
+        torch.manual_seed(0)
+        parts = dict(
+            backbone=backbone,
+            head=dict(type='hsjp_mm.HSJPHead', in_channels=16, deconv_out_channels=None),
+        )
+        model = HSJP(**{**parts, **options}, grid=grid, input_size=input_size)
+        model.init_weights()
+        return model
+
+    return make
+
+
+@pytest.fixture
+def tiny_config(tiny_coco, tmp_path):
+    """A function that makes a config of two epochs on the tiny data set: 3 steps of 2 persons.
+
+    It is that of full size with its data, crop size and network changed.
+    """
+    base = ROOT / 'configs/_base_'
+
+    def make(name: str = 'tiny', **options) -> Config:
+        cfg = Config.fromstring(
+            f"_base_ = ['{base}/hsjp_coco-224x224.py', '{base}/hrnet-tiny.py']\n"
+            "model = dict(type='hsjp_mm.HSJP', grid=2, input_size=(64, 64), "
+            'backbone=_base_.hrnet_tiny, data_preprocessor=_base_.data_preprocessor, '
+            "head=dict(type='hsjp_mm.HSJPHead', in_channels=16, deconv_out_channels=None))",
+            '.py',
+        )
+        workers = dict(batch_size=2, num_workers=0, persistent_workers=False)
+        for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+            loader.update(workers)
+            loader.dataset.update(
+                data_root=str(tiny_coco), ann_file='boxes.json', data_prefix=dict(img='images')
+            )
+            affine = next(step for step in loader.dataset.pipeline if 'input_size' in step)
+            affine.input_size = (64, 64)
+        cfg.train_cfg.update(max_epochs=2, val_interval=2)
+        cfg.default_hooks.checkpoint.interval = 1
+        cfg.work_dir = str(tmp_path / name)
+        cfg.visualizer.name = cfg.experiment_name = f'{tmp_path.name}-{name}'
+        cfg.randomness = dict(seed=0)
+        cfg.merge_from_dict(options)
+        return cfg
+
+    return make
+
+
+@pytest.fixture
+def log_file(tmp_path) -> Path:
+    """What goes to MMEngine's log, from worker processes too."""
+    path = tmp_path / 'log.txt'
+    handler = logging.FileHandler(path)
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(handler)
+    yield path
+    logger.removeHandler(handler)

@@ -1,0 +1,355 @@
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from mmengine.dataset import pseudo_collate
+from torch.utils.data import DataLoader
+
+from hsjp_mm.datasets import PersonCropDataset
+
+COCO_MINI = Path(__file__).resolve().parents[2] / '../shared/data/coco_mini'
+PIPELINE = [
+    dict(type='LoadImage'),
+    dict(type='GetBBoxCenterScale'),
+    dict(type='TopdownAffine', input_size=(32, 32)),
+    dict(type='PackPoseInputs'),
+]
+
+
+@pytest.fixture
+def load(tiny_coco):
+    """A function that opens the tiny data set, with other arguments."""
+
+    def open_it(**options) -> PersonCropDataset:
+        options = {'ann_file': 'boxes.json', 'data_prefix': {'img': 'images'}, **options}
+        return PersonCropDataset(**{'data_root': str(tiny_coco), **options})
+
+    return open_it
+
+
+def ids(dataset: PersonCropDataset) -> list:
+    return [dataset.get_data_info(i)['id'] for i in range(len(dataset))]
+
+
+def write_json(path: Path, content) -> str:
+    path.write_text(json.dumps(content))
+    return str(path)
+
+
+# -------------------------------------------------------------------------------------- sources
+
+
+@pytest.mark.skipif(not COCO_MINI.is_dir(), reason='../shared/data/coco_mini is absent')
+@pytest.mark.parametrize(
+    ('part', 'category'), [('train', 'person'), ('val', 'person'), ('val', 'car')]
+)
+def test_real_coco_every_box_but_crowds(part, category):
+    path = COCO_MINI / f'annotations/instances_{part}2017.json'
+    coco = json.loads(path.read_text())
+    number = next(c['id'] for c in coco['categories'] if c['name'] == category)
+    expected = [a for a in coco['annotations'] if a['category_id'] == number and not a['iscrowd']]
+    dataset = PersonCropDataset(
+        str(path),
+        data_prefix={'img': str(COCO_MINI / f'{part}2017')},
+        category_names=[category],
+        pipeline=PIPELINE,
+    )
+    assert ids(dataset) == [a['id'] for a in expected]
+    assert len(dataset) == {'train': 167, 'val': 117}[part] or category == 'car'
+    without = sum(a.get('num_keypoints', 0) == 0 for a in expected)
+    assert without > 40 or category == 'car'
+    for i in (0, len(dataset) // 2, -1):
+        assert dataset[i]['inputs'].float().std() > 5
+
+
+def test_every_person_with_and_without_keypoints(load):
+    dataset = load()
+    assert ids(dataset) == [11, 12, 14, 15, 19, 20]
+    assert dataset.get_data_info(1)['img_path'].endswith('images/1.png')
+    assert dataset.get_data_info(4)['img_id'] == 3
+
+
+def test_boxes_are_clipped_to_their_image(load):
+    boxes = {info['id']: info['bbox'].tolist() for info in map(load().get_data_info, range(6))}
+    assert boxes[14] == [[0, 30, 50, 80]]
+    assert boxes[11] == [[10, 5, 50, 65]]
+
+
+def test_min_size_holds_for_both_sides_after_clipping(load):
+    assert ids(load(min_size=0.5)) == [11, 12, 14, 15, 16, 19, 20]
+    assert ids(load(min_size=9)) == [11, 12, 14, 15, 19]  # 20 is 9 wide and 8 high
+    assert ids(load(min_size=41)) == [12, 14, 15, 19]
+    assert ids(load(min_size=51)) == [15]  # of 14, 60 wide and 80 high, 50×50 are in the image
+
+
+def test_other_categories(load):
+    assert ids(load(category_names=['dog'])) == [17]
+    assert ids(load(category_names=('dog', 'person'), min_size=30)) == [11, 12, 14, 15, 17, 19]
+
+
+def test_what_was_left_out_is_logged(load, log_file):
+    load(min_size=10)
+    assert '5 of 10 boxes' in log_file.read_text()
+    assert '1 of other categories, 1 crowd regions, 3 below min_size' in log_file.read_text()
+
+
+def detections(*rows) -> list[dict]:
+    """Rows of image id, category id, score, box."""
+    names = ('image_id', 'category_id', 'score', 'bbox')
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+BOXES = detections(
+    (1, 1, 0.9, [5, 5, 50, 50]),
+    (2, 18, 0.9, [5, 5, 50, 50]),
+    (3, 1, 0.3, [5, 5, 50, 90]),
+    (3, 1, 0.29, [5, 5, 40, 40]),
+    (99, 1, 0.8, [5, 5, 40, 40]),
+    (2, 1, 0.5, [10, 20, 40, 40]),
+)
+
+
+def test_boxes_of_a_detector(load, tmp_path, log_file):
+    path = write_json(tmp_path / 'boxes.json', BOXES)
+    dataset = load(bbox_file=path, score_thr=0.3)
+    assert ids(dataset) == [0, 2, 5]  # their places in the file
+    infos = list(map(dataset.get_data_info, range(3)))
+    assert [info['img_id'] for info in infos] == [1, 3, 2]
+    assert [info['bbox_score'].item() for info in infos] == pytest.approx([0.9, 0.3, 0.5])
+    assert infos[1]['bbox'].tolist() == [[5, 5, 55, 64]]
+    assert '1 below score_thr' in log_file.read_text()
+    assert '1 of images not in ann_file' in log_file.read_text()
+    assert len(load(bbox_file=path)) == 4
+
+
+def test_a_folder_of_images(tmp_path):
+    sizes = {'b.png': (30, 20), 'a/c.JPG': (10, 40), 'a/b.bmp': (8, 9)}
+    for name, (width, height) in sizes.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        cv2.imwrite(str(tmp_path / name), np.full((height, width, 3), 99, np.uint8))
+    (tmp_path / 'a/notes.txt').write_text('not an image')
+    dataset = PersonCropDataset(data_prefix={'img': str(tmp_path)}, pipeline=PIPELINE)
+    assert ids(dataset) == ['a/b.bmp', 'a/c.JPG', 'b.png']
+    for i, name in enumerate(ids(dataset)):
+        width, height = sizes[name]
+        instances = dataset[i]['data_samples'].gt_instances
+        assert instances.bboxes.tolist() == [[0, 0, width, height]]
+        assert instances.bbox_scores.tolist() == [1]
+
+
+def test_a_list_of_images(tiny_coco, tmp_path):
+    names = ['3.png', '1.png', str(tiny_coco / 'images/2.png')]
+    (tmp_path / 'list.txt').write_text('\n'.join([*names[:2], '', f'  {names[2]}', '']))
+    dataset = PersonCropDataset(
+        image_list=str(tmp_path / 'list.txt'),
+        data_root=str(tiny_coco),
+        data_prefix={'img': 'images'},
+        pipeline=PIPELINE,
+    )
+    assert ids(dataset) == names
+    boxes = [dataset[i]['data_samples'].gt_instances.bboxes.tolist() for i in range(3)]
+    assert boxes == [[[0, 0, 96, 64]], [[0, 0, 120, 80]], [[0, 0, 70, 100]]]
+
+
+def test_a_sample_carries_id_box_centre_scale_and_the_right_pixels(load, tiny_coco):
+    dataset = load(pipeline=PIPELINE)
+    sample = dataset[3]  # instance 15: x 5, y 5, 60 wide, 90 high, in image 2
+    meta, instances = sample['data_samples'].metainfo, sample['data_samples'].gt_instances
+    assert (meta['id'], meta['img_id'], meta['category_id']) == (15, 2, 1)
+    assert meta['img_path'] == str(tiny_coco / 'images/2.png')
+    assert instances.bboxes.tolist() == [[5, 5, 65, 95]]
+    assert meta['input_center'].tolist() == [35, 50]
+    assert meta['input_scale'].tolist() == [112.5, 112.5]  # 1.25 · 90, made square
+    image = cv2.imread(str(tiny_coco / 'images/2.png'))
+    step = 112.5 / 32
+    for row, column in ((8, 12), (20, 14), (25, 20)):
+        x, y = round(35 + (column - 16) * step), round(50 + (row - 16) * step)
+        found = sample['inputs'][:, row, column].numpy().astype(float)
+        assert np.abs(found - image[y, x]).max() < 30
+
+
+# -------------------------------------------------------------------------------------- subsets
+
+
+@pytest.fixture(scope='module')
+def many(tmp_path_factory) -> dict:
+    """200 boxes of one image."""
+    root = tmp_path_factory.mktemp('many')
+    cv2.imwrite(str(root / 'a.png'), np.zeros((50, 50, 3), np.uint8))
+    content = {
+        'images': [{'id': 1, 'file_name': 'a.png', 'width': 50, 'height': 50}],
+        'categories': [{'id': 1, 'name': 'person'}],
+        'annotations': [
+            {'id': i, 'image_id': 1, 'category_id': 1, 'bbox': [0, 0, 20, 20]} for i in range(200)
+        ],
+    }
+    return dict(ann_file=write_json(root / 'boxes.json', content), data_prefix={'img': str(root)})
+
+
+def test_subsets_are_reproducible_nested_and_in_order(many):
+    small = ids(PersonCropDataset(**many, num_samples=20))
+    large = ids(PersonCropDataset(**many, fraction=0.4))
+    assert (len(small), len(large)) == (20, 80)
+    assert small == sorted(small) and set(small) < set(large)
+    assert ids(PersonCropDataset(**many, fraction=0.1)) == small
+    other = ids(PersonCropDataset(**many, num_samples=20, seed=1))
+    assert other != small and len(set(other)) == 20
+    assert ids(PersonCropDataset(**many, fraction=1)) == list(range(200))
+    assert len(PersonCropDataset(**many, fraction=0.001)) == 1
+    # not the first ones: the mean of 80 of 200 numbers
+    assert np.mean(large) == pytest.approx(99.5, abs=3 * 57.7 / 80**0.5)
+
+
+# --------------------------------------------------------------------------------------- errors
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(category_names=['cat']), r'has no cat; it has person, dog'),
+        (dict(category_names=['person', 'cow', 'cat']), r'has no cow, cat; it has person, dog'),
+        (dict(category_names=[]), r'has no category chosen; it has person, dog'),
+        (dict(category_names='person'), r"category_names='person' must be a sequence"),
+        (
+            dict(min_size=90),
+            r'no box is left, 0 of 10 .*boxes\.json; .* 8 below min_size .*min_size=90',
+        ),
+        (dict(min_size=0), 'min_size=0 pixels must be positive'),
+        (dict(fraction=0.0), r'fraction=0\.0 must be in \(0, 1\]'),
+        (dict(fraction=1.5), r'fraction=1\.5 must be in \(0, 1\]'),
+        (dict(num_samples=7), 'num_samples=7 must be from 1 to 6'),
+        (dict(num_samples=0), 'num_samples=0 must be from 1 to 6'),
+        (dict(num_samples=2, fraction=0.5), r'fraction=0\.5 or num_samples=2, not both'),
+        (dict(image_list='a.txt'), r"image_list='a\.txt' or ann_file='boxes\.json', not both"),
+        (dict(bbox_file='a.json', ann_file=''), r"bbox_file='a\.json' needs ann_file"),
+    ],
+)
+def test_wrong_arguments(load, options, message):
+    with pytest.raises(ValueError, match=message):
+        load(**options)
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(ann_file='no.json'), r"ann_file='.*no\.json' does not exist"),
+        (dict(bbox_file='no.json'), r"bbox_file='.*no\.json' does not exist"),
+        (dict(ann_file='', image_list='no.txt'), r"image_list='.*no\.txt' does not exist"),
+        (dict(ann_file='', data_prefix={'img': 'no'}), r"data_prefix\['img'\]='.*no' is no folder"),
+        (dict(ann_file='', data_prefix={'img': ''}, data_root=''), 'give ann_file'),
+        (dict(data_prefix={'img': 'elsewhere'}), r'elsewhere/1\.png, does not exist: are'),
+    ],
+)
+def test_missing_files(load, options, message):
+    with pytest.raises(FileNotFoundError, match=message):
+        load(**options)
+
+
+def test_boxes_that_name_no_image_of_the_data_set(load, tmp_path):
+    path = write_json(tmp_path / 'boxes.json', [dict(box, image_id=77) for box in BOXES])
+    with pytest.raises(ValueError, match=r'0 of 6 .* 6 of images not in ann_file .*3 images in'):
+        load(bbox_file=path)
+
+
+def test_detections_below_the_threshold(load, tmp_path):
+    path = write_json(tmp_path / 'boxes.json', BOXES)
+    with pytest.raises(ValueError, match=r'4 below score_thr.*score_thr=0\.95'):
+        load(bbox_file=path, score_thr=0.95)
+
+
+def test_empty_folder_and_empty_list(tmp_path):
+    (tmp_path / 'images').mkdir()
+    with pytest.raises(ValueError, match=r'images holds no image \(\.jpg'):
+        PersonCropDataset(data_prefix={'img': str(tmp_path / 'images')})
+    (tmp_path / 'list.txt').write_text('\n')
+    with pytest.raises(ValueError, match=r'list\.txt holds no image'):
+        PersonCropDataset(image_list=str(tmp_path / 'list.txt'))
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        ('[{"image_id": 1}]', "'images', 'categories' and 'annotations'; it holds list"),
+        ('{"images": [], "licenses": []}', 'it holds keys images, licenses'),
+        ('{"images": [', r"ann_file='.*' is no JSON: Expecting"),
+    ],
+)
+def test_annotations_of_another_format(load, tmp_path, content, message):
+    (tmp_path / 'other.json').write_text(content)
+    with pytest.raises(ValueError, match=message):
+        load(ann_file=str(tmp_path / 'other.json'))
+
+
+# ---------------------------------------------------------------------------- unreadable images
+
+
+@pytest.fixture
+def broken(load, tiny_coco, tmp_path):
+    """A function that opens the tiny data set with image 2, which holds instance 15, damaged."""
+    shutil.copytree(tiny_coco, tmp_path / 'copy')
+    (tmp_path / 'copy/images/2.png').write_bytes(b'not a picture')
+
+    def open_it(**options) -> PersonCropDataset:
+        return load(data_root=str(tmp_path / 'copy'), pipeline=PIPELINE, **options)
+
+    return open_it
+
+
+def test_in_training_an_unreadable_image_is_reported_once_replaced_and_counted(broken, log_file):
+    dataset = broken()
+    np.random.seed(0)  # noqa: NPY002
+    for _ in range(3):
+        meta = dataset[3]['data_samples'].metainfo
+        assert meta['id'] in (11, 12, 14, 19, 20)
+        assert set(meta['skipped']) == {dataset.get_data_info(3)['img_path']}
+    assert 'skipped' not in dataset[0]['data_samples'].metainfo
+    reports = [line for line in log_file.read_text().splitlines() if 'skipped' in line]
+    assert len(reports) == 1
+    assert 'copy/images/2.png (instance 15) cannot be read' in reports[0]
+
+
+def test_workers_report_an_unreadable_image_once(broken, log_file):
+    dataset = broken()
+    loader = DataLoader(
+        dataset, batch_size=1, sampler=[3] * 8, num_workers=2, collate_fn=pseudo_collate
+    )
+    for _ in range(2):
+        batches = list(loader)
+        assert len(batches) == 8
+        assert all(batch['data_samples'][0].metainfo['skipped'] for batch in batches)
+    assert log_file.read_text().count('cannot be read') == 1
+
+
+def test_in_evaluation_an_unreadable_image_is_an_error(broken):
+    dataset = broken(test_mode=True)
+    assert dataset[0]['data_samples'].metainfo['id'] == 11
+    with pytest.raises(RuntimeError, match=r'copy/images/2\.png \(instance 15\) cannot be read'):
+        dataset[3]
+    batches = iter(DataLoader(dataset, batch_size=2, num_workers=2, collate_fn=pseudo_collate))
+    with pytest.raises(RuntimeError, match=r'copy/images/2\.png \(instance 15\) cannot be read'):
+        list(batches)
+    batches._shutdown_workers()  # left to the garbage collector it takes 10 s
+
+
+def test_a_missing_image_is_unreadable_too(broken, tmp_path):
+    (tmp_path / 'copy/images/2.png').unlink()
+    assert broken()[3]['data_samples'].metainfo['skipped'][0].endswith('2.png')
+    with pytest.raises(RuntimeError, match=r'2\.png'):
+        broken(test_mode=True)[3]
+
+
+def test_no_readable_image_at_all_ends(broken, tmp_path):
+    dataset = broken(max_refetch=30)
+    for path in (tmp_path / 'copy/images').iterdir():
+        path.write_bytes(b'')
+    with pytest.raises(RuntimeError, match=r'none of 31 drawn images could be read, [123] diff'):
+        dataset[0]
+
+
+def test_a_mistake_in_the_pipeline_is_not_taken_for_an_unreadable_image(load):
+    dataset = load(pipeline=[PIPELINE[0], *PIPELINE[2:]])  # no box centre
+    with pytest.raises(KeyError, match='bbox_scale'):
+        dataset[0]

@@ -1,0 +1,55 @@
+import runpy
+from pathlib import Path
+
+import pytest
+import torch
+
+from hsjp_mm.checkpoint import read_checkpoint
+
+main = runpy.run_path(str(Path(__file__).parents[2] / 'tools/extract_backbone.py'))['main']
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    state = {
+        'backbone.conv1.weight': torch.ones(4, 6, 3, 3).half(),
+        'head.conv.weight': torch.ones(1),
+        'puzzle': torch.tensor([6, 1]),
+    }
+    content = {'state_dict': state, 'meta': {'epoch': 240, 'cfg': 'a = 1\nb = 2\n'}}
+    torch.save({**content, 'optimizer': {'state': {0: torch.ones(99)}}}, tmp_path / 'x.pth')
+    return tmp_path / 'x.pth'
+
+
+def test_writes_the_backbone_and_says_what_is_known(checkpoint, tmp_path, capsys):
+    assert main([str(checkpoint), str(tmp_path / 'out/y.safetensors')]) == 0
+    (path,) = (tmp_path / 'out').iterdir()
+    tensors = read_checkpoint(path)
+    assert list(tensors) == ['backbone.conv1.weight']
+    assert torch.equal(tensors['backbone.conv1.weight'], torch.full((4, 3, 3, 3), 2.0))
+    output = capsys.readouterr().out
+    for text in (str(path), 'grid: 6', 'unshuffled: True', 'epoch: 240', 'config: 2 lines'):
+        assert text in output
+    assert 'precision: not recorded' in output
+    assert 'summed' in output
+
+
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (['nowhere.pth', 'y.pth'], 'nowhere.pth'),
+        (['{checkpoint}', 'y.txt'], '.safetensors or .pth'),
+        (['{checkpoint}', 'y.pth', '--prefix', 'net.'], "under prefix 'net.'"),
+    ],
+)
+def test_errors_are_one_message_and_status_1(arguments, message, checkpoint, capsys):
+    assert main([argument.format(checkpoint=checkpoint) for argument in arguments]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_trust_is_asked_for(tmp_path, capsys):
+    torch.save({'backbone.w': torch.ones(1), 'path': Path('a')}, tmp_path / 'x.pth')
+    arguments = [str(tmp_path / 'x.pth'), str(tmp_path / 'y.pth')]
+    assert main(arguments) == 1
+    assert 'PosixPath' in capsys.readouterr().err
+    assert main([*arguments, '--trust']) == 0

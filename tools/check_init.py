@@ -1,0 +1,62 @@
+"""Say whether a checkpoint fits the backbone of a config, without training.
+
+    python tools/check_init.py configs/topdown_heatmap/coco/x.py backbone-1a2b3c4d.safetensors
+
+prints what ``hsjp_mm.PretextInit`` would print; exit status 0 if it would load, 1 if it would stop.
+"""
+
+import argparse
+import sys
+from typing import Any
+
+from mmengine.config import Config, DictAction
+from mmengine.registry import MODELS, init_default_scope
+
+from hsjp_mm.checkpoint import audit
+from hsjp_mm.coverage import CheckpointError
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config')
+    parser.add_argument('checkpoint')
+    parser.add_argument('--prefix', help="of the backbone (the config's, or found)")
+    parser.add_argument('--allow-missing', nargs='+', help="patterns of names (the config's)")
+    parser.add_argument(
+        '--trust', action='store_true', help='unpickle any object: can run any code of the file'
+    )
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={})
+    return parser.parse_args(argv)
+
+
+def pretext_init(init_cfg: Any) -> dict:
+    """The config's own PretextInit, for its prefix and allow_missing; {} if it has none."""
+    cfgs = init_cfg if isinstance(init_cfg, list) else [init_cfg or {}]
+    return next((cfg for cfg in cfgs if 'PretextInit' in str(cfg.get('type'))), {})
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    config = Config.fromfile(args.config)
+    config.merge_from_dict(args.cfg_options)
+    init_default_scope(config.get('default_scope', 'mmpose'))
+    init = pretext_init(config.model.backbone.pop('init_cfg', None))
+    backbone = MODELS.build(config.model.backbone)
+    prefix = init.get('prefix') if args.prefix is None else args.prefix
+    allow_missing = args.allow_missing or init.get('allow_missing', ())
+    try:
+        coverage, _ = audit(backbone, args.checkpoint, prefix, allow_missing, args.trust)
+    except (CheckpointError, OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(coverage.line())
+    if coverage.report():
+        print(coverage.report())
+    print('fits' if coverage.ok else 'does not fit')
+    return 0 if coverage.ok else 1
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,51 @@
+"""Take the backbone out of a pretraining checkpoint, in float32, with where it comes from.
+
+    python tools/extract_backbone.py work_dirs/hsjp/epoch_240.pth backbones/hrnet-w32.safetensors
+
+writes ``backbones/hrnet-w32-1a2b3c4d.safetensors``. Both formats work with ``hsjp_mm.PretextInit``;
+stock ``init_cfg=dict(type='Pretrained', prefix='backbone.', ...)`` reads .pth only.
+"""
+
+import argparse
+import sys
+
+from hsjp_mm.checkpoint import export_backbone
+from hsjp_mm.coverage import CheckpointError
+
+RECORDED = ('grid', 'unshuffled', 'epoch', 'iter', 'precision', 'config')
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('checkpoint', help='what MMEngine wrote while pretraining')
+    parser.add_argument('out', help='name.safetensors or name.pth; a hash joins the name')
+    parser.add_argument('--prefix', default='backbone.', help='of the backbone (%(default)s)')
+    parser.add_argument(
+        '--trust', action='store_true', help='unpickle any object: can run any code of the file'
+    )
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    try:
+        path, meta = export_backbone(args.checkpoint, args.out, args.prefix, args.trust)
+    except (CheckpointError, OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f'{path} ({path.stat().st_size:,} bytes)')
+    if 'config' in meta:
+        meta['config'] = f'{len(meta["config"].splitlines())} lines'
+    if 'earlier_precision' in meta:
+        meta['precision'] = f'not yet known; {meta["earlier_precision"]} at an earlier epoch'
+    for key in RECORDED:
+        print(f'  {key}: {meta.get(key, "not recorded in the checkpoint")}')
+    if meta.get('unshuffled'):
+        print('  the two halves of the 6-channel stem are summed into a 3-channel one')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

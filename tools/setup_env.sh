@@ -1,0 +1,16 @@
+# Sourced by demo.sh and test.sh: make the environment, with uv, from pyproject.toml and setup.py.
+# Installs uv into .uv if it is missing. The first run compiles mmcv, about five to ten minutes.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+if ! command -v uv >/dev/null; then
+  if [ ! -x .uv/bin/uv ]; then
+    echo 'installing uv into .uv'
+    python3 -m venv .uv
+    .uv/bin/pip install --quiet uv
+  fi
+  export PATH="$PWD/.uv/bin:$PATH"
+fi
+[ -d .venv ] || echo 'making .venv; the first time on a machine this compiles mmcv, five to ten minutes'
+uv sync --quiet
+export PYTHONWARNINGS=ignore
