@@ -1,0 +1,261 @@
+"""Every config builds and does what its name says, and nothing else."""
+
+import copy
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.hub import get_config
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import DATASETS, HOOKS, METRICS, MODELS
+from modelindex.load_model_index import load as load_index
+
+import hsjp_mm  # noqa: F401 (makes `hsjp_mm::` known)
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIGS = sorted(p for p in ROOT.glob('configs/*/**/*.py') if '_base_' not in p.parts)
+HSJP = [path for path in CONFIGS if path.parent.name == 'hsjp']
+TOPDOWN = [path for path in CONFIGS if 'topdown_heatmap' in path.parts]
+INDEXED = HSJP + TOPDOWN
+DEFAULT = ROOT / 'configs/hsjp/hsjp_hrnet-w32_4xb64-240e_coco-224x224.py'
+STOCK = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_{}_8xb64-210e_coco-256x192.py'
+
+every_config = pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+every_hsjp = pytest.mark.parametrize('path', HSJP, ids=lambda path: path.stem)
+
+
+@cache
+def read(path: Path) -> Config:
+    return Config.fromfile(path)
+
+
+def build_model(config: Config):
+    """Build without memory and without random numbers."""
+    with torch.device('meta'):
+        return MODELS.build(copy.deepcopy(config.model))
+
+
+def flatten(value, name: str = '') -> dict:
+    """The leaves of a config by their dotted names, scopes aside."""
+    if isinstance(value, (dict, list, tuple)) and value:
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        leaves = (flatten(item, f'{name}.{key}') for key, item in items if key != '_scope_')
+        return {key: leaf for part in leaves for key, leaf in part.items()}
+    return {name.removeprefix('.'): value}
+
+
+def difference(config: Config, other: Config) -> dict:
+    """What a config has that the other one has not, and None for what it lacks."""
+    ours, theirs = flatten(config.to_dict()), flatten(other.to_dict())
+    names = sorted(ours.keys() | theirs.keys())
+    absent = object()
+    return {n: ours.get(n) for n in names if ours.get(n, absent) != theirs.get(n, absent)}
+
+
+def input_sizes(pipeline: list) -> list:
+    return [step['input_size'] for step in pipeline if step['type'] == 'TopdownAffine']
+
+
+@every_config
+def test_builds(path):
+    config = read(path)
+    build_model(config)
+    for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
+        DATASETS.build({**loader.dataset, 'lazy_init': True})
+    for hook in config.get('custom_hooks', []):
+        HOOKS.build(hook)
+    if path in HSJP:
+        METRICS.build(config.val_evaluator)
+        METRICS.build(config.test_evaluator)
+
+
+@every_config
+def test_builds_as_the_base_of_a_config_elsewhere(path, tmp_path):
+    child = tmp_path / 'child.py'
+    child.write_text(f"_base_ = ['hsjp_mm::{path.relative_to(ROOT / 'configs')}']")
+    config = Config.fromfile(child)
+    assert difference(config, read(path)) == {}
+    assert str(build_model(config)) == str(build_model(read(path)))
+
+
+@every_config
+def test_does_what_its_name_says(path):
+    config = read(path)
+    pattern = r'(?:.+-|_)(\d+)xb(\d+)-(\d+)([ei])_(\w+)-(\d+)x(\d+)'
+    gpus, batch, length, unit, data, height, width = re.search(pattern, path.stem).groups()
+    assert config.train_dataloader.batch_size == int(batch)
+    assert config.train_cfg[{'e': 'max_epochs', 'i': 'max_iters'}[unit]] == int(length)
+    assert data in config.train_dataloader.dataset.data_root
+    size = (int(width), int(height))
+    for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
+        assert [tuple(s) for s in input_sizes(loader.dataset.pipeline)] == [size]
+    if path in INDEXED:
+        assert config.auto_scale_lr.base_batch_size == int(gpus) * int(batch)
+    if path in HSJP:
+        assert tuple(config.model.input_size) == size
+
+
+@every_hsjp
+def test_hsjp_head_and_stem_follow_from_grid_and_unshuffled(path):
+    config = read(path)
+    model = build_model(config)
+    assert model.head.out_channels == config.model.grid**2
+    assert model.head.final_layer.out_channels == config.model.grid**2
+    stem = next(module for module in model.backbone.modules() if hasattr(module, 'in_channels'))
+    assert stem.in_channels == (6 if config.model.get('unshuffled') else 3)
+
+
+@every_hsjp
+def test_hsjp_milestones_scale_with_the_epochs(path):
+    config = read(path)
+    [scheduler] = config.param_scheduler
+    epochs = config.train_cfg.max_epochs
+    assert [m / epochs for m in scheduler.milestones] == [190 / 240, 220 / 240]
+    assert (scheduler.type, scheduler.gamma, scheduler.by_epoch) == ('MultiStepLR', 0.1, True)
+
+
+@pytest.mark.parametrize(
+    'path', [p for p in HSJP if 'hrnet-w32' in p.stem], ids=lambda path: path.stem
+)
+def test_hsjp_leaf_changes_only_what_its_name_says(path):
+    pattern = r'hsjp_hrnet-w32_(unshuffled-)?(?:grid(\d)-)?(?:lr(.+)-)?4xb64-(\d+)e_coco-224x224'
+    unshuffled, grid, rate, epochs = re.fullmatch(pattern, path.stem).groups()
+    expected = {}
+    if unshuffled:
+        expected['model.unshuffled'] = True
+    if grid and grid != '6':
+        expected['model.grid'] = int(grid)
+    if rate:
+        expected['optim_wrapper.optimizer.lr'] = float(rate)
+    if epochs != '240':
+        expected['train_cfg.max_epochs'] = int(epochs)
+        for i, milestone in enumerate((190, 220)):
+            expected[f'param_scheduler.0.milestones.{i}'] = milestone * int(epochs) / 240
+    assert difference(read(path), read(DEFAULT)) == expected
+
+
+def test_hsjp_families_differ_in_the_network_alone():
+    path = DEFAULT.with_name('hsjp_res50_4xb64-240e_coco-224x224.py')
+    names = [n for n in difference(read(path), read(DEFAULT)) if not n.startswith('hrnet_w32')]
+    assert names
+    assert all(n.startswith(('model.backbone.', 'model.head.')) for n in names)
+
+
+def shrink(config: Config, folder: Path) -> Config:
+    """Put an HSJP config on tiny data: 64×64 crops, and few channels for its network."""
+    config = copy.deepcopy(config)
+    config.model.input_size = (64, 64)
+    dataset = config.train_dataloader.dataset
+    dataset.update(data_root=str(folder), ann_file='boxes.json', data_prefix=dict(img='images/'))
+    for step in dataset.pipeline:
+        if step['type'] == 'TopdownAffine':
+            step['input_size'] = (64, 64)
+    if config.model.backbone.type == 'HRNet':
+        config.model.backbone = read(ROOT / 'configs/_base_/hrnet-tiny.py').hrnet_tiny
+        config.model.head.in_channels = 16
+    else:
+        config.model.backbone.update(stem_channels=8, base_channels=8)
+        config.model.head.in_channels = 256
+    return config
+
+
+def train_once(config: Config) -> dict:
+    """Two steps with the config's own data pipeline and optimiser, from its own initialisation.
+
+    Two, for ResNet starts with zeros that let no gradient into its blocks. The log of the last one.
+    """
+    torch.manual_seed(0)
+    model = MODELS.build(config.model)
+    model.init_weights()
+    model.train()
+    dataset = DATASETS.build(config.train_dataloader.dataset)
+    before = {name: value.clone() for name, value in model.named_parameters()}
+    optim_wrapper = build_optim_wrapper(model, config.optim_wrapper)
+    for _ in range(2):
+        log = model.train_step(pseudo_collate([dataset[0], dataset[1]]), optim_wrapper)
+    still = [n for n, value in model.named_parameters() if torch.equal(value, before[n])]
+    assert still == [], 'parameters that no gradient reaches'
+    assert all(value.isfinite().all() for value in model.parameters())
+    return {name: float(value) for name, value in log.items()}
+
+
+@every_hsjp
+def test_hsjp_trains(path, tiny_coco):
+    log = train_once(shrink(read(path), tiny_coco))
+    assert 0 < log['loss'] == log['loss_puzzle'] < 1
+    assert 0 <= log['placed'] <= 1
+
+
+@pytest.mark.parametrize('path', TOPDOWN, ids=lambda path: path.stem)
+def test_topdown_differs_from_stock_only_in_what_its_name_says(path):
+    network, pretraining, epochs = re.fullmatch(
+        r'td-hm_(hrnet-w32|res50)_(scratch|imagenet-pre|hsjp-pre)-8xb64-(\d+)e_coco-256x192',
+        path.stem,
+    ).groups()
+    stock = get_config(STOCK.format(network))
+    changed = difference(read(path), stock)
+    init = {n: v for n, v in changed.items() if n.startswith('model.backbone.init_cfg')}
+    schedule = {n: v for n, v in changed.items() if n not in init}
+    backbone = read(path).model.backbone
+    if pretraining == 'scratch':
+        assert backbone.init_cfg is None
+    elif pretraining == 'imagenet-pre':
+        assert init == {}
+        assert backbone.init_cfg.type == 'Pretrained'
+    else:
+        names = {'type': 'hsjp_mm.PretextInit', 'checkpoint': ''}
+        assert {k: v for k, v in backbone.init_cfg.items() if k != '_scope_'} == names
+    old = stock.param_scheduler[1]
+    longer = int(epochs) / stock.train_cfg.max_epochs
+    assert schedule == (
+        {}
+        if longer == 1
+        else {
+            'train_cfg.max_epochs': int(epochs),
+            'param_scheduler.1.begin': None,  # the default, 0
+            'param_scheduler.1.end': int(epochs),
+            'param_scheduler.1.milestones.0': round(old.milestones[0] * longer),
+            'param_scheduler.1.milestones.1': round(old.milestones[1] * longer),
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    'path', [p for p in CONFIGS if '_hsjp-pre-' in p.stem], ids=lambda path: path.stem
+)
+def test_hsjp_pre_stops_without_a_checkpoint(path):
+    config = copy.deepcopy(read(path))
+    option = 'model.backbone.init_cfg.checkpoint'
+    with pytest.raises(ValueError, match=f'--cfg-options {option}='):
+        MODELS.build(config.model).init_weights()
+    config.merge_from_dict({option: 'no-such.pth'})
+    with pytest.raises(FileNotFoundError, match=r"checkpoint 'no-such\.pth' is not a file"):
+        MODELS.build(config.model).init_weights()
+
+
+def test_index_names_every_config():
+    index = load_index(str(ROOT / 'model-index.yml'))
+    collections = {collection.name: collection for collection in index.collections}
+    assert all((ROOT / collection.readme).is_file() for collection in collections.values())
+    models = {model.config: model for model in index.models}
+    assert sorted(models) == [str(path.relative_to(ROOT)) for path in sorted(INDEXED)]
+    for path in INDEXED:
+        model = models[str(path.relative_to(ROOT))]
+        assert model.name == path.stem
+        assert model.metadata.data['Epochs'] == read(path).train_cfg.max_epochs
+        assert model.in_collection in collections
+
+
+@pytest.mark.parametrize('path', INDEXED, ids=lambda path: path.stem)
+def test_tables_name_every_config(path):
+    assert f']({path.name})' in (path.parent / 'README.md').read_text()
+
+
+def test_difference_sees_every_kind_of_change():
+    one = Config(dict(a=1, b=[dict(c=1), dict(d=2)], e=dict(f=(1, 2)), g=None, _scope_='mmpose'))
+    two = Config(dict(a=1, b=[dict(c=1), dict(d=3)], e=dict(f=(1, 5)), h=4))
+    assert difference(two, one) == {'b.1.d': 3, 'e.f.1': 5, 'g': None, 'h': 4}

@@ -1,0 +1,75 @@
+"""Boxes of a detector, made by the tool and read by PersonCropDataset."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+
+from hsjp_mm.datasets import PersonCropDataset
+from hsjp_mm.datasets.detections import detect
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = """
+_base_ = ['mmdet::retinanet/retinanet_r18_fpn_1x_coco.py']
+model = dict(
+    backbone=dict(base_channels=8, stem_channels=8, init_cfg=None),
+    neck=dict(in_channels=[8, 16, 32, 64], out_channels=16),
+    bbox_head=dict(in_channels=16, feat_channels=16, stacked_convs=1),
+    test_cfg=dict(score_thr=0.0, nms_pre=20, max_per_img=10),
+)
+"""
+
+
+@pytest.fixture(scope='module')
+def detector(tmp_path_factory):
+    """An untrained detector: its boxes mean nothing, but they are boxes."""
+    folder = tmp_path_factory.mktemp('detector')
+    (folder / 'detector.py').write_text(CONFIG)
+    init_default_scope('mmdet')
+    torch.manual_seed(0)
+    model = MODELS.build(Config.fromfile(folder / 'detector.py').model)
+    meta = {'dataset_meta': {'classes': ('cat', *(f'x{i}' for i in range(78)), 'person')}}
+    torch.save({'state_dict': model.state_dict(), 'meta': meta}, folder / 'detector.pth')
+    return str(folder / 'detector.py'), str(folder / 'detector.pth')
+
+
+def test_tool_writes_what_the_data_set_reads(detector, tiny_coco, tmp_path):
+    names = ['person', 'cat', *(f'x{i}' for i in range(78))]
+    command = [
+        sys.executable, ROOT / 'tools/detect_persons.py', tiny_coco / 'images', *detector,
+        tmp_path / 'boxes.json', '--score-thr', '0.0', '--categories', *names,
+    ]  # fmt: skip
+    subprocess.run(command, check=True, capture_output=True)
+    boxes = json.loads((tmp_path / 'boxes.json').read_text())
+    images = json.loads((tmp_path / 'boxes_images.json').read_text())
+    assert [image['file_name'] for image in images['images']] == ['1.png', '2.png', '3.png']
+    assert images['images'][0]['width'] == 120 and images['images'][0]['height'] == 80
+    assert {'id': 80, 'name': 'person'} in images['categories']
+    assert {box['image_id'] for box in boxes} == {1, 2, 3}
+    for box in boxes:
+        assert set(box) == {'image_id', 'category_id', 'bbox', 'score'}
+        image = images['images'][box['image_id'] - 1]
+        x, y, width, height = box['bbox']
+        assert x >= 0 and x + width <= image['width'] + 0.1 and width >= 0
+        assert y >= 0 and y + height <= image['height'] + 0.1 and height >= 0
+    dataset = PersonCropDataset(
+        str(tmp_path / 'boxes_images.json'),
+        bbox_file=str(tmp_path / 'boxes.json'),
+        category_names=names,
+        data_prefix=dict(img=str(tiny_coco / 'images')),
+    )
+    large = [box for box in boxes if min(box['bbox'][2:]) >= 1]
+    assert len(dataset) == pytest.approx(len(large), abs=2)  # a box cut at the border may differ
+
+
+def test_what_cannot_be_had_is_named(detector, tmp_path):
+    with pytest.raises(FileNotFoundError, match='holds no image'):
+        detect(str(tmp_path), *detector)
+    (tmp_path / 'a.png').touch()
+    with pytest.raises(ValueError, match=r"no \['horse'\]; it has \['cat'"):
+        detect(str(tmp_path), *detector, category_names=['horse'])

@@ -1,0 +1,214 @@
+"""Measure the cost of pretraining against what one would run instead, each in one process run.
+
+step: a training step of HSJP against one of the same network as stock top-down estimator with as
+many keypoints as patches. pipeline: a sample of the HSJP data pipeline against the stock top-down
+one on the same persons. dataset: loading PersonCropDataset and stock CocoDataset from a synthetic
+annotation file of 64k images and 262k boxes.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.registry import DATASETS, MODELS, init_default_scope
+from mmengine.structures import InstanceData, PixelData
+from mmpose.structures import PoseDataSample
+
+import hsjp_mm  # noqa: F401  (lets hsjp_mm:: bases resolve)
+
+HSJP_CONFIG = 'hsjp_mm::hsjp/hsjp_hrnet-w32_4xb64-240e_coco-224x224.py'
+STOCK_CONFIG = (
+    'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_hrnet-w32_8xb64-210e_coco-256x192.py'
+)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('what', choices=['step', 'pipeline', 'dataset'])
+    parser.add_argument('--data', default='data/coco', help='COCO folder for pipeline')
+    parser.add_argument('--split', default='train2017', help='images and annotations of it')
+    parser.add_argument('--batch', type=int, default=8, help='images of a step')
+    parser.add_argument('--rounds', type=int, default=7, help='measured repetitions')
+    parser.add_argument('--device', default='cpu', help='of the step')
+    parser.add_argument('--threads', type=int, default=torch.get_num_threads())
+    parser.add_argument('--load', nargs=2, metavar=('DATASET', 'FILE'), help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def alternate(
+    ours: Callable, theirs: Callable, rounds: int, device: str = 'cpu'
+) -> tuple[float, float, float]:
+    """Run both in turn; median seconds of each and the median of the ratios of neighbours."""
+    times = []
+    for run in (ours, theirs):
+        run()
+    for _ in range(rounds):
+        pair = []
+        for run in (ours, theirs):
+            if device != 'cpu':
+                torch.cuda.synchronize()
+            start = time.perf_counter()
+            run()
+            if device != 'cpu':
+                torch.cuda.synchronize()
+            pair.append(time.perf_counter() - start)
+        times.append(pair)
+    mine, stock = zip(*times, strict=True)
+    ratio = statistics.median(m / s for m, s in times)
+    return statistics.median(mine), statistics.median(stock), ratio
+
+
+def measure_step(args: argparse.Namespace) -> None:
+    hsjp_cfg = Config.fromfile(hsjp_config()).model
+    hsjp = MODELS.build(hsjp_cfg).to(args.device)
+    keypoints = hsjp.grid**2
+    stock_cfg = Config.fromfile(stock_config()).model
+    stock_cfg.backbone.init_cfg = None
+    stock_cfg.head.out_channels = keypoints
+    stock = MODELS.build(stock_cfg).to(args.device)
+    crops = torch.randn(args.batch, 3, 224, 224, device=args.device)
+    samples = []
+    for _ in range(args.batch):
+        sample = PoseDataSample()
+        sample.gt_fields = PixelData(heatmaps=torch.rand(keypoints, 56, 56, device=args.device))
+        sample.gt_instance_labels = InstanceData(
+            keypoint_weights=torch.ones(1, keypoints, device=args.device)
+        )
+        samples.append(sample)
+    mine, theirs, ratio = alternate(
+        step_of(hsjp, crops, samples), step_of(stock, crops, samples), args.rounds, args.device
+    )
+    print(
+        f'training step, HRNet-W32, 224x224, batch {args.batch}, {args.device}: HSJP {mine:.3f} s, '
+        f'stock top-down with {keypoints} keypoints {theirs:.3f} s, ratio {ratio:.3f}'
+    )
+
+
+def step_of(model: torch.nn.Module, crops: torch.Tensor, samples: list) -> Callable:
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    model.train()
+
+    def step() -> None:
+        losses = model(crops, samples, mode='loss')
+        optimizer.zero_grad()
+        sum(value for name, value in losses.items() if 'loss' in name).backward()
+        optimizer.step()
+
+    return step
+
+
+def measure_pipeline(args: argparse.Namespace) -> None:
+    stock_cfg = Config.fromfile(stock_config()).train_dataloader.dataset
+    source = dict(
+        data_root=args.data,
+        ann_file=f'annotations/person_keypoints_{args.split}.json',
+        data_prefix=dict(img=args.split),
+    )
+    stock = DATASETS.build(dict(stock_cfg, **source))
+    stock.full_init()
+    hsjp_cfg = Config.fromfile(hsjp_config()).train_dataloader.dataset
+    ours = DATASETS.build(dict(hsjp_cfg, **source))
+    place = {ours.get_data_info(i)['id']: i for i in range(len(ours))}
+    same = [place[stock.get_data_info(i)['id']] for i in range(len(stock))][:200]
+
+    def read(dataset, indices) -> Callable:
+        def run() -> None:
+            for index in indices:
+                dataset[index]
+
+        return run
+
+    mine, theirs, ratio = alternate(read(ours, same), read(stock, range(len(same))), args.rounds)
+    print(
+        f'sample of the data pipeline, the same {len(same)} persons: HSJP '
+        f'{1000 * mine / len(same):.2f} ms, stock top-down {1000 * theirs / len(same):.2f} ms, '
+        f'ratio {ratio:.3f}'
+    )
+
+
+def measure_dataset(args: argparse.Namespace) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / 'instances.json'
+        path.write_text(json.dumps(synthetic_coco(64_000, 262_000)))
+        (Path(folder) / '0.jpg').touch()
+        print(
+            f'annotation file of 64,000 images, 262,000 boxes, {path.stat().st_size / 1e6:.0f} MB'
+        )
+        for name in ('none', 'hsjp_mm.PersonCropDataset', 'mmpose.CocoDataset'):
+            command = [sys.executable, __file__, 'dataset', '--load', name, str(path)]
+            subprocess.run(command, check=True)
+
+
+def synthetic_coco(num_images: int, num_boxes: int) -> dict:
+    rng = np.random.default_rng(0)
+    images = [
+        {'id': i, 'file_name': f'{i}.jpg', 'width': 640, 'height': 480} for i in range(num_images)
+    ]
+    owners = np.sort(np.r_[:num_images, rng.integers(0, num_images, num_boxes - num_images)])
+    boxes = np.hstack([rng.uniform(0, 300, (num_boxes, 2)), rng.uniform(20, 180, (num_boxes, 2))])
+    keypoints = rng.integers(0, 400, (num_boxes, 17, 3))
+    keypoints[..., 2] = 2
+    annotations = [
+        {
+            'id': i, 'image_id': int(owners[i]), 'category_id': 1, 'iscrowd': 0,
+            'area': float(box[2] * box[3]), 'bbox': box.round(2).tolist(), 'num_keypoints': 17,
+            'keypoints': keypoints[i].ravel().tolist(),
+        }
+        for i, box in enumerate(boxes)
+    ]  # fmt: skip
+    return {
+        'images': images, 'annotations': annotations, 'categories': [{'id': 1, 'name': 'person'}]
+    }  # fmt: skip
+
+
+def load(name: str, path: str) -> None:
+    """Load a data set in this process and print what it took; 'none' prints what imports take."""
+    start = time.perf_counter()
+    prefix = dict(img=str(Path(path).parent))
+    if name == 'none':
+        import mmpose.datasets  # noqa: F401
+
+        import hsjp_mm.datasets  # noqa: F401
+
+        number = 0
+    else:
+        number = len(DATASETS.build(dict(type=name, ann_file=path, data_prefix=prefix)))
+    seconds = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f'{name}: {number} instances, {seconds:.1f} s, peak memory {peak:.0f} MiB')
+
+
+def hsjp_config() -> str:
+    return Config._get_cfg_path(HSJP_CONFIG, '')[0]
+
+
+def stock_config() -> str:
+    return Config._get_cfg_path(STOCK_CONFIG, '')[0]
+
+
+def main() -> None:
+    args = parse_args()
+    torch.set_num_threads(args.threads)
+    init_default_scope('mmpose')
+    if args.load:
+        load(*args.load)
+    else:
+        {'step': measure_step, 'pipeline': measure_pipeline, 'dataset': measure_dataset}[args.what](
+            args
+        )
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,10 @@
+"""Test a checkpoint: MMPose's own tools/test.py, with hsjp_mm imported.
+
+Takes MMPose's arguments: CONFIG CHECKPOINT [--work-dir DIR] [--out FILE] [--dump FILE]
+[--show-dir DIR] [--cfg-options KEY=VALUE ...] [--launcher none|pytorch|slurm|mpi]
+"""
+
+from hsjp_mm.engine.launch import run_stock_tool
+
+if __name__ == '__main__':
+    run_stock_tool('test.py')
