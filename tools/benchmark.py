@@ -22,6 +22,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 from mmengine.structures import InstanceData, PixelData
+from mmpose.codecs import MSRAHeatmap
 from mmpose.structures import PoseDataSample
 
 import hsjp_mm  # noqa: F401  (lets hsjp_mm:: bases resolve)
@@ -79,14 +80,7 @@ def measure_step(args: argparse.Namespace) -> None:
     stock_cfg.head.out_channels = keypoints
     stock = MODELS.build(stock_cfg).to(args.device)
     crops = torch.randn(args.batch, 3, 224, 224, device=args.device)
-    samples = []
-    for _ in range(args.batch):
-        sample = PoseDataSample()
-        sample.gt_fields = PixelData(heatmaps=torch.rand(keypoints, 56, 56, device=args.device))
-        sample.gt_instance_labels = InstanceData(
-            keypoint_weights=torch.ones(1, keypoints, device=args.device)
-        )
-        samples.append(sample)
+    samples = [stock_sample(keypoints, args.device) for _ in range(args.batch)]
     mine, theirs, ratio = alternate(
         step_of(hsjp, crops, samples), step_of(stock, crops, samples), args.rounds, args.device
     )
@@ -94,6 +88,18 @@ def measure_step(args: argparse.Namespace) -> None:
         f'training step, HRNet-W32, 224x224, batch {args.batch}, {args.device}: HSJP {mine:.3f} s, '
         f'stock top-down with {keypoints} keypoints {theirs:.3f} s, ratio {ratio:.3f}'
     )
+
+
+def stock_sample(keypoints: int, device: str) -> PoseDataSample:
+    """Make the targets that the stock data pipeline makes, for keypoints at random places."""
+    codec = MSRAHeatmap(input_size=(224, 224), heatmap_size=(56, 56), sigma=2)
+    places = np.random.default_rng(0).uniform(0, 224, (1, keypoints, 2))
+    encoded = codec.encode(places, np.ones((1, keypoints)))
+    sample = PoseDataSample()
+    sample.gt_fields = PixelData(heatmaps=torch.from_numpy(encoded['heatmaps'])).to(device)
+    weights = torch.from_numpy(encoded['keypoint_weights'])
+    sample.gt_instance_labels = InstanceData(keypoint_weights=weights).to(device)
+    return sample
 
 
 def step_of(model: torch.nn.Module, crops: torch.Tensor, samples: list) -> Callable:

@@ -56,6 +56,7 @@ train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=400, val_in
 optim_wrapper = dict(optimizer=dict(lr=2e-3))
 param_scheduler = [dict(type='MultiStepLR', milestones=[320, 372], gamma=0.1, by_epoch=False)]
 default_hooks = dict(
-    logger=dict(interval=20, log_metric_by_epoch=False), checkpoint=dict(by_epoch=False, interval=80, max_keep_ckpts=1)
+    logger=dict(interval=20, log_metric_by_epoch=False),
+    checkpoint=dict(by_epoch=False, interval=80, max_keep_ckpts=1),
 )
 log_processor = dict(by_epoch=False, window_size=20)
