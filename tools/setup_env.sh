@@ -1,5 +1,5 @@
 # Sourced by demo.sh and test.sh: make the environment, with uv, from pyproject.toml and setup.py.
-# Installs uv into .uv if it is missing. The first run compiles mmcv, about five to ten minutes.
+# Installs uv into .uv if it is missing.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -11,6 +11,10 @@ if ! command -v uv >/dev/null; then
   fi
   export PATH="$PWD/.uv/bin:$PATH"
 fi
-[ -d .venv ] || echo 'making .venv; the first time on a machine this compiles mmcv, five to ten minutes'
-uv sync --quiet
+if [ -d .venv ]; then
+  uv sync --quiet
+else
+  echo 'making .venv; the first time on a machine this compiles mmcv, five to ten minutes'
+  uv sync
+fi
 export PYTHONWARNINGS=ignore
