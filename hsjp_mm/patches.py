@@ -75,7 +75,7 @@ def random_slots(batch: int, grid: int, device: torch.device | str = 'cpu') -> T
 
 
 def shuffle(patches: Tensor, slots: Tensor) -> Tensor:
-    """Move patch i of image b to place ``slots[b, i]``.
+    """Move patch i of image b to place ``slots[b, i]``; ``slots.argsort(dim=1)`` moves it back.
 
     Args:
         patches: (B, K, C, h, w).
@@ -85,12 +85,9 @@ def shuffle(patches: Tensor, slots: Tensor) -> Tensor:
     return patches.gather(1, sources[:, :, None, None, None].expand_as(patches))
 
 
-def unshuffle(patches: Tensor, slots: Tensor) -> Tensor:
-    """Take patch i of image b from place ``slots[b, i]``; inverts :func:`shuffle`."""
-    return patches.gather(1, slots[:, :, None, None, None].expand_as(patches))
-
-
-def grid_centres(grid: int, height: float, width: float, device: torch.device | str = 'cpu'):
+def grid_centres(
+    grid: int, height: float, width: float, device: torch.device | str = 'cpu'
+) -> Tensor:
     """Centres of the grid's places in an image, (K, 2) float32, (x, y) in its pixels."""
     index = torch.arange(grid**2, device=device)
     column, row = index % grid, index // grid

@@ -88,8 +88,7 @@ def test_shuffle_puts_each_patch_into_its_place():
     moved = patches.shuffle(pieces, slots)
     for image, index in itertools.product(range(3), range(16)):
         assert torch.equal(moved[image, slots[image, index]], pieces[image, index])
-    assert torch.equal(patches.unshuffle(moved, slots), pieces)
-    assert torch.equal(patches.shuffle(patches.unshuffle(pieces, slots), slots), pieces)
+    assert torch.equal(patches.shuffle(moved, slots.argsort(dim=1)), pieces)
 
 
 def test_identity_permutation_returns_the_image():
