@@ -156,7 +156,9 @@ def _finetuning_figure(runs: list[Run]) -> str:
     figure, axes = plt.subplots(figsize=(6, 3.6), layout='constrained')
     for run in runs:
         axes.plot(*_curve(run.val, 'coco/AP'), marker='o', label=run.name)
-    axes.set(xlabel='iteration', ylabel='AP', ylim=(0, None))
+    # an axis that ends at a few thousandths would make nothing look like a lead
+    top = 1.05 * max(0.1, *(_best(run) for run in runs))
+    axes.set(xlabel='iteration', ylabel='AP', ylim=(0, top))
     axes.legend()
     return _svg(figure)
 
