@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from mmengine.config import Config
+from mmengine.hub import get_config
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 from mmengine.structures import InstanceData, PixelData
 from mmpose.codecs import MSRAHeatmap
@@ -52,30 +52,27 @@ def alternate(
     ours: Callable, theirs: Callable, rounds: int, device: str = 'cpu'
 ) -> tuple[float, float, float]:
     """Run both in turn; median seconds of each and the median of the ratios of neighbours."""
-    times = []
     for run in (ours, theirs):
-        run()
-    for _ in range(rounds):
-        pair = []
-        for run in (ours, theirs):
-            if device != 'cpu':
-                torch.cuda.synchronize()
-            start = time.perf_counter()
-            run()
-            if device != 'cpu':
-                torch.cuda.synchronize()
-            pair.append(time.perf_counter() - start)
-        times.append(pair)
+        timed(run, device)
+    times = [(timed(ours, device), timed(theirs, device)) for _ in range(rounds)]
     mine, stock = zip(*times, strict=True)
     ratio = statistics.median(m / s for m, s in times)
     return statistics.median(mine), statistics.median(stock), ratio
 
 
+def timed(run: Callable, device: str) -> float:
+    start = time.perf_counter()
+    run()
+    if device != 'cpu':
+        torch.cuda.synchronize()  # with nothing queued before, for each run ends with this
+    return time.perf_counter() - start
+
+
 def measure_step(args: argparse.Namespace) -> None:
-    hsjp_cfg = Config.fromfile(hsjp_config()).model
+    hsjp_cfg = get_config(HSJP_CONFIG).model
     hsjp = MODELS.build(hsjp_cfg).to(args.device)
     keypoints = hsjp.grid**2
-    stock_cfg = Config.fromfile(stock_config()).model
+    stock_cfg = get_config(STOCK_CONFIG).model
     stock_cfg.backbone.init_cfg = None
     stock_cfg.head.out_channels = keypoints
     stock = MODELS.build(stock_cfg).to(args.device)
@@ -116,7 +113,7 @@ def step_of(model: torch.nn.Module, crops: torch.Tensor, samples: list) -> Calla
 
 
 def measure_pipeline(args: argparse.Namespace) -> None:
-    stock_cfg = Config.fromfile(stock_config()).train_dataloader.dataset
+    stock_cfg = get_config(STOCK_CONFIG).train_dataloader.dataset
     source = dict(
         data_root=args.data,
         ann_file=f'annotations/person_keypoints_{args.split}.json',
@@ -124,7 +121,7 @@ def measure_pipeline(args: argparse.Namespace) -> None:
     )
     stock = DATASETS.build(dict(stock_cfg, **source))
     stock.full_init()
-    hsjp_cfg = Config.fromfile(hsjp_config()).train_dataloader.dataset
+    hsjp_cfg = get_config(HSJP_CONFIG).train_dataloader.dataset
     ours = DATASETS.build(dict(hsjp_cfg, **source))
     place = {ours.get_data_info(i)['id']: i for i in range(len(ours))}
     same = [place[stock.get_data_info(i)['id']] for i in range(len(stock))][:200]
@@ -194,14 +191,6 @@ def load(name: str, path: str) -> None:
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f'{name}: {number} instances, {seconds:.1f} s, peak memory {peak:.0f} MiB')
-
-
-def hsjp_config() -> str:
-    return Config._get_cfg_path(HSJP_CONFIG, '')[0]
-
-
-def stock_config() -> str:
-    return Config._get_cfg_path(STOCK_CONFIG, '')[0]
 
 
 def main() -> None:

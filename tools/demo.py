@@ -41,7 +41,7 @@ def parse_args() -> argparse.Namespace:
 
 def data_options(root: str, suffix: str) -> list[str]:
     """Point a demo config to a data set in COCO's layout."""
-    options = [f'val_evaluator.ann_file={root}/annotations/person_keypoints_val{suffix}.json']
+    options = []
     for split in ('train', 'val'):
         dataset = f'{split}_dataloader.dataset'
         options += [
@@ -87,8 +87,9 @@ def newest(folder: Path, pattern: str) -> Path:
 def board_pictures(work_dir: Path) -> list[tuple[str, np.ndarray]]:
     """Read the boards of the first and the last evaluation of a run."""
     folder = newest(work_dir, '*/vis_data/vis_image')
-    steps = sorted({int(path.stem.rsplit('_', 1)[1]) for path in folder.glob('puzzle_*.png')})
-    names = sorted({path.stem.rsplit('_', 1)[0] for path in folder.glob('puzzle_*.png')})
+    drawn = [path.stem.rsplit('_', 1) for path in folder.glob('puzzle_*.png')]
+    names = sorted({name for name, _ in drawn})
+    steps = sorted({int(step) for _, step in drawn})
     return [
         (f'{name}, {step} iterations', cv2.imread(str(folder / f'{name}_{step}.png'))[..., ::-1])
         for name in names
@@ -107,11 +108,13 @@ def main() -> None:
         if not Path(root, 'annotations').is_dir():
             print(f'rendering people into {root}')
             render(root, num_train=400, num_val=100, progress=track_iter_progress)
+    val_file = f'{root}/annotations/person_keypoints_val{suffix}.json'
     options = [*data_options(root, suffix), *args.cfg_options]
 
     os.chdir(ROOT)
-    pretext = train('hsjp', out, [o for o in options if not o.startswith('val_evaluator')])
+    pretext = train('hsjp', out, options)
     weights = newest(out / 'hsjp', 'iter_*.pth')
+    options.append(f'val_evaluator.ann_file={val_file}')
     runs = [
         train('scratch', out, options),
         train('hsjp-pre', out, [*options, f'model.backbone.init_cfg.checkpoint={weights}']),
@@ -121,7 +124,7 @@ def main() -> None:
         picture = draw_poses(
             CONFIGS[run.name],
             str(newest(out / run.name, 'iter_*.pth')),
-            f'{root}/annotations/person_keypoints_val{suffix}.json',
+            val_file,
             f'{root}/val{suffix}',
         )
         poses.append((run.name, picture))

@@ -11,19 +11,11 @@ model = dict(
     head=dict(type='hsjp_mm.HSJPHead', in_channels=16, deconv_out_channels=None),
 )
 
-train_pipeline = [
-    dict(type='LoadImage'),
-    dict(type='GetBBoxCenterScale'),
-    dict(type='TopdownAffine', input_size=input_size),
-    dict(type='hsjp_mm.ColourAugmentation'),
-    dict(type='PackPoseInputs'),
-]
-val_pipeline = [
-    dict(type='LoadImage'),
-    dict(type='GetBBoxCenterScale'),
-    dict(type='TopdownAffine', input_size=input_size),
-    dict(type='PackPoseInputs'),
-]
+# TopdownAffine is the third transform of both
+train_pipeline = _base_.train_pipeline
+train_pipeline[2].update(input_size=input_size)
+val_pipeline = _base_.val_pipeline
+val_pipeline[2].update(input_size=input_size)
 data = dict(data_root='data/toy/', min_size=16)
 train_dataloader = dict(
     batch_size=32,

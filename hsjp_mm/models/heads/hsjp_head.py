@@ -74,13 +74,12 @@ class HSJPHead(HeatmapHead):
         inside = ((centres >= 0) & (centres < limits)).all(dim=2)
         return maps, inside.to(centres.dtype)
 
-    def loss(self, feats, centres: Tensor, train_cfg: dict | None = None) -> dict[str, Tensor]:
+    def loss(self, feats, centres: Tensor) -> dict[str, Tensor]:
         """Compute equation (2), and two numbers that tell whether anything is learnt.
 
         Args:
             feats: feature maps of the backbone, as for the stock head.
             centres: (B, K, 2) centres of the original patches, (x, y) in input pixels.
-            train_cfg: not used; the stock head takes it.
 
         Returns:
             ``loss_puzzle``; ``placed``, the share of patches inside the input whose peak lies
@@ -104,7 +103,7 @@ class HSJPHead(HeatmapHead):
         }
 
     @torch.no_grad()
-    def predict(self, feats, batch_data_samples=None, test_cfg: dict | None = None):
+    def predict(self, feats):
         """Find the peaks.
 
         Returns:

@@ -196,7 +196,7 @@ class HSJP(BasePoseEstimator):
         """Make puzzles of the crops (B, 3, H, W) and compute the head's loss and measures."""
         puzzle = self.make_puzzle(inputs)
         feats = self.extract_feat(puzzle.inputs)
-        return self.head.loss(feats, puzzle.centres, train_cfg=self.train_cfg)
+        return self.head.loss(feats, puzzle.centres)
 
     def predict(self, inputs: Tensor, data_samples: list) -> list:
         """Solve the evaluation puzzles of the crops (B, 3, H, W).
