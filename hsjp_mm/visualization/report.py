@@ -98,7 +98,7 @@ def write_report(
             [[run.name, f'{run.val[-1]["coco/AP"]:.3f}', f'{_best(run):.3f}', f'{run.seconds:.0f}']
              for run in finetunings],
         ),
-        '<p>One run of each, so differences of a few hundredths may be chance.</p>',
+        '<p>One run of each: from run to run, a tenth of AP may be chance.</p>',
         f'<p>Pretraining took {pretext.seconds:.0f} s.</p>',
         '<h2>Pretraining</h2>',
         _pretext_figure(pretext),
