@@ -55,6 +55,26 @@ def split(images: Tensor, grid: int) -> Tensor:
     return patches.permute(0, 2, 4, 1, 3, 5).flatten(1, 2)
 
 
+def patch_boxes(grid: int, overlap: float) -> list[tuple[float, float, float, float]]:
+    """Boxes of m×m patches (m is the grid) of which neighbours overlap, in shares of the image.
+
+    As in section 5.3 of the JigClu paper: neighbours share ``overlap`` of the image's side, so a
+    patch has (1 + (m−1)·overlap)/m of it, and the patches together span the image.
+
+    Returns:
+        m² times (left, top, right, bottom), left and right in widths of the image, top and bottom
+        in heights; patch i = row·m + column.
+
+    Raises:
+        ValueError: ``overlap`` outside [0, 1).
+    """
+    if not 0 <= overlap < 1:
+        raise ValueError(f'overlap={overlap} of the image side must be in [0, 1)')
+    side = (1 + (grid - 1) * overlap) / grid
+    starts = [i * (side - overlap) for i in range(grid)]
+    return [(left, top, left + side, top + side) for top in starts for left in starts]
+
+
 def join(patches: Tensor, grid: int) -> Tensor:
     """Put patches (B, K, C, h, w) together into images (B, C, N·h, N·w); inverts :func:`split`."""
     batch, _, channels, height, width = patches.shape

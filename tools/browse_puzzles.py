@@ -11,7 +11,7 @@ from mmengine.registry import DATASETS, MODELS, init_default_scope
 
 import hsjp_mm  # noqa: F401  (lets hsjp_mm:: bases resolve)
 from hsjp_mm.checkpoint import read_checkpoint
-from hsjp_mm.models.pretext.hsjp import instance_ids
+from hsjp_mm.models.pretext.base import instance_ids
 from hsjp_mm.visualization import puzzle_boards
 
 

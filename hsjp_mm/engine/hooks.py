@@ -11,7 +11,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import set_random_seed
 
-from hsjp_mm.models.pretext.hsjp import instance_ids
+from hsjp_mm.models.pretext.base import instance_ids
 from hsjp_mm.registry import HOOKS
 from hsjp_mm.visualization import puzzle_boards
 

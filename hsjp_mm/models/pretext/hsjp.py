@@ -3,7 +3,6 @@
 Letters: B batch, H and W height and width of the input, N patches along a side, K = N².
 """
 
-import hashlib
 import inspect
 import math
 from collections.abc import Callable, Sequence
@@ -14,13 +13,14 @@ import torch
 from mmengine.dist import get_dist_info
 from mmengine.logging import print_log
 from mmengine.structures import InstanceData
-from mmpose.models.pose_estimators.base import BasePoseEstimator
 from mmpose.registry import MODELS as MMPOSE_MODELS
 from torch import Tensor
 
 from hsjp_mm import patches
 from hsjp_mm.models.heads.hsjp_head import HSJPHead
+from hsjp_mm.models.pretext.base import PretextModel, instance_ids, pretext_head, require_grid
 from hsjp_mm.registry import MODELS
+from hsjp_mm.seeds import instance_random_state
 
 
 @dataclass
@@ -45,21 +45,17 @@ class Puzzle:
 def seeded_slots(ids: Sequence[int | str], grid: int, seed: int) -> Tensor:
     """Draw the permutation that belongs to (seed, instance id), on any machine and batch size.
 
-    RandomState's streams are frozen by NumPy's policy, and its shuffle is Knuth and Durstenfeld's.
+    RandomState's shuffle is Knuth and Durstenfeld's.
 
     Returns:
         (B, K) long.
     """
-    digests = (hashlib.sha256(f'{seed}/{instance}'.encode()).digest() for instance in ids)
-    orders = [
-        np.random.RandomState(np.frombuffer(digest, dtype='<u4')).permutation(grid**2)
-        for digest in digests
-    ]
+    orders = [instance_random_state(seed, instance).permutation(grid**2) for instance in ids]
     return torch.from_numpy(np.stack(orders)).long()
 
 
 @MODELS.register_module()
-class HSJP(BasePoseEstimator):
+class HSJP(PretextModel):
     """Pretrain a pose network by finding where the patches of a shuffled person crop went.
 
     Section 3 of `Learning Heatmap-Style Jigsaw Puzzles Provides Good Pretraining for 2D Human
@@ -109,8 +105,7 @@ class HSJP(BasePoseEstimator):
         train_cfg: dict | None = None,
         test_cfg: dict | None = None,
     ):
-        if not (isinstance(grid, int) and 2 <= grid <= min(input_size)):
-            raise ValueError(f'grid={grid!r} must be a whole number from 2 to {min(input_size)}')
+        require_grid(grid, input_size)
         if not 0 <= scale_factor < 1:
             raise ValueError(f'scale_factor={scale_factor} must be in [0, 1)')
         if rotate_factor < 0 or shift_factor < 0:
@@ -118,6 +113,7 @@ class HSJP(BasePoseEstimator):
                 f'rotate_factor={rotate_factor} and shift_factor={shift_factor} must be at least 0'
             )
         super().__init__(
+            puzzle={'grid': grid, 'unshuffled': unshuffled},
             backbone=_with_channels(backbone, 6) if unshuffled else backbone,
             neck=neck,
             head=_puzzle_head(head, grid, sigma, input_size),
@@ -133,8 +129,6 @@ class HSJP(BasePoseEstimator):
         self.rotate_factor = rotate_factor
         self.shift_factor = shift_factor
         self.seed = seed
-        # tells whoever reads the checkpoint what the backbone has seen
-        self.register_buffer('puzzle', torch.tensor([grid, int(unshuffled)]))
 
     def make_puzzle(self, crops: Tensor, ids: Sequence[int | str] | None = None) -> Puzzle:
         """Shuffle crops: at random and augmented, or, given instance ids, as in evaluation.
@@ -181,17 +175,6 @@ class HSJP(BasePoseEstimator):
             shift=self.shift_factor * shift,
         )
 
-    def _load_state_dict_pre_hook(self, state_dict, prefix, local_meta, *args, **kwargs):
-        """Refuse the weights of another puzzle: MMEngine would log the head and go on without."""
-        super()._load_state_dict_pre_hook(state_dict, prefix, local_meta, *args, **kwargs)
-        stored, own = state_dict.get(f'{prefix}puzzle', self.puzzle).tolist(), self.puzzle.tolist()
-        if stored != own:
-            raise ValueError(
-                f'the checkpoint has grid={stored[0]} and unshuffled={bool(stored[1])}, the model '
-                f'grid={own[0]} and unshuffled={bool(own[1])}; to start from its backbone alone '
-                "give the backbone init_cfg=dict(type='hsjp_mm.PretextInit', checkpoint=...)"
-            )
-
     def loss(self, inputs: Tensor, data_samples=None) -> dict[str, Tensor]:
         """Make puzzles of the crops (B, 3, H, W) and compute the head's loss and measures."""
         puzzle = self.make_puzzle(inputs)
@@ -225,33 +208,13 @@ def _own_part(draw: Callable[..., Tensor], batch: int, *size, **device) -> Tenso
     return draw(batch * processes, *size, **device)[rank::processes]
 
 
-def instance_ids(data_samples: list) -> list[int | str]:
-    """Read the instance ids of data samples, from which evaluation puzzles are drawn.
-
-    Raises:
-        ValueError: a data sample has none.
-    """
-    if any('id' not in sample.metainfo for sample in data_samples):
-        raise ValueError(
-            "a data sample has no 'id', from which its puzzle is drawn; PersonCropDataset gives "
-            "one, and PackPoseInputs hands it on if its meta_keys name 'id'"
-        )
-    return [sample.metainfo['id'] for sample in data_samples]
-
-
 def _puzzle_head(head: dict, grid: int, sigma: float | None, input_size: tuple[int, int]) -> dict:
     """Turn the head of a stock config into the puzzle's."""
-    head = dict(head)
-    cls = MMPOSE_MODELS.get(str(head.get('type')))
-    if cls is None or not issubclass(cls, HSJPHead):
-        raise ValueError(f"head.type={head.get('type')!r} must be 'hsjp_mm.HSJPHead'")
-    for name in ('grid', 'sigma', 'input_size'):
-        if name in head:
-            raise ValueError(f'head.{name}={head[name]!r}: give {name} to the model alone')
+    head = pretext_head(head, HSJPHead, grid=grid, sigma=sigma, input_size=input_size)
     for name in ('out_channels', 'decoder'):
         if head.pop(name, None) is not None:
             print_log(f'HSJP: head.{name} is dropped, the head has {grid**2} patches', 'current')
-    return dict(head, grid=grid, sigma=sigma, input_size=input_size)
+    return head
 
 
 def _with_channels(backbone: dict, channels: int) -> dict:
