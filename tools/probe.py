@@ -1,0 +1,95 @@
+"""Measure what a backbone is worth for image classification.
+
+    python tools/probe.py CONFIG CHECKPOINT DATA --protocol linear
+
+linear trains a linear layer on the frozen backbone, knn lets the nearest training images vote,
+finetune trains everything. CHECKPOINT 'none' leaves the weights random: the floor to compare with.
+DATA is a folder with train/CLASS/*.jpg and val/CLASS/*.jpg, or cifar10:PATH or cifar100:PATH.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+
+from hsjp_mm.analysis.probes import PROTOCOLS, probe
+from hsjp_mm.coverage import CheckpointError
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', help='any config with model.backbone')
+    parser.add_argument('checkpoint', help="a file or address with the backbone, or 'none'")
+    parser.add_argument('data', help='image folder, cifar10:PATH or cifar100:PATH')
+    parser.add_argument('--protocol', required=True, choices=PROTOCOLS)
+    parser.add_argument(
+        '--labels', type=float, default=1.0, help='share of the training images, of every class'
+    )
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--epochs', type=int, help='default 100')
+    parser.add_argument('--batch-size', type=int, default=256, help='(%(default)s)')
+    parser.add_argument(
+        '--lr',
+        type=float,
+        help='linear: of the linear layer, default 10 × batch / 256; finetune: of the backbone, '
+        'default 0.01 × batch / 256, or 0.02 with at most 1 %% of the labels',
+    )
+    parser.add_argument(
+        '--lr-last-layer',
+        type=float,
+        help='finetune: of the linear layer, default 0.2 × batch / 256, or 5 with at most 1 %%',
+    )
+    parser.add_argument('--size', type=int, default=224, help='side of the crops (%(default)s)')
+    parser.add_argument('--workers', type=int, default=2, help='loading processes (%(default)s)')
+    parser.add_argument('--device', default='cpu', help='cpu, cuda:0, … (%(default)s)')
+    parser.add_argument('--out', default='probe.json', help='(%(default)s)')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={})
+    return parser.parse_args(argv)
+
+
+def summary(result: dict) -> str:
+    top5 = '' if result['top5'] is None else f', top-5 {result["top5"]:.1%}'
+    return (
+        f'{result["protocol"]}: top-1 {result["top1"]:.1%}{top5} (chance {result["chance"]:.1%}) '
+        f'on {result["val_images"]} images of {result["classes"]} classes; trained on '
+        f'{result["train_images"]} ({result["labels"]:.1%} of the labels); {result["coverage"]}; '
+        f'{result["seconds"]} s'
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    try:
+        config = Config.fromfile(args.config)
+        config.merge_from_dict(args.cfg_options)
+        result = probe(
+            config,
+            None if args.checkpoint == 'none' else args.checkpoint,
+            args.data,
+            args.protocol,
+            labels=args.labels,
+            seed=args.seed,
+            epochs=args.epochs,
+            batch_size=args.batch_size,
+            lr=args.lr,
+            lr_last_layer=args.lr_last_layer,
+            size=args.size,
+            workers=args.workers,
+            device=args.device,
+        )
+    except (CheckpointError, OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    out = Path(args.out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(result, indent=2) + '\n')
+    print(f'{summary(result)}; {out}')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
