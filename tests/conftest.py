@@ -13,7 +13,7 @@ from mmengine import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 
-from hsjp_mm.models import HSJP
+from hsjp_mm.models import HSJP, JigClu
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')  # of the processes that tests start
 ROOT = Path(__file__).resolve().parents[1]
@@ -89,6 +89,34 @@ def make_model():
         return model
 
     return make
+
+
+def tiny_jigclu(
+    grid: int = 2,
+    input_size: tuple[int, int] = (40, 24),
+    alpha: float = 1.0,
+    beta: float = 1.0,
+    **options,
+) -> JigClu:
+    """Build JigClu on half of a narrow ResNet-18, with seeded weights and frozen batch norm.
+
+    Patches are 20×12 pixels, so that width and height cannot be mixed up.
+    """
+    torch.manual_seed(0)
+    parts = dict(
+        backbone=dict(
+            type='ResNet', depth=18, num_stages=2, strides=(1, 2), dilations=(1, 1),
+            out_indices=(1,), stem_channels=8, base_channels=8, norm_eval=True,
+        ),
+        head=dict(type='hsjp_mm.JigCluHead', in_channels=16, dim=8, alpha=alpha, beta=beta),
+    )  # fmt: skip
+    return JigClu(**{**parts, **options}, grid=grid, input_size=input_size).train()
+
+
+@pytest.fixture
+def make_jigclu():
+    """:func:`tiny_jigclu`."""
+    return tiny_jigclu
 
 
 @pytest.fixture

@@ -79,6 +79,50 @@ def test_resize_leaves_an_image_that_fits_alone():
     assert patches.resize_to_grid(images, 4) is images
 
 
+# -------------------------------------------------------------------------- patches that overlap
+
+
+@pytest.mark.parametrize(
+    ('grid', 'overlap', 'starts', 'side'),
+    [
+        (2, 0.3, [0, 0.35], 0.65),
+        (3, 0.1, [0, 0.3, 0.6], 0.4),
+        (3, 0.3, [0, 7 / 30, 14 / 30], 1.6 / 3),
+        (4, 0.0, [0, 0.25, 0.5, 0.75], 0.25),
+        (1, 0.3, [0], 1),
+    ],
+)
+def test_boxes_worked_by_hand(grid, overlap, starts, side):
+    boxes = patches.patch_boxes(grid, overlap)
+    expected = [(x, y, x + side, y + side) for y in starts for x in starts]  # row by row
+    np.testing.assert_allclose(boxes, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize('grid', [2, 3, 4, 7])
+@pytest.mark.parametrize('overlap', [0, 0.1, 0.3, 0.6, 0.95])
+def test_boxes_span_the_image_and_neighbours_share_the_overlap(grid, overlap):
+    boxes = np.array(patches.patch_boxes(grid, overlap)).reshape(grid, grid, 4)
+    left, top, right, bottom = boxes.transpose(2, 0, 1)
+    for start, stop in ((left[0], right[0]), (top[:, 0], bottom[:, 0])):
+        assert start[0] == 0
+        assert stop[-1] == pytest.approx(1, abs=1e-12)
+        np.testing.assert_allclose(stop[:-1] - start[1:], overlap, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(stop - start, (1 + (grid - 1) * overlap) / grid, atol=1e-12)
+
+
+def test_the_authors_public_code_has_an_overlap_of_six_tenths():
+    # it lengthens each half by 0.3 of the side, to [0, 0.8] and [0.2, 1]
+    halves = [(0, 0.5 + 0.3), (0.5 - 0.3, 1)]
+    expected = [(left, top, right, bottom) for top, bottom in halves for left, right in halves]
+    np.testing.assert_allclose(patches.patch_boxes(2, 0.6), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize('overlap', [-0.1, 1, 1.5])
+def test_overlap_is_a_share_below_one(overlap):
+    with pytest.raises(ValueError, match=rf'overlap={overlap} of the image side must be in \[0, 1'):
+        patches.patch_boxes(2, overlap)
+
+
 # -------------------------------------------------------------------------------------- shuffle
 
 

@@ -1,4 +1,4 @@
-from hsjp_mm.models.heads import HSJPHead
-from hsjp_mm.models.pretext import HSJP
+from hsjp_mm.models.heads import HSJPHead, JigCluHead
+from hsjp_mm.models.pretext import HSJP, JigClu
 
-__all__ = ['HSJP', 'HSJPHead']
+__all__ = ['HSJP', 'HSJPHead', 'JigClu', 'JigCluHead']

@@ -1,3 +1,4 @@
 from hsjp_mm.models.heads.hsjp_head import HSJPHead
+from hsjp_mm.models.heads.jigclu_head import JigCluHead
 
-__all__ = ['HSJPHead']
+__all__ = ['HSJPHead', 'JigCluHead']

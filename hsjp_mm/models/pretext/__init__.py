@@ -1,3 +1,4 @@
 from hsjp_mm.models.pretext.hsjp import HSJP
+from hsjp_mm.models.pretext.jigclu import JigClu
 
-__all__ = ['HSJP']
+__all__ = ['HSJP', 'JigClu']

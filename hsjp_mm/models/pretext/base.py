@@ -1,5 +1,6 @@
 """What the pretext models have in common."""
 
+from collections.abc import Mapping
 
 import torch
 from mmpose.models.pose_estimators.base import BasePoseEstimator
@@ -32,11 +33,11 @@ class PretextModel(BasePoseEstimator):
         if not torch.equal(stored.cpu(), self.puzzle.cpu()):
             self._refuse(self._described(stored), self._described(self.puzzle))
         head = f'{prefix}head.'
-        names = {name.removeprefix(head) for name in state_dict if name.startswith(head)}
-        if names and names != self.head.state_dict().keys():
+        theirs = {k.removeprefix(head): v for k, v in state_dict.items() if k.startswith(head)}
+        if theirs and _shapes(theirs) != _shapes(self.head.state_dict()):
             self._refuse(
-                f'another head ({", ".join(sorted(names))})',
-                f'a {type(self.head).__name__} ({", ".join(sorted(self.head.state_dict()))})',
+                f'another head ({_shapes(theirs)})',
+                f'a {type(self.head).__name__} ({_shapes(self.head.state_dict())})',
             )
 
     def _described(self, puzzle: Tensor) -> str:
@@ -48,6 +49,10 @@ class PretextModel(BasePoseEstimator):
             f'the checkpoint has {theirs}, the model {ours}; to start from its backbone alone '
             "give the backbone init_cfg=dict(type='hsjp_mm.PretextInit', checkpoint=...)"
         )
+
+
+def _shapes(tensors: Mapping[str, Tensor]) -> str:
+    return ', '.join(sorted(f'{name} {tuple(tensor.shape)}' for name, tensor in tensors.items()))
 
 
 def pretext_head(head: dict, cls: type, **given) -> dict:

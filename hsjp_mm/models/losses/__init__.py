@@ -1,0 +1,3 @@
+from hsjp_mm.models.losses.clustering_loss import ClusteringLoss
+
+__all__ = ['ClusteringLoss']
