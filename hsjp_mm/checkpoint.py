@@ -40,7 +40,8 @@ from hsjp_mm.coverage import (
 )
 from hsjp_mm.registry import WEIGHT_INITIALIZERS
 
-PRECISION = 'val/hsjp/precision'  # its key in MMEngine's message hub
+# Of each pretext the measure of how well it is solved, by its key in MMEngine's message hub.
+MEASURES = {'precision': 'val/hsjp/precision', 'retrieval': 'val/jigclu/retrieval'}
 
 
 def _history_buffer_method(owner: Any, name: str) -> Any:
@@ -325,11 +326,11 @@ def export_backbone(
     The keys start with ``backbone.``, so that stock ``Pretrained`` with ``prefix='backbone.'``
     reads the .pth as well (it cannot read safetensors). The stem of an ``unshuffled=True`` run
     becomes a 3-channel one, see :func:`fold_stem`. The metadata are plain values: ``config``
-    (text, to read and not to run), ``grid``, ``unshuffled``, ``epoch``, ``iter``, ``precision``
-    (of these weights, as in MMEngine's best checkpoint) or ``earlier_precision`` (of the last
-    validation before them), ``source``, ``source_sha256``; what the checkpoint does not record
-    is left out. They stand under ``meta`` in a .pth and as JSON under ``hsjp_mm`` in a
-    safetensors file.
+    (text, to read and not to run), ``grid``, ``unshuffled``, ``epoch``, ``iter``, ``source``,
+    ``source_sha256``, and HSJP's ``precision`` or JigClu's ``retrieval`` (of these weights, as in
+    MMEngine's best checkpoint) or ``earlier_precision``, ``earlier_retrieval`` (of the last
+    validation before them); what the checkpoint does not record is left out. They stand under
+    ``meta`` in a .pth and as JSON under ``hsjp_mm`` in a safetensors file.
 
     Args:
         checkpoint: The pretraining checkpoint.
@@ -397,11 +398,12 @@ def _recorded(state: State) -> dict[str, Any]:
     if puzzle is not None:
         meta['grid'], meta['unshuffled'] = puzzle
     hub = state.get('message_hub', {})
-    if PRECISION in hub.get('log_scalars', {}):
-        # MMEngine saves after training an epoch, and the best one again after validating it.
-        validated = hub['runtime_info'].get('loop_stage') == 'val'
-        key = 'precision' if validated else 'earlier_precision'
-        meta[key] = float(hub['log_scalars'][PRECISION].current())
+    for name, key in MEASURES.items():
+        if key in hub.get('log_scalars', {}):
+            # MMEngine saves after training an epoch, and the best one again after validating it.
+            validated = hub['runtime_info'].get('loop_stage') == 'val'
+            value = hub['log_scalars'][key].current()
+            meta[name if validated else f'earlier_{name}'] = float(value)
     return meta
 
 

@@ -12,6 +12,7 @@ import pytest
 import safetensors
 import safetensors.torch
 import torch
+import torchvision
 from mmengine.dataset import BaseDataset
 from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.logging import HistoryBuffer, MMLogger
@@ -23,6 +24,7 @@ from torch import nn
 
 from hsjp_mm.checkpoint import (
     PretextInit,
+    audit,
     export_backbone,
     load_backbone,
     read_checkpoint,
@@ -46,14 +48,19 @@ class Numbers(BaseDataset):
         return [dict(inputs=torch.full((4,), float(i))) for i in range(8)]
 
 
-class Precision(BaseMetric):
-    default_prefix = 'hsjp'
+class Measure(BaseMetric):
+    """Always the same value, under a name of two parts."""
+
+    def __init__(self, name, value):
+        self.default_prefix, self.name = name.split('/')
+        self.value = value
+        super().__init__()
 
     def process(self, data_batch, data_samples):
-        self.results.append(0.25)
+        self.results.append(self.value)
 
     def compute_metrics(self, results):
-        return dict(precision=float(np.mean(results)), other=np.float32(1))
+        return {self.name: float(np.mean(results)), 'other': np.float32(1)}
 
 
 class Toy(BaseModel):
@@ -89,7 +96,9 @@ def toy_runner(work_dir, **settings) -> Runner:
     cfg = dict(
         train_dataloader=loader,
         val_dataloader=loader,
-        val_evaluator=Evaluator(Precision()),
+        val_evaluator=Evaluator(
+            [Measure('hsjp/precision', 0.25), Measure('jigclu/retrieval', 0.75)]
+        ),
         train_cfg=dict(by_epoch=True, max_epochs=3),
         val_cfg=dict(),
         optim_wrapper=dict(optimizer=dict(type='AdamW', lr=0.1)),
@@ -98,7 +107,11 @@ def toy_runner(work_dir, **settings) -> Runner:
             dict(type='MultiStepLR', milestones=[2, 3], by_epoch=True),
         ],
         custom_hooks=[dict(type='EMAHook')],
-        default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=1, save_best='auto')),
+        default_hooks=dict(
+            checkpoint=dict(
+                type='CheckpointHook', interval=1, save_best='hsjp/precision', rule='greater'
+            )
+        ),
         default_scope='mmengine',
         experiment_name=work_dir.name,
         log_level='ERROR',
@@ -503,6 +516,37 @@ def test_mmpose_hrnet_goes_into_mmdet_with_multiscale_output(tmp_path):
     assert features.shape == (1, 8 + 16 + 32 + 64, 16, 16)
 
 
+def test_file_that_the_authors_of_jigclu_released(tmp_path):
+    """Its layout: an encoder with torchvision's names, and the branches as its linear layers."""
+    encoder = torchvision.models.resnet18()
+    encoder.fc_clu = nn.Sequential(nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 128))
+    encoder.fc_loc = nn.Linear(512, 4)
+    del encoder.fc
+    optimizer = torch.optim.SGD(encoder.parameters(), lr=0.03, momentum=0.9)
+    for parameter in encoder.parameters():
+        parameter.grad = torch.randn_like(parameter)
+    optimizer.step()
+    encoder.bn1.running_mean += 1
+    state = {f'module.encoder.{name}': value for name, value in encoder.state_dict().items()}
+    content = {
+        'epoch': 200,
+        'arch': 'resnet18',
+        'state_dict': state,
+        'optimizer': optimizer.state_dict(),
+    }
+    torch.save(content, tmp_path / 'x.pth.tar')
+
+    coverage, _ = audit(build(BACKBONES['resnet18']), tmp_path / 'x.pth.tar')
+    layers = ('fc_clu.0', 'fc_clu.2', 'fc_loc')
+    assert coverage.unexpected == [f'{n}.{kind}' for n in layers for kind in ('weight', 'bias')]
+    assert coverage.line().startswith('backbone: 120 of 120 tensors, 11.2 M of 11.2 M parameters')
+    assert "prefix 'module.encoder.'" in coverage.line()
+    assert '6 of the file unused: fc_clu.0.weight, fc_clu.0.bias' in coverage.line()
+    model = Parent(dict(BACKBONES['resnet18'], init_cfg=init(tmp_path / 'x.pth.tar')))
+    model.init_weights()
+    assert_equal(model.backbone, state, 'module.encoder.')
+
+
 # ------------------------------------------------------------------ what does not fit
 
 
@@ -665,10 +709,9 @@ def test_stops_inside_a_stock_model_that_would_have_trained_on(tmp_path):
 
 @pytest.mark.parametrize('suffix', ['.safetensors', '.pth'])
 @pytest.mark.parametrize(
-    'file, epoch, precision',
-    [('best_hsjp_precision_epoch_1', 1, 'precision'), ('epoch_3', 3, 'earlier_precision')],
+    'file, epoch, when', [('best_hsjp_precision_epoch_1', 1, ''), ('epoch_3', 3, 'earlier_')]
 )
-def test_exported_backbone_of_a_run(suffix, file, epoch, precision, trained, tmp_path):
+def test_exported_backbone_of_a_run(suffix, file, epoch, when, trained, tmp_path):
     source = trained / f'{file}.pth'
     checkpoint = torch.load(source, weights_only=True)
     path, meta = export_backbone(source, tmp_path / f'new/toy{suffix}')
@@ -695,7 +738,7 @@ def test_exported_backbone_of_a_run(suffix, file, epoch, precision, trained, tmp
         iter=2 * epoch,
         source=source.name,
         source_sha256=hashlib.sha256(source.read_bytes()).hexdigest(),
-        **{precision: 0.25},
+        **{f'{when}precision': 0.25, f'{when}retrieval': 0.75},
     )
     again, _ = export_backbone(source, tmp_path / f'new/toy{suffix}')
     assert again == path

@@ -1,6 +1,7 @@
 """Every config builds and does what its name says, and nothing else."""
 
 import copy
+import math
 import re
 from functools import cache
 from pathlib import Path
@@ -11,21 +12,24 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.hub import get_config
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import DATASETS, HOOKS, METRICS, MODELS
+from mmengine.registry import DATASETS, HOOKS, METRICS, MODELS, PARAM_SCHEDULERS
 from modelindex.load_model_index import load as load_index
 
-import hsjp_mm  # noqa: F401 (makes `hsjp_mm::` known)
+from hsjp_mm.datasets import set_patches  # the package makes `hsjp_mm::` known
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = sorted(p for p in ROOT.glob('configs/*/**/*.py') if '_base_' not in p.parts)
 HSJP = [path for path in CONFIGS if path.parent.name == 'hsjp']
+JIGCLU = [path for path in CONFIGS if path.parent.name == 'jigclu']
 TOPDOWN = [path for path in CONFIGS if 'topdown_heatmap' in path.parts]
-INDEXED = HSJP + TOPDOWN
+DETECTION = [path for path in CONFIGS if 'detection' in path.parts]
+INDEXED = HSJP + JIGCLU + TOPDOWN + DETECTION
 DEFAULT = ROOT / 'configs/hsjp/hsjp_hrnet-w32_4xb64-240e_coco-224x224.py'
 STOCK = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_{}_8xb64-210e_coco-256x192.py'
 
 every_config = pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 every_hsjp = pytest.mark.parametrize('path', HSJP, ids=lambda path: path.stem)
+every_jigclu = pytest.mark.parametrize('path', JIGCLU, ids=lambda path: path.stem)
 
 
 @cache
@@ -68,7 +72,7 @@ def test_builds(path):
         DATASETS.build({**loader.dataset, 'lazy_init': True})
     for hook in config.get('custom_hooks', []):
         HOOKS.build(hook)
-    if path in HSJP:
+    if path in HSJP + JIGCLU:
         METRICS.build(config.val_evaluator)
         METRICS.build(config.test_evaluator)
 
@@ -82,20 +86,23 @@ def test_builds_as_the_base_of_a_config_elsewhere(path, tmp_path):
     assert str(build_model(config)) == str(build_model(read(path)))
 
 
-@every_config
+@pytest.mark.parametrize(
+    'path', [p for p in CONFIGS if p not in DETECTION], ids=lambda path: path.stem
+)
 def test_does_what_its_name_says(path):
     config = read(path)
     pattern = r'(?:.+-|_)(\d+)xb(\d+)-(\d+)([ei])_(\w+)-(\d+)x(\d+)'
     gpus, batch, length, unit, data, height, width = re.search(pattern, path.stem).groups()
     assert config.train_dataloader.batch_size == int(batch)
     assert config.train_cfg[{'e': 'max_epochs', 'i': 'max_iters'}[unit]] == int(length)
-    assert data in config.train_dataloader.dataset.data_root
     size = (int(width), int(height))
+    cropped = [] if data.startswith('imagenet') else [size]  # those are whole images
     for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
-        assert [tuple(s) for s in input_sizes(loader.dataset.pipeline)] == [size]
+        assert Path(loader.dataset.data_root).name == data
+        assert [tuple(s) for s in input_sizes(loader.dataset.pipeline)] == cropped
     if path in INDEXED:
         assert config.auto_scale_lr.base_batch_size == int(gpus) * int(batch)
-    if path in HSJP:
+    if path in HSJP + JIGCLU:
         assert tuple(config.model.input_size) == size
 
 
@@ -145,21 +152,93 @@ def test_hsjp_families_differ_in_the_network_alone():
     assert all(n.startswith(('model.backbone.', 'model.head.')) for n in names)
 
 
+def jigclu(network: str, data: str) -> Path:
+    """The family's default of this network and data set."""
+    return ROOT / f'configs/jigclu/jigclu_{network}_4xb64-200e_{data}-224x224.py'
+
+
+def in_all_pipelines(**options) -> dict:
+    """What differs when an ablation on whole images changes these options of PatchAugmentation."""
+    places = ('patches', 'train_pipeline.1', 'val_pipeline.1')
+    loaders = (f'{name}_dataloader.dataset.pipeline.1' for name in ('train', 'val', 'test'))
+    return {f'{p}.{k}': value for p in (*places, *loaders) for k, value in options.items()}
+
+
+JIGCLU_CHANGES = {
+    'clustering-only': {'model.head.beta': 0},
+    'location-only': {'model.head.alpha': 0},
+    'public-code': {'model.head.alpha': 0.3 / 0.07, **in_all_pipelines(overlap=0.6)},
+    'grid3': {'model.grid': 3},
+    'grid4': {'model.grid': 4},
+    'augment-before-split': in_all_pipelines(position='before_split'),
+    'crop-before-split': in_all_pipelines(position='crop_before_split'),
+    'small-patches': {'model.input_format': 'small_patches'},
+    'scaled-patches': {'model.input_format': 'scaled_patches'},
+    **{f'overlap{x}': in_all_pipelines(overlap=x) for x in (0, 0.1, 0.2, 0.4, 0.5)},
+}
+
+
+@every_jigclu
+def test_jigclu_leaf_changes_only_what_its_name_says(path):
+    pattern = r'jigclu_(.+?)_(?:(.+)-)?4xb64-200e_(\w+)-224x224'
+    network, change, data = re.fullmatch(pattern, path.stem).groups()
+    expected = JIGCLU_CHANGES[change] if change else {}
+    assert difference(read(path), read(jigclu(network, data))) == expected
+
+
+def test_jigclu_families_differ_in_network_and_data_alone():
+    imagenet100 = read(jigclu('res50', 'imagenet100'))
+    assert difference(read(jigclu('res18', 'imagenet100')), imagenet100) == {
+        'model.backbone.depth': 18,
+        'model.head.in_channels': 512,
+    }
+    imagenet = read(jigclu('res50', 'imagenet'))
+    names = [f'{split}_dataloader.dataset.data_root' for split in ('test', 'train', 'val')]
+    root = 'data/imagenet100/'
+    assert difference(imagenet100, imagenet) == dict.fromkeys(['data_root', *names], root)
+    coco = read(jigclu('res50', 'coco'))
+    data = r'data_root|(train|val)_pipeline\..+|(train|val|test)_dataloader\.dataset\..+'
+    assert all(re.fullmatch(data, name) for name in difference(imagenet, coco))
+    names = difference(read(jigclu('hrnet-w32', 'coco')), coco)
+    assert all(re.match(r'hrnet_w32|model\.(backbone|neck|head)\.', name) for name in names)
+
+
+def test_jigclu_learning_rate_is_that_of_the_authors_code():
+    """It is set once an epoch, to half of 0.03·(1 + cos(π·epoch/epochs))."""
+    config = read(jigclu('res50', 'imagenet'))
+    weight = torch.nn.Linear(1, 1)
+    optimizer = build_optim_wrapper(weight, config.optim_wrapper)
+    [scheduler] = [PARAM_SCHEDULERS.build({**cfg, 'optimizer': optimizer})
+                   for cfg in config.param_scheduler]  # fmt: skip
+    assert scheduler.by_epoch
+    epochs = config.train_cfg.max_epochs
+    for epoch in range(epochs):
+        rate = 0.03 / 2 * (1 + math.cos(math.pi * epoch / epochs))
+        assert optimizer.get_lr()['lr'] == [pytest.approx(rate, rel=1e-9)]
+        optimizer.step()
+        scheduler.step()
+
+
 def shrink(config: Config, folder: Path) -> Config:
-    """Put an HSJP config on tiny data: 64×64 crops, and few channels for its network."""
+    """Put a pretext config on tiny data: 64×64 crops, and few channels for its network."""
     config = copy.deepcopy(config)
     config.model.input_size = (64, 64)
     dataset = config.train_dataloader.dataset
-    dataset.update(data_root=str(folder), ann_file='boxes.json', data_prefix=dict(img='images/'))
+    boxes = 'boxes.json' if dataset.ann_file else ''
+    dataset.update(data_root=str(folder), ann_file=boxes, data_prefix=dict(img='images/'))
     for step in dataset.pipeline:
         if step['type'] == 'TopdownAffine':
             step['input_size'] = (64, 64)
-    if config.model.backbone.type == 'HRNet':
-        config.model.backbone = read(ROOT / 'configs/_base_/hrnet-tiny.py').hrnet_tiny
-        config.model.head.in_channels = 16
+    backbone = config.model.backbone
+    if backbone.type == 'HRNet':
+        fused = backbone.extra.stage4.get('multiscale_output', False)
+        tiny = copy.deepcopy(read(ROOT / 'configs/_base_/hrnet-tiny.py').hrnet_tiny)
+        tiny.extra.stage4.multiscale_output = fused
+        config.model.backbone = tiny
+        config.model.head.in_channels = 16 + fused * (32 + 64 + 128)
     else:
-        config.model.backbone.update(stem_channels=8, base_channels=8)
-        config.model.head.in_channels = 256
+        backbone.update(stem_channels=8, base_channels=8)
+        config.model.head.in_channels = {18: 64, 50: 256}[backbone.depth]
     return config
 
 
@@ -173,6 +252,8 @@ def train_once(config: Config) -> dict:
     model.init_weights()
     model.train()
     dataset = DATASETS.build(config.train_dataloader.dataset)
+    if dict(type='hsjp_mm.PatchHook') in config.custom_hooks:
+        set_patches(dataset, model.grid, model.patch_size)
     before = {name: value.clone() for name, value in model.named_parameters()}
     optim_wrapper = build_optim_wrapper(model, config.optim_wrapper)
     for _ in range(2):
@@ -190,10 +271,45 @@ def test_hsjp_trains(path, tiny_coco):
     assert 0 <= log['placed'] <= 1
 
 
+def assert_jigclu_trains(config: Config, folder: Path) -> None:
+    log = train_once(shrink(config, folder))
+    head, patches = config.model.head, config.model.grid**2
+    losses = {name for name in log if name.startswith('loss_')}
+    weights = {'loss_clustering': head.get('alpha', 1), 'loss_location': head.get('beta', 1)}
+    assert losses == {name for name, weight in weights.items() if weight}
+    assert log['loss'] == pytest.approx(sum(log[name] for name in losses))
+    assert log['retrieval_chance'] == pytest.approx((patches - 1) / (2 * patches - 1))
+    assert log.get('location_chance', 1 / patches) == pytest.approx(1 / patches)
+
+
+@every_jigclu
+def test_jigclu_trains(path, tiny_coco):
+    assert_jigclu_trains(read(path), tiny_coco)
+
+
+@pytest.mark.parametrize('network, grid', [('res50', 3), ('hrnet-w32', 4)])
+def test_jigclu_trains_with_the_grid_alone_changed(network, grid, tiny_coco):
+    config = copy.deepcopy(read(jigclu(network, 'coco')))
+    config.merge_from_dict({'model.grid': grid})
+    assert_jigclu_trains(config, tiny_coco)
+
+
+def test_jigclu_on_an_hourglass_takes_the_last_stack(tiny_coco):
+    """As its README says, with fewer channels; 128 must divide the side."""
+    config = shrink(read(jigclu('res50', 'coco')), tiny_coco)
+    config.model.input_size = (128, 128)
+    config.model.backbone = dict(
+        type='HourglassNet', num_stacks=2, feat_channel=16,
+        stage_channels=(256, 16, 16, 16, 16, 16), stage_blocks=(1, 1, 1, 1, 1, 1),
+    )  # fmt: skip
+    config.model.head.in_channels = 16
+    assert train_once(config)['loss'] > 0
+
+
 @pytest.mark.parametrize('path', TOPDOWN, ids=lambda path: path.stem)
 def test_topdown_differs_from_stock_only_in_what_its_name_says(path):
     network, pretraining, epochs = re.fullmatch(
-        r'td-hm_(hrnet-w32|res50)_(scratch|imagenet-pre|hsjp-pre)-8xb64-(\d+)e_coco-256x192',
+        r'td-hm_(hrnet-w32|res50)_(scratch|\w+-pre)-8xb64-(\d+)e_coco-256x192',
         path.stem,
     ).groups()
     stock = get_config(STOCK.format(network))
@@ -207,6 +323,7 @@ def test_topdown_differs_from_stock_only_in_what_its_name_says(path):
         assert init == {}
         assert backbone.init_cfg.type == 'Pretrained'
     else:
+        assert pretraining in ('hsjp-pre', 'jigclu-pre')
         names = {'type': 'hsjp_mm.PretextInit', 'checkpoint': ''}
         assert {k: v for k, v in backbone.init_cfg.items() if k != '_scope_'} == names
     old = stock.param_scheduler[1]
@@ -224,10 +341,35 @@ def test_topdown_differs_from_stock_only_in_what_its_name_says(path):
     )
 
 
+@pytest.mark.parametrize('path', DETECTION, ids=lambda path: path.stem)
+def test_detection_differs_from_stock_only_in_its_backbone(path):
+    assert re.fullmatch(r'faster-rcnn_r50_(hsjp|jigclu)-pre_fpn_1x_coco', path.stem)
+    stock = get_config('mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py')
+    changed = difference(read(path), stock)
+    assert changed == {
+        'model.backbone.frozen_stages': -1,
+        'model.backbone.norm_eval': False,
+        'model.backbone.norm_cfg.type': 'SyncBN',
+        'model.backbone.init_cfg.type': 'hsjp_mm.PretextInit',
+        'model.backbone.init_cfg.checkpoint': '',
+    }
+
+
+def test_detection_trains_every_parameter_of_the_backbone():
+    backbone = build_model(read(DETECTION[0])).backbone
+    backbone.train()
+    assert all(parameter.requires_grad for parameter in backbone.parameters())
+    norms = [m for m in backbone.modules() if isinstance(m, torch.nn.SyncBatchNorm)]
+    assert len(norms) == 53
+    assert all(norm.training for norm in norms)
+
+
 @pytest.mark.parametrize(
-    'path', [p for p in CONFIGS if '_hsjp-pre-' in p.stem], ids=lambda path: path.stem
+    'path',
+    [p for p in CONFIGS if re.search('_(hsjp|jigclu)-pre[-_]', p.stem)],
+    ids=lambda path: path.stem,
 )
-def test_hsjp_pre_stops_without_a_checkpoint(path):
+def test_pretext_pre_stops_without_a_checkpoint(path):
     config = copy.deepcopy(read(path))
     option = 'model.backbone.init_cfg.checkpoint'
     with pytest.raises(ValueError, match=f'--cfg-options {option}='):

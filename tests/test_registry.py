@@ -25,7 +25,7 @@ ALLOWED = [
 ]
 
 # argv[1] is the scope. Builds one class of each registry, from the scope's registry and from
-# MMEngine's, whose nested parts are found as well (backbone and head of HSJP, the pipeline).
+# MMEngine's, whose nested parts are found as well (backbones and heads, the pipeline).
 BUILD = """
 import importlib, json, sys
 import mmengine.registry as roots
@@ -34,15 +34,22 @@ registries = importlib.import_module(f'{scope}.registry')
 roots.init_default_scope(scope)
 assert 'hsjp_mm' not in sys.modules
 head = dict(type='hsjp_mm.HSJPHead', in_channels=512)
+jigclu_head = dict(type='hsjp_mm.JigCluHead', in_channels=512)
+backbone = dict(type='ResNet', depth=18)
 colours = dict(type='hsjp_mm.ColourAugmentation')
 parts = [
     ('HOOKS', dict(type='hsjp_mm.SkippedImagesHook')),
+    ('HOOKS', dict(type='hsjp_mm.PatchHook')),
     ('METRICS', dict(type='hsjp_mm.HSJPPrecision')),
+    ('METRICS', dict(type='hsjp_mm.JigCluAccuracy')),
     ('TRANSFORMS', colours),
+    ('TRANSFORMS', dict(type='hsjp_mm.PatchAugmentation')),
     ('DATASETS', dict(type='hsjp_mm.PersonCropDataset', lazy_init=True, pipeline=[colours])),
     ('WEIGHT_INITIALIZERS', dict(type='hsjp_mm.PretextInit', checkpoint='backbone.pth')),
     ('MODELS', dict(head, grid=2)),
-    ('MODELS', dict(type='hsjp_mm.HSJP', backbone=dict(type='ResNet', depth=18), head=head)),
+    ('MODELS', dict(type='hsjp_mm.HSJP', backbone=backbone, head=head)),
+    ('MODELS', dict(jigclu_head, grid=2)),
+    ('MODELS', dict(type='hsjp_mm.JigClu', backbone=backbone, head=jigclu_head)),
 ]
 built = [
     (type(part).__module__.split('.')[0], type(part).__name__)
@@ -148,8 +155,9 @@ def run(script: str, folder, *arguments: str):
 @pytest.mark.parametrize('scope', ['mmpose', 'mmdet'])
 def test_names_are_found_without_custom_imports(scope, tmp_path):
     names = [
-        'SkippedImagesHook', 'HSJPPrecision', 'ColourAugmentation', 'PersonCropDataset',
-        'PretextInit', 'HSJPHead', 'HSJP',
+        'SkippedImagesHook', 'PatchHook', 'HSJPPrecision', 'JigCluAccuracy', 'ColourAugmentation',
+        'PatchAugmentation', 'PersonCropDataset', 'PretextInit', 'HSJPHead', 'HSJP', 'JigCluHead',
+        'JigClu',
     ]  # fmt: skip
     assert run(BUILD, tmp_path, scope) == [['hsjp_mm', name] for name in names for _ in range(2)]
 
@@ -164,6 +172,8 @@ def test_stock_parts_stay_as_they_are(tmp_path):
     assert {name.split('.')[-1] for name in found['differing']} == tables
     assert found['packages'] == [['hsjp_mm', 'hsjp_mm.version']]
     assert found['children']
-    assert all(re.fullmatch(r'mmengine::.+/hsjp_mm', child) for child in found['children'])
+    # codecs have no root in MMEngine
+    roots = r'(mmengine::.+|mmpose::KEYPOINT_CODECS)/hsjp_mm'
+    assert all(re.fullmatch(roots, child) for child in found['children'])
     assert found['allowed'] == ALLOWED
     assert found['loads'] == [['UnpicklingError'] * 2, [None, 'UnpicklingError']]

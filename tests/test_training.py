@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.runner import Runner
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -40,20 +41,83 @@ class RankRecorder(Hook):
 """
 
 
+JIGCLU_RECORDER = """
+import torch
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+
+
+@HOOKS.register_module()
+class RankRecorder(Hook):
+    '''Save what each process sees, and what it ends with.'''
+
+    priority = 'LOWEST'
+
+    def before_train(self, runner):
+        self.ids, self.logs = [], []
+        self.start = runner.model.module.head.location.weight.detach().clone()
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        self.ids += [sample.metainfo['id'] for sample in data_batch['data_samples']]
+        self.logs.append({name: value.detach() for name, value in outputs.items()})
+
+    def after_train(self, runner):
+        state = runner.model.module.state_dict()
+        saved = dict(state=state, start=self.start, ids=self.ids, logs=self.logs)
+        torch.save(saved, f'{runner.work_dir}/rank_{runner.rank}.pth')
+"""
+
+
+@pytest.fixture
+def tiny_jigclu_config(tiny_coco, tmp_path):
+    """A function that makes a JigClu config like ``tiny_config``; its grid is changed alone."""
+
+    def make(name: str, **options) -> Config:
+        cfg = Config.fromfile(ROOT / 'configs/jigclu/jigclu_res50_4xb64-200e_coco-224x224.py')
+        cfg.model.backbone.update(depth=18, stem_channels=8, base_channels=8)
+        cfg.model.head.in_channels = 64
+        cfg.model.update(input_size=(64, 64), grid=3)
+        for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+            loader.update(batch_size=2, num_workers=0, persistent_workers=False)
+            loader.dataset.update(
+                data_root=str(tiny_coco), ann_file='boxes.json', data_prefix=dict(img='images')
+            )
+        cfg.train_cfg.update(max_epochs=2, val_interval=2)
+        cfg.default_hooks.checkpoint.interval = 1
+        cfg.work_dir = str(tmp_path / name)
+        cfg.visualizer.name = cfg.experiment_name = f'{tmp_path.name}-{name}'
+        cfg.randomness = dict(seed=0)
+        cfg.merge_from_dict(options)
+        return cfg
+
+    return make
+
+
+@pytest.fixture(params=['hsjp', 'jigclu'])
+def pretext(request):
+    """How to make a tiny config of a pretext, and a chance level that its validation logs."""
+    if request.param == 'hsjp':
+        return request.getfixturevalue('tiny_config'), {'hsjp/placed_chance': 0.25}
+    chances = {'jigclu/location_chance': 1 / 9, 'jigclu/retrieval_chance': 8 / 17}
+    return request.getfixturevalue('tiny_jigclu_config'), chances
+
+
 def states_equal(one: dict, other: dict) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
 
 
 @pytest.mark.parametrize('workers', [0, 1])
-def test_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(tiny_config, workers):
-    data = {'train_dataloader.num_workers': workers}
-    whole = Runner.from_cfg(tiny_config('whole', **data)).train()
+def test_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(pretext, workers):
+    make_config, chances = pretext
+    # the schedule's end is by default that of the training, here also of the one that stops early
+    data = {'train_dataloader.num_workers': workers, 'param_scheduler.0.end': 2}
+    whole = Runner.from_cfg(make_config('whole', **data)).train()
 
-    first = tiny_config('parts', **data, **{'train_cfg.max_epochs': 1})
+    first = make_config('parts', **data, **{'train_cfg.max_epochs': 1})
     stopped = Runner.from_cfg(first)
     stopped.train()
     torch.manual_seed(99)  # a new process would not go on with this one's random numbers either
-    second = tiny_config('parts', **data, resume=True)
+    second = make_config('parts', **data, resume=True)
     second.experiment_name += '-resumed'
     second.visualizer.name += '-resumed'
     resumed = Runner.from_cfg(second)
@@ -64,33 +128,54 @@ def test_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(tiny_config, 
     assert states_equal(whole.state_dict(), resumed.model.state_dict())
     saved = torch.load(Path(second.work_dir) / 'epoch_2.pth')
     assert states_equal(saved['state_dict'], resumed.model.state_dict())
-    assert saved['message_hub']['log_scalars']['val/hsjp/placed_chance'].current() == 0.25
+    for name, chance in chances.items():
+        logged = saved['message_hub']['log_scalars'][f'val/{name}'].current()
+        assert logged == pytest.approx(chance)
 
 
-def test_two_processes_end_with_equal_weights(tiny_config, tmp_path):
-    (tmp_path / 'rank_recorder.py').write_text(RANK_RECORDER)
-    cfg = tiny_config('pair', custom_imports=dict(imports=['rank_recorder']))
+def run_pair(cfg: Config, recorder: str, folder: Path) -> tuple[dict, dict]:
+    """Train in two processes, with a hook; what it saved of each."""
+    (folder / 'rank_recorder.py').write_text(recorder)
+    cfg.custom_imports = dict(imports=['rank_recorder'])
     cfg.custom_hooks.append(dict(type='mmengine.RankRecorder'))
-    cfg.dump(tmp_path / 'pair.py')
+    cfg.dump(folder / 'pair.py')
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
         port = free.getsockname()[1]
     done = subprocess.run(
         [
             sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node', '2',
-            '--master_port', str(port), str(ROOT / 'tools/train.py'), str(tmp_path / 'pair.py'),
+            '--master_port', str(port), str(ROOT / 'tools/train.py'), str(folder / 'pair.py'),
             '--launcher', 'pytorch',
         ],
-        cwd=tmp_path,
-        env={**os.environ, 'PYTHONPATH': f'{ROOT}:{tmp_path}', 'OMP_NUM_THREADS': '1'},
+        cwd=folder,
+        env={**os.environ, 'PYTHONPATH': f'{ROOT}:{folder}', 'OMP_NUM_THREADS': '1'},
         capture_output=True,
         text=True,
         timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
-    one, other = (torch.load(tmp_path / f'pair/rank_{rank}.pth') for rank in range(2))
+    one, other = (torch.load(folder / f'pair/rank_{rank}.pth') for rank in range(2))
     assert states_equal(one['state'], other['state'])
+    return one, other
+
+
+def test_two_processes_end_with_equal_weights(tiny_config, tmp_path):
+    one, other = run_pair(tiny_config('pair'), RANK_RECORDER, tmp_path)
     assert sorted(one['ids'] + other['ids']) == sorted(2 * [11, 12, 14, 15, 19, 20])
     assert not torch.equal(one['start'], one['state']['head.final_layer.weight'])
     assert one['state']['puzzle'].tolist() == [2, 0]  # which SyncBuffersHook averages
     assert not torch.equal(one['slots'], other['slots'])
+
+
+def test_two_processes_share_the_montages_and_losses_of_jigclu(tiny_jigclu_config, tmp_path):
+    one, other = run_pair(tiny_jigclu_config('pair'), JIGCLU_RECORDER, tmp_path)
+    # each process has three persons and takes one batch of two in each of two epochs
+    assert len(one['ids']) == len(other['ids']) == 4
+    assert set(one['ids'][:2]).isdisjoint(other['ids'][:2])
+    assert len(one['logs']) == 2
+    for mine, theirs in zip(one['logs'], other['logs'], strict=True):
+        assert states_equal(mine, theirs)
+        assert mine['retrieval_chance'] == pytest.approx(8 / (4 * 9 - 1))  # of four images
+    assert not torch.equal(one['start'], one['state']['head.location.weight'])
+    assert one['state']['puzzle'].tolist() == [3, 0]  # which SyncBuffersHook averages

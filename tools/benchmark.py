@@ -2,12 +2,16 @@
 
 step: a training step of HSJP against one of the same network as stock top-down estimator with as
 many keypoints as patches. pipeline: a sample of the HSJP data pipeline against the stock top-down
-one on the same persons. dataset: loading PersonCropDataset and stock CocoDataset from a synthetic
-annotation file of 64k images and 262k boxes.
+one on the same persons. jigclu-pipeline: a sample of the JigClu data pipeline, 2×2 patches of
+112×112, against the same recipe in PIL and torchvision, as the authors' code has it, on the same
+persons. jigclu-step: a training step of JigClu on ResNet-50 against one that sees two augmented
+views of each image, as SimCLR's, in time and in peak memory. dataset: loading PersonCropDataset and
+stock CocoDataset from a synthetic annotation file of 64k images and 262k boxes.
 """
 
 import argparse
 import json
+import random
 import resource
 import statistics
 import subprocess
@@ -17,34 +21,48 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 from mmengine.hub import get_config
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 from mmengine.structures import InstanceData, PixelData
 from mmpose.codecs import MSRAHeatmap
 from mmpose.structures import PoseDataSample
+from PIL import Image, ImageFilter
+from torchvision import transforms
 
 import hsjp_mm  # noqa: F401  (lets hsjp_mm:: bases resolve)
+from hsjp_mm.patches import patch_boxes
 
 HSJP_CONFIG = 'hsjp_mm::hsjp/hsjp_hrnet-w32_4xb64-240e_coco-224x224.py'
+JIGCLU_CONFIG = 'hsjp_mm::jigclu/jigclu_res50_4xb64-200e_coco-224x224.py'
 STOCK_CONFIG = (
     'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_hrnet-w32_8xb64-210e_coco-256x192.py'
 )
+JIGCLU_PIPELINE = [
+    dict(type='LoadImage'),
+    dict(type='GetBBoxCenterScale'),
+    dict(type='TopdownAffine', input_size=(224, 224)),
+    dict(type='hsjp_mm.PatchAugmentation', overlap=0.3),
+    dict(type='PackPoseInputs'),
+]
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('what', choices=['step', 'pipeline', 'dataset'])
-    parser.add_argument('--data', default='data/coco', help='COCO folder for pipeline')
+    parser.add_argument('what', choices=list(MEASURES))
+    parser.add_argument('--data', default='data/coco', help='COCO folder for the pipelines')
     parser.add_argument('--split', default='train2017', help='images and annotations of it')
     parser.add_argument('--batch', type=int, default=8, help='images of a step')
     parser.add_argument('--rounds', type=int, default=7, help='measured repetitions')
     parser.add_argument('--device', default='cpu', help='of the step')
     parser.add_argument('--threads', type=int, default=torch.get_num_threads())
     parser.add_argument('--load', nargs=2, metavar=('DATASET', 'FILE'), help=argparse.SUPPRESS)
+    parser.add_argument('--memory-of', choices=list(STEPS), help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -114,15 +132,10 @@ def step_of(model: torch.nn.Module, crops: torch.Tensor, samples: list) -> Calla
 
 def measure_pipeline(args: argparse.Namespace) -> None:
     stock_cfg = get_config(STOCK_CONFIG).train_dataloader.dataset
-    source = dict(
-        data_root=args.data,
-        ann_file=f'annotations/person_keypoints_{args.split}.json',
-        data_prefix=dict(img=args.split),
-    )
-    stock = DATASETS.build(dict(stock_cfg, **source))
+    stock = DATASETS.build(dict(stock_cfg, **coco_source(args)))
     stock.full_init()
     hsjp_cfg = get_config(HSJP_CONFIG).train_dataloader.dataset
-    ours = DATASETS.build(dict(hsjp_cfg, **source))
+    ours = DATASETS.build(dict(hsjp_cfg, **coco_source(args)))
     place = {ours.get_data_info(i)['id']: i for i in range(len(ours))}
     same = [place[stock.get_data_info(i)['id']] for i in range(len(stock))][:200]
 
@@ -139,6 +152,145 @@ def measure_pipeline(args: argparse.Namespace) -> None:
         f'{1000 * mine / len(same):.2f} ms, stock top-down {1000 * theirs / len(same):.2f} ms, '
         f'ratio {ratio:.3f}'
     )
+
+
+def jigclu_step(args: argparse.Namespace) -> Callable:
+    model = MODELS.build(get_config(JIGCLU_CONFIG).model).to(args.device)
+    columns = torch.randn(args.batch, 3, 4 * 112, 112, device=args.device)
+    return step_of(model, columns, [])
+
+
+def two_view_step(args: argparse.Namespace) -> Callable:
+    """The same backbone, MLP, temperature and optimizer on twice the images, as SimCLR has it."""
+    model = MODELS.build(get_config(JIGCLU_CONFIG).model).to(args.device)
+    views = torch.randn(2 * args.batch, 3, 224, 224, device=args.device)
+    partners = torch.arange(2 * args.batch, device=args.device).roll(args.batch)
+
+    class TwoViews(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.backbone = model.backbone
+            self.mlp = model.head.clustering
+
+        def forward(self, inputs, data_samples, mode):
+            vectors = F.normalize(self.mlp(self.backbone(inputs)[-1].mean(dim=(2, 3))), dim=1)
+            logits = vectors @ vectors.T / 0.3
+            logits = logits - torch.eye(len(logits), device=logits.device) * 1e9
+            return {'loss': F.cross_entropy(logits, partners)}
+
+    return step_of(TwoViews().to(args.device), views, [])
+
+
+STEPS = {'jigclu': jigclu_step, 'two-views': two_view_step}
+
+
+def measure_jigclu_step(args: argparse.Namespace) -> None:
+    arguments = ['--batch', str(args.batch), '--device', args.device]
+    arguments += ['--threads', str(args.threads)]
+    peaks = []
+    # in processes of their own, and first: a peak stays, and a child starts with its parent's
+    for name in STEPS:
+        command = [sys.executable, __file__, 'jigclu-step', '--memory-of', name, *arguments]
+        peaks.append(float(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout))
+    print(
+        f'peak memory of a training step, ResNet-50, 224x224, {args.batch} images, {args.device}: '
+        f'JigClu {peaks[0]:.0f} MiB, two views {peaks[1]:.0f} MiB, ratio '
+        f'{peaks[0] / peaks[1]:.3f} (weights and optimizer included, the imports not)'
+    )
+    mine, theirs, ratio = alternate(
+        jigclu_step(args), two_view_step(args), args.rounds, args.device
+    )
+    print(
+        f'training step, ResNet-50, 224x224, {args.batch} images, {args.device}: JigClu '
+        f'{mine:.3f} s, two views {theirs:.3f} s, ratio {ratio:.3f}'
+    )
+
+
+def measure_memory(args: argparse.Namespace) -> None:
+    """Print the peak of two steps in MiB, above what the imports take."""
+    imports = peak_memory()
+    step = STEPS[args.memory_of](args)
+    step()
+    step()
+    if args.device == 'cpu':
+        print(peak_memory() - imports)
+    else:
+        print(torch.cuda.max_memory_allocated() / 2**20)
+
+
+def peak_memory() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def coco_source(args: argparse.Namespace) -> dict:
+    return dict(
+        data_root=args.data,
+        ann_file=f'annotations/person_keypoints_{args.split}.json',
+        data_prefix=dict(img=args.split),
+    )
+
+
+def measure_jigclu_pipeline(args: argparse.Namespace) -> None:
+    from hsjp_mm.datasets import set_patches  # here, for load() measures what this import takes
+
+    cv2.setNumThreads(0)  # as MMEngine sets it; PIL has one thread as well
+    dataset = DATASETS.build(
+        dict(type='hsjp_mm.PersonCropDataset', pipeline=JIGCLU_PIPELINE, **coco_source(args))
+    )
+    set_patches(dataset, grid=2, size=(112, 112))
+    persons = [dataset.get_data_info(i) for i in range(min(200, len(dataset)))]
+    recipe = torchvision_recipe()
+
+    def ours(samples: list[dict]) -> Callable:
+        return lambda: [dataset.pipeline(dict(sample)) for sample in samples]
+
+    def theirs(samples: list[dict]) -> Callable:
+        return lambda: [torchvision_patches(sample, recipe) for sample in samples]
+
+    arrays = [dict(person, img=cv2.imread(person['img_path'])) for person in persons]
+    images = [dict(person, img=read_with_pil(person)) for person in persons]
+    for what, mine, other in (('', persons, persons), (' without reading it', arrays, images)):
+        seconds, reference, ratio = alternate(ours(mine), theirs(other), args.rounds)
+        print(
+            f'sample of the JigClu pipeline{what}, the same {len(persons)} persons: '
+            f'{1000 * seconds / len(persons):.2f} ms, PIL and torchvision '
+            f'{1000 * reference / len(persons):.2f} ms, ratio {ratio:.3f}'
+        )
+
+
+def torchvision_recipe() -> transforms.Compose:
+    """Build what the authors of JigClu do with each patch, MoCo v2's augmentation."""
+    jitter = transforms.ColorJitter(0.4, 0.4, 0.4, 0.1)
+    return transforms.Compose(
+        [
+            transforms.RandomResizedCrop(112, scale=(0.2, 1.0)),
+            transforms.RandomApply([jitter], p=0.8),
+            transforms.RandomGrayscale(p=0.2),
+            transforms.RandomApply([transforms.Lambda(pil_blur)], p=0.5),
+            transforms.RandomHorizontalFlip(),
+            transforms.ToTensor(),
+            transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+        ]
+    )
+
+
+def pil_blur(image: Image.Image) -> Image.Image:
+    return image.filter(ImageFilter.GaussianBlur(random.uniform(0.1, 2.0)))
+
+
+def read_with_pil(person: dict) -> Image.Image:
+    return Image.open(person['img_path']).convert('RGB')
+
+
+def torchvision_patches(person: dict, recipe: transforms.Compose) -> list[torch.Tensor]:
+    """Cut the patches out of the region that TopdownAffine takes, 1.25 times the box and square."""
+    image = person['img'] if 'img' in person else read_with_pil(person)
+    left, top, right, bottom = person['bbox'][0].tolist()
+    half = 1.25 * max(right - left, bottom - top) / 2
+    x, y = (left + right) / 2 - half, (top + bottom) / 2 - half
+    boxes = [[2 * half * share for share in box] for box in patch_boxes(2, overlap=0.3)]
+    regions = [(round(x + a), round(y + b), round(x + c), round(y + d)) for a, b, c, d in boxes]
+    return [recipe(image.crop(region)) for region in regions]
 
 
 def measure_dataset(args: argparse.Namespace) -> None:
@@ -189,8 +341,16 @@ def load(name: str, path: str) -> None:
     else:
         number = len(DATASETS.build(dict(type=name, ann_file=path, data_prefix=prefix)))
     seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f'{name}: {number} instances, {seconds:.1f} s, peak memory {peak:.0f} MiB')
+    print(f'{name}: {number} instances, {seconds:.1f} s, peak memory {peak_memory():.0f} MiB')
+
+
+MEASURES = {
+    'step': measure_step,
+    'pipeline': measure_pipeline,
+    'jigclu-pipeline': measure_jigclu_pipeline,
+    'jigclu-step': measure_jigclu_step,
+    'dataset': measure_dataset,
+}
 
 
 def main() -> None:
@@ -199,10 +359,10 @@ def main() -> None:
     init_default_scope('mmpose')
     if args.load:
         load(*args.load)
+    elif args.memory_of:
+        measure_memory(args)
     else:
-        {'step': measure_step, 'pipeline': measure_pipeline, 'dataset': measure_dataset}[args.what](
-            args
-        )
+        MEASURES[args.what](args)
 
 
 if __name__ == '__main__':

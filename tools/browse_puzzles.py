@@ -1,26 +1,28 @@
-"""Draw puzzles as PNG files: crop, shuffled, input, target, prediction, put back."""
+"""Draw puzzles as PNG files: what the network sees, what was asked, what it answers."""
 
 import argparse
 from pathlib import Path
 
 import cv2
-import torch
 from mmengine.config import Config, DictAction
-from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS, MODELS, init_default_scope
+from mmengine.runner import set_random_seed
 
 import hsjp_mm  # noqa: F401  (lets hsjp_mm:: bases resolve)
 from hsjp_mm.checkpoint import read_checkpoint
-from hsjp_mm.models.pretext.base import instance_ids
-from hsjp_mm.visualization import puzzle_boards
+from hsjp_mm.datasets import set_patches
+from hsjp_mm.models import JigClu
+from hsjp_mm.visualization import draw_boards
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='a config whose model is hsjp_mm.HSJP')
+    parser.add_argument('config', help='a config whose model is hsjp_mm.HSJP or hsjp_mm.JigClu')
     parser.add_argument('checkpoint', nargs='?', help='without it the network is untrained')
     parser.add_argument('--out', default='puzzles', help='folder of the pictures')
-    parser.add_argument('--num', type=int, default=8, help='how many instances')
+    parser.add_argument(
+        '--num', type=int, default=8, help='how many instances; JigClu shows up to 8 on a board'
+    )
     parser.add_argument(
         '--split',
         choices=['train', 'val'],
@@ -43,16 +45,16 @@ def main() -> None:
         model.init_weights()
     model.eval()
     dataset = DATASETS.build(cfg[f'{args.split}_dataloader'].dataset)
+    if isinstance(model, JigClu):
+        set_patches(dataset, model.grid, model.patch_size)
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(0)
-    for index in range(min(args.num, len(dataset))):
-        data = model.data_preprocessor(pseudo_collate([dataset[index]]), False)
-        ids = instance_ids(data['data_samples'])
-        [board] = puzzle_boards(model, data['inputs'], ids if args.split == 'val' else None)
-        path = out / f'{args.split}_{index}.png'
+    set_random_seed(0)
+    indices = list(range(min(args.num, len(dataset))))
+    for i, (text, board) in enumerate(draw_boards(model, dataset, indices, args.split == 'val')):
+        path = out / f'{args.split}_{i}.png'
         cv2.imwrite(str(path), board[..., ::-1])
-        print(f'{path}: instance {ids[0]} of {data["data_samples"][0].img_path}')
+        print(f'{path}: {text}')
 
 
 if __name__ == '__main__':

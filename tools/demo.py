@@ -1,4 +1,4 @@
-"""The main job in small: pretrain with puzzles, fine-tune from scratch and from that, report."""
+"""The main job in small: pretrain without labels, fine-tune from scratch and from that, report."""
 
 import argparse
 import os
@@ -15,20 +15,26 @@ from mmengine.utils import track_iter_progress
 
 from hsjp_mm.datasets.toy_people import render
 from hsjp_mm.visualization.poses import draw_poses
-from hsjp_mm.visualization.report import Run, read_scalars, write_report
+from hsjp_mm.visualization.report import Run, measured, read_scalars, write_report
 
 ROOT = Path(__file__).resolve().parent.parent
+TITLES = {'hsjp': 'Heatmap-Style Jigsaw Puzzles', 'jigclu': 'Jigsaw Clustering'}
 CONFIGS = {
     'hsjp': 'configs/demo/hsjp_hrnet-tiny_1xb32-1000i_toy-96x96.py',
+    'jigclu': 'configs/demo/jigclu_hrnet-tiny_1xb32-1000i_toy-96x96.py',
     'scratch': 'configs/demo/td-hm_hrnet-tiny_scratch-1xb16-400i_toy-128x96.py',
     'hsjp-pre': 'configs/demo/td-hm_hrnet-tiny_hsjp-pre-1xb16-400i_toy-128x96.py',
+    'jigclu-pre': 'configs/demo/td-hm_hrnet-tiny_jigclu-pre-1xb16-400i_toy-128x96.py',
 }
 WORTH_SHOWING = re.compile(r'Iter\((train|val)\)|backbone: |skipped|Error')
-LESS = re.compile(r'^.*mmengine - (INFO - )?|\s+(coco/A[PR] [^:]+|coco/AR|\w*time|loss): [\d.-]+')
+LESS = re.compile(
+    r'^.*mmengine - (INFO - )?|\s+(coco/A[PR] [^:]+|coco/AR|\w*time|\w+_chance|loss): [\d.-]+'
+)
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--pretext', choices=[*TITLES], default='hsjp', help='what pretrains')
     parser.add_argument(
         '--data',
         help='a folder with annotations/person_keypoints_{train,val}2017.json and images in '
@@ -112,12 +118,14 @@ def main() -> None:
     options = [*data_options(root, suffix), *args.cfg_options]
 
     os.chdir(ROOT)
-    pretext = train('hsjp', out, options)
-    weights = newest(out / 'hsjp', 'iter_*.pth')
+    pretext = train(args.pretext, out, options)
+    weights = newest(out / args.pretext, 'iter_*.pth')
     options.append(f'val_evaluator.ann_file={val_file}')
     runs = [
         train('scratch', out, options),
-        train('hsjp-pre', out, [*options, f'model.backbone.init_cfg.checkpoint={weights}']),
+        train(
+            f'{args.pretext}-pre', out, [*options, f'model.backbone.init_cfg.checkpoint={weights}']
+        ),
     ]
     poses = []
     for run in runs:
@@ -129,12 +137,12 @@ def main() -> None:
         )
         poses.append((run.name, picture))
     report = out / 'report.html'
-    title = 'Heatmap-Style Jigsaw Puzzles: pretraining and fine-tuning'
-    write_report(report, title, pretext, runs, board_pictures(out / 'hsjp'), poses)
+    title = f'{TITLES[args.pretext]}: pretraining and fine-tuning'
+    write_report(report, title, pretext, runs, board_pictures(out / args.pretext), poses)
 
-    last = pretext.val[-1]
-    placed, chance = last['hsjp/placed'], last['hsjp/placed_chance']
-    print(f'\npatches placed right: {placed:.3f} (chance {chance:.3f})')
+    print()
+    for label, value, chance in measured(pretext):
+        print(f'{label}: {value}' + (f' (chance {chance})' if chance else ''))
     for run in runs:
         print(f'AP, {run.name}: {run.val[-1]["coco/AP"]:.3f}')
     print(f'{time.time() - start:.0f} s in all; report: {report}')

@@ -1,3 +1,8 @@
-from hsjp_mm.engine.hooks import EpochSeedHook, PuzzleVisualizationHook, SkippedImagesHook
+from hsjp_mm.engine.hooks import (
+    EpochSeedHook,
+    PatchHook,
+    PuzzleVisualizationHook,
+    SkippedImagesHook,
+)
 
-__all__ = ['EpochSeedHook', 'PuzzleVisualizationHook', 'SkippedImagesHook']
+__all__ = ['EpochSeedHook', 'PatchHook', 'PuzzleVisualizationHook', 'SkippedImagesHook']

@@ -5,15 +5,15 @@ from functools import partial
 
 import numpy as np
 import torch
-from mmengine.dataset import pseudo_collate
 from mmengine.dist import all_reduce, get_world_size
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
-from mmengine.runner import set_random_seed
+from mmengine.runner import IterBasedTrainLoop, set_random_seed
 
-from hsjp_mm.models.pretext.base import instance_ids
+from hsjp_mm.datasets import set_patches
+from hsjp_mm.models.pretext import JigClu
 from hsjp_mm.registry import HOOKS
-from hsjp_mm.visualization import puzzle_boards
+from hsjp_mm.visualization import draw_boards
 
 
 @HOOKS.register_module()
@@ -83,17 +83,64 @@ class EpochSeedHook(Hook):
 
 
 @HOOKS.register_module()
+class PatchHook(Hook):
+    """Tell the data pipelines how many patches the model wants, and of what size.
+
+    So they stand once, on the model: its ``grid`` and ``patch_size``, (width, height) in pixels,
+    go to every :class:`~hsjp_mm.datasets.PatchAugmentation` before the loaders start their workers.
+
+    Raises:
+        ValueError: a data set has no PatchAugmentation in its pipeline.
+    """
+
+    def before_train(self, runner) -> None:
+        """Tell the pipelines of training and of the validations in between."""
+        loop = runner.train_loop
+        # IterBasedTrainLoop started its workers when it was built, before any hook: start others
+        restart = isinstance(loop, IterBasedTrainLoop) and loop.dataloader.num_workers > 0
+        if restart:
+            loop.dataloader = runner.build_dataloader(
+                runner._train_dataloader,
+                runner.seed,
+                runner._randomness_cfg.get('diff_rank_seed', False),
+            )
+        _tell(runner, 'train', loop.dataloader)
+        if restart:
+            loop.dataloader_iterator = type(loop.dataloader_iterator)(loop.dataloader)
+        if runner.val_loop is not None:
+            _tell(runner, 'val', runner.val_dataloader)
+
+    def before_val(self, runner) -> None:
+        """Tell the validation pipeline."""
+        _tell(runner, 'val', runner.val_dataloader)
+
+    def before_test(self, runner) -> None:
+        """Tell the test pipeline."""
+        _tell(runner, 'test', runner.test_dataloader)
+
+
+def _tell(runner, name: str, loader) -> None:
+    model = _model(runner)
+    if not set_patches(loader.dataset, model.grid, model.patch_size):
+        raise ValueError(
+            f'{name}_dataloader.dataset has no hsjp_mm.PatchAugmentation in its pipeline, which '
+            f'{type(model).__name__} needs for its {model.grid}×{model.grid} patches'
+        )
+
+
+@HOOKS.register_module()
 class PuzzleVisualizationHook(Hook):
     """Draw the puzzles of the first validation instances through the runner's visualizer.
 
-    The same instances and puzzles each time, so that one can watch them being solved.
+    The same instances and puzzles each time, so that one can watch them being solved. HSJP has a
+    board for each instance, JigClu one for up to 8.
 
     Args:
-        num_samples: how many boards.
+        num_samples: how many instances; 2 or more for JigClu.
         interval: draw after every so many validations.
 
     Raises:
-        ValueError: an argument below 1.
+        ValueError: an argument below 1, or a single instance for JigClu.
     """
 
     def __init__(self, num_samples: int = 4, interval: int = 1):
@@ -105,16 +152,24 @@ class PuzzleVisualizationHook(Hook):
         self.interval = interval
         self.validations = 0
 
+    def before_run(self, runner) -> None:
+        """Refuse a single instance for JigClu."""
+        if self.num_samples < 2 and isinstance(_model(runner), JigClu):
+            raise ValueError(
+                f'num_samples={self.num_samples} must be at least 2 for JigClu, which tells the '
+                'patches of several images apart'
+            )
+
     def after_val_epoch(self, runner, metrics=None) -> None:
         """Draw the boards on the main process."""
         self.validations += 1
         if runner.rank != 0 or self.validations % self.interval:
             return
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         dataset = runner.val_dataloader.dataset
-        number = min(self.num_samples, len(dataset))
-        batch = pseudo_collate([dataset[i] for i in range(number)])
-        data = model.data_preprocessor(batch, False)
-        boards = puzzle_boards(model, data['inputs'], instance_ids(data['data_samples']))
-        for i, board in enumerate(boards):
+        indices = list(range(min(self.num_samples, len(dataset))))
+        for i, (_, board) in enumerate(draw_boards(_model(runner), dataset, indices)):
             runner.visualizer.add_image(f'puzzle_{i}', board, step=runner.iter)
+
+
+def _model(runner):
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model

@@ -8,10 +8,12 @@ from pathlib import Path
 import mmpose
 import torch
 
-# DDP refuses device_ids, which MMEngine otherwise sets, for modules on the CPU
-CPU_WRAPPER = (
+# DDP refuses device_ids, which MMEngine otherwise sets, for modules on the CPU, and SyncBatchNorm of
+# torch takes no tensors there
+CPU_OPTIONS = (
     'model_wrapper_cfg.type=MMDistributedDataParallel',
     'model_wrapper_cfg.device_ids=None',
+    'sync_bn=None',
 )
 
 
@@ -21,7 +23,7 @@ def run_stock_tool(name: str) -> None:
     MMPose's script itself rather than a copy, so that its arguments stay MMPose's. What is added
     is that hsjp_mm has been imported (``hsjp_mm::`` bases resolve, MMEngine checkpoints load), and
     that under torchrun without a GPU the processes talk through gloo, which MMEngine's own
-    launcher cannot set up.
+    launcher cannot set up; batch norm then has each process's own statistics.
 
     Raises:
         FileNotFoundError: MMPose was installed without its ``.mim`` folder.
@@ -34,7 +36,7 @@ def run_stock_tool(name: str) -> None:
         )
     if 'RANK' in os.environ and not torch.cuda.is_available():
         torch.distributed.init_process_group('gloo')
-        sys.argv[1:] = with_cfg_options(sys.argv[1:], CPU_WRAPPER)
+        sys.argv[1:] = with_cfg_options(sys.argv[1:], CPU_OPTIONS)
     runpy.run_path(str(script), run_name='__main__')
 
 

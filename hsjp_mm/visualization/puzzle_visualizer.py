@@ -10,10 +10,9 @@ from torch import Tensor
 
 from hsjp_mm import patches
 from hsjp_mm.models.pretext.hsjp import HSJP, Puzzle
+from hsjp_mm.visualization.pictures import TILE, to_rgb, write
 
 CAPTIONS = ('crop', 'shuffled', 'input', 'target', 'prediction', 'put back')
-TILE = 224
-"""Side of a tile in pixels; captions and gaps come on top."""
 
 
 @torch.no_grad()
@@ -90,18 +89,6 @@ def colour_maps(heatmaps: Tensor, colours: np.ndarray) -> np.ndarray:
     return (255 * maps.max(axis=0)[..., None] * colours[best]).astype(np.uint8)
 
 
-def to_rgb(model: HSJP, image: Tensor) -> np.ndarray:
-    """Undo the data preprocessor's normalisation of an image (3, H, W); RGB, uint8."""
-    preprocessor = model.data_preprocessor
-    if getattr(preprocessor, '_enable_normalize', False):
-        image = image * preprocessor.std + preprocessor.mean
-        rgb = preprocessor._channel_conversion
-    else:
-        rgb = False
-    pixels = image.clamp(0, 255).round().byte().permute(1, 2, 0).cpu().numpy()
-    return np.ascontiguousarray(pixels if rgb else pixels[..., ::-1])
-
-
 def _board(
     tiles: list[np.ndarray], names: list[str], gap: int = 6, caption: int = 22
 ) -> np.ndarray:
@@ -112,8 +99,5 @@ def _board(
         board[caption : caption + TILE, left : left + TILE] = cv2.resize(
             tile, (TILE, TILE), interpolation=enlarge
         )
-        cv2.putText(
-            board, name, (left, caption - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (40,) * 3, 1,
-            cv2.LINE_AA,
-        )  # fmt: skip
+        write(board, name, left, caption - 7)
     return board

@@ -1,9 +1,10 @@
-"""One HTML file that tells what a pretraining and two fine-tunings came to."""
+"""One HTML file that tells what a pretraining and its fine-tunings came to."""
 
 import base64
 import html
 import io
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +24,64 @@ tr + tr { border-top: 1px solid #ccc; }
 pre { overflow-x: auto; background: #f4f4f4; padding: .6rem; }
 .wide { overflow-x: auto; } .wide img { min-width: 50rem; }
 """
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number that a pretraining logs: ``name`` in training, ``pretext/name`` in evaluation.
+
+    Attributes:
+        name: in the logs; its chance level, if it has one, is ``name_chance``.
+        label: for readers.
+        digits: after the point.
+    """
+
+    name: str
+    label: str
+    digits: int = 3
+
+
+@dataclass(frozen=True)
+class Pretext:
+    """What to tell of a pretraining.
+
+    Attributes:
+        name: the prefix of its evaluation's measures.
+        measures: the rows of the table.
+        shares: of them, those drawn from 0 to 1 against chance.
+        health: a number of the training log, near 0 where nothing is learnt.
+    """
+
+    name: str
+    measures: tuple[Measure, ...]
+    shares: tuple[str, ...]
+    health: Measure
+
+
+SPREAD = Measure('feature_std', 'spread of the vectors (collapsed: 0)')
+PRETEXTS = (
+    Pretext(
+        'hsjp',
+        (
+            Measure('placed', 'patches placed right'),
+            Measure('precision', 'puzzles solved'),
+            Measure('error', 'mean error of a patch, pixels', digits=1),
+        ),
+        shares=('placed',),
+        health=Measure('peak', 'mean height of the peaks (targets: 1)'),
+    ),
+    Pretext(
+        'jigclu',
+        (
+            Measure('location', 'patches located right'),
+            Measure('retrieval', 'patches whose nearest one is of the same image'),
+            Measure('restored', 'images put together again'),
+            SPREAD,
+        ),
+        shares=('retrieval', 'location'),
+        health=SPREAD,
+    ),
+)
 
 
 @dataclass
@@ -74,25 +133,14 @@ def write_report(
     Args:
         path: the HTML file.
         title: its heading.
-        pretext: the pretraining; its evaluations hold HSJPPrecision's measures.
+        pretext: the pretraining; its evaluations hold HSJPPrecision's or JigCluAccuracy's measures.
         finetunings: with ``coco/AP`` in their evaluations.
         boards: captions and pictures of puzzles, RGB, uint8.
         poses: captions and pictures of predicted poses, RGB, uint8.
     """
-    last = pretext.val[-1]
     sections = [
         f'<h1>{html.escape(title)}</h1>',
-        _table(
-            ['', 'at the end', 'by chance'],
-            [
-                ['patches placed right', f'{last["hsjp/placed"]:.3f}',
-                 f'{last["hsjp/placed_chance"]:.3f}'],
-                ['puzzles solved', f'{last["hsjp/precision"]:.3f}',
-                 f'{last["hsjp/precision_chance"]:.2g}'],
-                ['mean error of a patch, pixels', f'{last["hsjp/error"]:.1f}',
-                 f'{last["hsjp/error_chance"]:.1f}'],
-            ],
-        ),
+        _table(['', 'at the end', 'by chance'], measured(pretext)),
         _table(
             ['fine-tuning', 'AP at the end', 'highest AP', 'seconds'],
             [[run.name, f'{run.val[-1]["coco/AP"]:.3f}', f'{_best(run):.3f}', f'{run.seconds:.0f}']
@@ -120,12 +168,52 @@ def write_report(
     Path(path).write_text(head + '\n'.join(sections) + '</body></html>', encoding='utf-8')
 
 
+def measured(run: Run) -> list[tuple[str, str, str]]:
+    """Read what a pretraining came to: label, value and chance level ('' where there is none).
+
+    A measure that the last evaluation lacks, as without a branch of the head, is left out.
+
+    Raises:
+        ValueError: the evaluation is of no pretext task known here.
+    """
+    pretext, last = _pretext(run), run.val[-1]
+    rows = []
+    for measure in pretext.measures:
+        key = f'{pretext.name}/{measure.name}'
+        if key in last:
+            chance = last.get(f'{key}_chance')
+            rows.append(
+                (
+                    measure.label,
+                    _number(last[key], measure.digits),
+                    '' if chance is None else _number(chance, measure.digits),
+                )
+            )
+    return rows
+
+
+def _pretext(run: Run) -> Pretext:
+    prefixes = {key.partition('/')[0] for key in run.val[-1]}
+    for pretext in PRETEXTS:
+        if pretext.name in prefixes:
+            return pretext
+    names = ', '.join(f'{pretext.name}/…' for pretext in PRETEXTS)
+    raise ValueError(
+        f'the evaluation of {run.name} holds {", ".join(run.val[-1])}, but none of {names}'
+    )
+
+
+def _number(value: float, digits: int) -> str:
+    """Round, or give two significant digits where rounding would leave nothing."""
+    return f'{value:.2g}' if 0 < abs(value) < 0.5 * 10**-digits else f'{value:.{digits}f}'
+
+
 def _best(run: Run) -> float:
     return max(line['coco/AP'] for line in run.val)
 
 
-def _table(header: list[str], rows: list[list[str]]) -> str:
-    def row(cells: list[str], tag: str) -> str:
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    def row(cells: Sequence[str], tag: str) -> str:
         return '<tr>' + ''.join(f'<{tag}>{html.escape(c)}</{tag}>' for c in cells) + '</tr>'
 
     body = ''.join(row(cells, 'td') for cells in rows)
@@ -140,15 +228,22 @@ def _picture(caption: str, image: np.ndarray) -> str:
 
 
 def _pretext_figure(run: Run) -> str:
+    pretext, last = _pretext(run), run.val[-1]
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6), layout='constrained')
-    steps = [line['step'] for line in run.train]
-    left.plot(steps, [line['placed'] for line in run.train], label='training batch, augmented')
-    left.plot(*_curve(run.val, 'hsjp/placed'), marker='o', label='validation')
-    left.axhline(run.val[-1]['hsjp/placed_chance'], color='gray', ls='--', label='chance')
-    left.set(xlabel='iteration', ylabel='share of patches placed right', ylim=(0, 1))
-    right.plot(steps, [line['peak'] for line in run.train])
-    right.set(xlabel='iteration', ylabel='mean height of the peaks (targets: 1)', ylim=(0, 1))
-    left.legend()
+    labels = {measure.name: measure.label for measure in pretext.measures}
+    for name in pretext.shares:
+        key = f'{pretext.name}/{name}'
+        if key in last:
+            (line,) = left.plot(
+                *_curve(run.val, key), marker='o', label=f'{labels[name]}, validation'
+            )
+            look = dict(color=line.get_color(), lw=1)
+            left.plot(*_curve(run.train, name), alpha=0.5, label='in training batches', **look)
+            left.axhline(last[f'{key}_chance'], ls='--', label='by chance, validation', **look)
+    left.set(xlabel='iteration', ylabel='share', ylim=(0, 1))
+    left.legend(fontsize='small')
+    right.plot(*_curve(run.train, pretext.health.name))
+    right.set(xlabel='iteration', ylabel=pretext.health.label, ylim=(0, 1))
     return _svg(figure)
 
 

@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 import torch
 from mmengine.dataset import pseudo_collate
+from mmengine.evaluator import BaseMetric
 from mmengine.logging import MessageHub, MMLogger
+from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from hsjp_mm.engine import EpochSeedHook, PuzzleVisualizationHook, SkippedImagesHook
-from hsjp_mm.visualization import puzzle_boards
+from hsjp_mm.datasets import PatchAugmentation
+from hsjp_mm.engine import EpochSeedHook, PatchHook, PuzzleVisualizationHook, SkippedImagesHook
+from hsjp_mm.visualization import jigclu_board, puzzle_boards
 
 # ------------------------------------------------------------------------------- skipped images
 
@@ -113,6 +116,108 @@ def random_collate(batch: list) -> float:
     return np.random.rand()  # noqa: NPY002
 
 
+# --------------------------------------------------------------------------------------- patches
+
+
+class PatchCounter(BaseModel):
+    """What the hook needs of a model; notes the shapes of the batches."""
+
+    grid, patch_size = 3, (12, 16)
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+        self.seen: list[tuple] = []
+
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        self.seen += [(mode, *image.shape) for image in inputs]
+        return {'loss': self.weight.sum()} if mode == 'loss' else data_samples
+
+
+class NoMetric(BaseMetric):
+    def process(self, data_batch, data_samples):
+        pass
+
+    def compute_metrics(self, results):
+        return {}
+
+
+def patch_runner(cfg, val_step: str = 'hsjp_mm.PatchAugmentation', **train_cfg) -> Runner:
+    """A runner of three training and three validation batches of two."""
+    train, val = cfg.train_dataloader, cfg.val_dataloader
+    for loader, added in ((train, 'hsjp_mm.PatchAugmentation'), (val, val_step)):
+        steps = loader.dataset.pipeline
+        kept = [step for step in steps if not step.type.startswith('hsjp_mm')]
+        loader.dataset.pipeline = [*kept[:-1], dict(type=added), kept[-1]]
+    return Runner(
+        PatchCounter(),
+        cfg.work_dir,
+        train_dataloader=train,
+        val_dataloader=val,
+        test_dataloader=val,
+        train_cfg=train_cfg or dict(by_epoch=True, max_epochs=1),
+        val_cfg={},
+        test_cfg={},
+        val_evaluator=[NoMetric()],
+        test_evaluator=[NoMetric()],
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
+        custom_hooks=[dict(type='hsjp_mm.PatchHook')],
+        experiment_name=cfg.experiment_name,
+        randomness=dict(seed=0),
+        default_scope='mmpose',
+    )
+
+
+def six_images(mode: str) -> list[tuple]:
+    return [(mode, 3, 9 * 16, 12)] * 6
+
+
+@pytest.mark.parametrize('workers', [0, 1])
+@pytest.mark.parametrize(
+    ('sampler', 'train_cfg'),
+    [
+        ('DefaultSampler', dict(by_epoch=True, max_epochs=2, val_interval=1)),
+        ('InfiniteSampler', dict(by_epoch=False, max_iters=6, val_interval=3)),
+    ],
+    ids=['epochs', 'iterations'],
+)
+def test_the_models_patches_reach_training_and_validation(tiny_config, workers, sampler, train_cfg):
+    cfg = tiny_config()
+    for loader in (cfg.train_dataloader, cfg.val_dataloader):
+        loader.update(num_workers=workers, persistent_workers=workers > 0)
+    cfg.train_dataloader.sampler.type = sampler
+    runner = patch_runner(cfg, **train_cfg)
+    runner.train()
+    assert runner.model.seen == 2 * (six_images('loss') + six_images('predict'))
+
+
+@pytest.mark.parametrize('run', ['val', 'test'])
+def test_the_models_patches_reach_a_validation_or_test_alone(tiny_config, run):
+    runner = patch_runner(tiny_config())
+    getattr(runner, run)()
+    assert runner.model.seen == six_images('predict')
+
+
+def test_a_pipeline_without_patches_stops_the_run_before_it_trains(tiny_config):
+    runner = patch_runner(tiny_config(), val_step='hsjp_mm.ColourAugmentation')
+    with pytest.raises(ValueError, match=r'val_dataloader\.dataset has no .*needs for its 3×3'):
+        runner.train()
+    assert runner.model.seen == []
+    with pytest.raises(ValueError, match=r'test_dataloader\.dataset has no hsjp_mm\.PatchAugm'):
+        runner.test()
+
+
+def test_the_model_is_found_in_its_wrapper():
+    augmentation = PatchAugmentation()
+    dataset = SimpleNamespace(pipeline=SimpleNamespace(transforms=[augmentation]))
+    runner = SimpleNamespace(
+        model=torch.nn.DataParallel(PatchCounter()),
+        test_dataloader=SimpleNamespace(dataset=dataset),
+    )
+    PatchHook().before_test(runner)
+    assert (augmentation.grid, augmentation.patch_size) == (3, (12, 16))
+
+
 # --------------------------------------------------------------------------------- visualisation
 
 
@@ -147,3 +252,37 @@ def test_boards_of_fixed_instances_go_to_disk_and_tensorboard(tiny_config, tmp_p
 def test_visualisation_arguments(options):
     with pytest.raises(ValueError, match='must be at least 1'):
         PuzzleVisualizationHook(**options)
+
+
+def jigclu_runner(cfg, **options) -> Runner:
+    """A runner that validates JigClu on six persons, in grids of 2×2 patches of 32×32 pixels."""
+    patches = dict(type='hsjp_mm.PatchAugmentation', seed=0)
+    cfg.val_dataloader.dataset.pipeline.insert(-1, patches)
+    cfg.model.type = 'hsjp_mm.JigClu'
+    cfg.model.head = dict(type='hsjp_mm.JigCluHead', in_channels=16)
+    cfg.val_evaluator = dict(type='hsjp_mm.JigCluAccuracy')
+    cfg.train_cfg = cfg.train_dataloader = cfg.optim_wrapper = cfg.param_scheduler = None
+    cfg.test_cfg = cfg.test_dataloader = cfg.test_evaluator = None
+    cfg.auto_scale_lr = cfg.default_hooks.checkpoint = None
+    cfg.custom_hooks = [
+        dict(type='hsjp_mm.PatchHook'),
+        dict(type='hsjp_mm.PuzzleVisualizationHook', **options),
+    ]
+    return Runner.from_cfg(cfg)
+
+
+def test_jigclu_has_one_board_of_several_instances(tiny_config, tmp_path):
+    runner = jigclu_runner(tiny_config(), num_samples=5)
+    assert 'jigclu/retrieval' in runner.val()
+    (file,) = (tmp_path / 'tiny').rglob('puzzle_*.png')
+    assert file.name == 'puzzle_0_0.png'
+    dataset = runner.val_dataloader.dataset
+    data = runner.model.data_preprocessor(pseudo_collate([dataset[i] for i in range(5)]), False)
+    board = jigclu_board(runner.model, data['inputs'], [11, 12, 14, 15, 19])
+    assert np.array_equal(cv2.imread(str(file))[..., ::-1], board)
+
+
+def test_jigclu_cannot_be_drawn_with_one_instance(tiny_config):
+    runner = jigclu_runner(tiny_config(), num_samples=1)
+    with pytest.raises(ValueError, match='num_samples=1 must be at least 2 for JigClu'):
+        runner.val()

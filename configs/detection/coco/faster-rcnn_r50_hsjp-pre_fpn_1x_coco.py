@@ -1,0 +1,1 @@
+_base_ = ['./faster-rcnn_r50_jigclu-pre_fpn_1x_coco.py']

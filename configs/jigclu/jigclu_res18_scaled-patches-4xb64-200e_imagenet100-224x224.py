@@ -1,0 +1,3 @@
+_base_ = ['./jigclu_res18_4xb64-200e_imagenet100-224x224.py']
+
+model = dict(input_format='scaled_patches')
