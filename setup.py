@@ -33,6 +33,8 @@ setup(
         'xtcocotools==1.14.3',
         'pycocotools',
         'safetensors',
+        'scipy',
+        'munkres',
     ],
     extras_require={
         'mim': ['openmim==0.3.9', 'pandas<3', 'pip'],

@@ -58,7 +58,7 @@ def supported_ranges() -> dict[str, str]:
     """
     try:
         own = metadata.distribution('hsjp_mm')
-        python, lines = own.metadata['Requires-Python'], own.requires or []
+        python, lines = own.metadata.get('Requires-Python'), own.requires or []
     except metadata.PackageNotFoundError:
         setup = Path(__file__).resolve().parents[1] / 'setup.py'
         if not setup.is_file():

@@ -111,6 +111,13 @@ def test_ranges_from_metadata(tmp_path, monkeypatch):
     assert versions.supported_ranges() == expected
 
 
+def test_metadata_without_python_and_read_by_the_backport(tmp_path, monkeypatch):
+    pytest.importorskip('importlib_metadata')  # once imported it reads all metadata, more strictly
+    write_dist(tmp_path, 'hsjp-mm', '9.9', 'Requires-Dist: numpy<2')
+    monkeypatch.syspath_prepend(tmp_path)
+    assert versions.supported_ranges() == {'python': '', 'numpy': '<2'}
+
+
 @pytest.mark.parametrize('line', ['numpy~=1.26', 'numpy; sys_platform == "linux"', 'numpy==1.*'])
 def test_unreadable_requirement(tmp_path, monkeypatch, line):
     write_dist(tmp_path, 'hsjp-mm', '9.9', f'Requires-Dist: {line}')

@@ -1,66 +1,23 @@
 """HSJP on all person boxes of COCO: data, schedule, measures, pictures (the paper's section 3)."""
 
-_base_ = ['mmpose::_base_/default_runtime.py']
-
-input_size = (224, 224)
-data_root = 'data/coco/'
-
-data_preprocessor = dict(
-    type='PoseDataPreprocessor',
-    mean=[123.675, 116.28, 103.53],
-    std=[58.395, 57.12, 57.375],
-    bgr_to_rgb=True,
-)
+_base_ = ['./person-crops_coco-224x224.py']
 
 train_pipeline = [
-    dict(type='LoadImage'),
-    dict(type='GetBBoxCenterScale'),
-    dict(type='TopdownAffine', input_size=input_size),
+    *_base_.crop,
     dict(type='hsjp_mm.ColourAugmentation'),
     dict(type='PackPoseInputs'),
 ]
-val_pipeline = [
-    dict(type='LoadImage'),
-    dict(type='GetBBoxCenterScale'),
-    dict(type='TopdownAffine', input_size=input_size),
-    dict(type='PackPoseInputs'),
-]
-
-train_dataloader = dict(
-    batch_size=64,
-    num_workers=4,
-    sampler=dict(type='DefaultSampler', shuffle=True),
-    dataset=dict(
-        type='hsjp_mm.PersonCropDataset',
-        data_root=data_root,
-        ann_file='annotations/person_keypoints_train2017.json',
-        data_prefix=dict(img='train2017/'),
-        pipeline=train_pipeline,
-    ),
-)
-val_dataloader = dict(
-    batch_size=64,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
-    dataset=dict(
-        type='hsjp_mm.PersonCropDataset',
-        data_root=data_root,
-        ann_file='annotations/person_keypoints_val2017.json',
-        data_prefix=dict(img='val2017/'),
-        test_mode=True,
-        pipeline=val_pipeline,
-    ),
-)
+val_pipeline = [*_base_.crop, dict(type='PackPoseInputs')]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=val_pipeline))
 test_dataloader = val_dataloader
 
 val_evaluator = dict(type='hsjp_mm.HSJPPrecision')
 test_evaluator = val_evaluator
 
-train_cfg = dict(by_epoch=True, max_epochs=240, val_interval=10)
+train_cfg = dict(max_epochs=240)
 optim_wrapper = dict(optimizer=dict(type='Adam', lr=1e-3))
 param_scheduler = [dict(type='MultiStepLR', milestones=[190, 220], gamma=0.1, by_epoch=True)]
-auto_scale_lr = dict(base_batch_size=256)
 
 default_hooks = dict(checkpoint=dict(save_best='hsjp/precision', rule='greater', max_keep_ckpts=2))
 custom_hooks = [
