@@ -29,8 +29,15 @@ def test_config_for_a_users_project_trains(tmp_path, tiny_coco):
     assert line['loss_puzzle'] > 0 and 0 <= line['placed'] <= 1
 
 
+def slug(heading: str) -> str:
+    return re.sub(r'[^\w -]', '', heading.lower()).replace(' ', '-')
+
+
 def test_files_that_it_names_exist():
     for link in re.findall(r'\]\(((?:configs|tools)/[^)]*)\)', README):
-        assert (ROOT / link).exists(), link
+        path, _, section = link.partition('#')
+        headings = re.findall(r'^#+ (.+)$', (ROOT / path).read_text(), re.M) if section else []
+        assert (ROOT / path).exists(), link
+        assert not section or section in [slug(heading) for heading in headings], link
     for name in re.findall(r'(?:tools|configs)/[\w/.-]+\.(?:py|sh)', README):
         assert (ROOT / name).exists(), name
