@@ -8,8 +8,7 @@ from pathlib import Path
 import mmpose
 import torch
 
-# DDP refuses device_ids, which MMEngine otherwise sets, for modules on the CPU, and SyncBatchNorm of
-# torch takes no tensors there
+# on the CPU DDP refuses device_ids, which MMEngine otherwise sets, and torch has no SyncBatchNorm
 CPU_OPTIONS = (
     'model_wrapper_cfg.type=MMDistributedDataParallel',
     'model_wrapper_cfg.device_ids=None',
