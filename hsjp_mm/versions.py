@@ -58,13 +58,14 @@ def supported_ranges() -> dict[str, str]:
     """
     try:
         own = metadata.distribution('hsjp_mm')
-        python, lines = own.metadata.get('Requires-Python'), own.requires or []
+        [python] = own.metadata.get_all('Requires-Python', [''])
+        lines = own.requires or []
     except metadata.PackageNotFoundError:
         setup = Path(__file__).resolve().parents[1] / 'setup.py'
         if not setup.is_file():
             return {}
         python, lines = _read_setup(setup)
-    ranges = {'python': python or ''}
+    ranges = {'python': python}
     for line in lines:
         requirement, _, marker = line.partition(';')
         if 'extra' in marker:

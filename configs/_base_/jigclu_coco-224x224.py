@@ -1,4 +1,4 @@
-"""JigClu on all person boxes of COCO: data, schedule, measures, pictures (the paper's section 4)."""
+"""JigClu on all person boxes of COCO: data, schedule and measures (the paper's section 4)."""
 
 _base_ = ['./person-crops_coco-224x224.py']
 
