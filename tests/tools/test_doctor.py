@@ -279,6 +279,7 @@ FAKES = {
     'mmdet': {'mmdet': '', 'mmdet.models': 'import mmcv.ops'},
     'mmpose': {'mmpose': '', 'mmpose.datasets': 'import xtcocotools.coco', 'mmpose.models': ''},
 }
+FAKES |= {name: {name: ''} for name in RANGES if name not in {'python', *FAKES}}
 
 
 def write_fake(folder, name, modules, version):
