@@ -11,6 +11,7 @@ from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import WEIGHT_INITIALIZERS as MMENGINE_WEIGHT_INITIALIZERS
+from mmpose.registry import KEYPOINT_CODECS as MMPOSE_KEYPOINT_CODECS
 
 
 class _Child(Registry):
@@ -36,6 +37,7 @@ MODELS = _child(MMENGINE_MODELS, 'models')
 METRICS = _child(MMENGINE_METRICS, 'evaluation')
 HOOKS = _child(MMENGINE_HOOKS, 'engine')
 WEIGHT_INITIALIZERS = _child(MMENGINE_WEIGHT_INITIALIZERS, 'checkpoint')
+KEYPOINT_CODECS = _child(MMPOSE_KEYPOINT_CODECS, 'codecs')  # MMEngine has no root of it
 
 # Without classes of ours: these keep MMEngine from warning of a scope that it cannot find.
 for _root in (DATA_SAMPLERS, OPTIMIZERS, PARAM_SCHEDULERS):
