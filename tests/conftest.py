@@ -73,6 +73,56 @@ def tiny_coco(tmp_path_factory) -> Path:
     return root
 
 
+CROWD, UNLABELLED, LABELLED = (10, 20, 70, 60), (90, 70, 130, 150), (140, 30, 190, 140)
+
+
+@pytest.fixture(scope='session')
+def painted_persons(tmp_path_factory) -> Path:
+    """A folder with persons.json and images 1.png to 3.png, (width, height) = (240, 160).
+
+    They show a crowd and a person without keypoints in yellow, a labelled person in cyan, and
+    green around. Image 1 is annotated with all three, 2 with the person without keypoints, 3 not
+    at all.
+    """
+    root = tmp_path_factory.mktemp('painted_persons')
+    image = np.zeros((160, 240, 3), np.uint8)
+    image[..., 1] = 255
+    for channel, (left, top, right, bottom) in ((2, CROWD), (2, UNLABELLED), (0, LABELLED)):
+        image[top:bottom, left:right, channel] = 255
+    for index in (1, 2, 3):
+        cv2.imwrite(str(root / f'{index}.png'), image)
+
+    def person(key: int, index: int, box: tuple, points: tuple = (), iscrowd: int = 0) -> dict:
+        left, top, right, bottom = box
+        outline = [[left, top, right, top, right, bottom, left, bottom]]
+        run, rest = bottom - top, 160 - (bottom - top)
+        runs = [160 * left + top, *[run, rest] * (right - left - 1), run]  # by columns
+        runs.append(160 * 240 - sum(runs))
+        return {
+            'id': key, 'image_id': index, 'category_id': 1, 'iscrowd': iscrowd,
+            'bbox': [left, top, right - left, bottom - top],
+            'area': (right - left) * (bottom - top),
+            'segmentation': {'counts': runs, 'size': [160, 240]} if iscrowd else outline,
+            'num_keypoints': len(points),
+            'keypoints': [n for x, y in points for n in (x, y, 2)] + [0] * 3 * (17 - len(points)),
+        }  # fmt: skip
+
+    coco = {
+        'images': [
+            {'id': i, 'file_name': f'{i}.png', 'width': 240, 'height': 160} for i in (1, 2, 3)
+        ],
+        'annotations': [
+            person(1, 1, CROWD, iscrowd=1),
+            person(2, 1, UNLABELLED),
+            person(3, 1, LABELLED, ((150, 40), (185, 120), (165, 90))),
+            person(4, 2, UNLABELLED),
+        ],
+        'categories': [{'id': 1, 'name': 'person'}],
+    }
+    (root / 'persons.json').write_text(json.dumps(coco))
+    return root
+
+
 @pytest.fixture
 def make_model():
     """A function that builds HSJP on the demo's tiny HRNet, with seeded weights."""

@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.hub import get_config
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import DATASETS, HOOKS, METRICS, MODELS, PARAM_SCHEDULERS
+from mmengine.registry import DATASETS, HOOKS, METRICS, MODELS, PARAM_SCHEDULERS, TRANSFORMS
 from modelindex.load_model_index import load as load_index
 
 from hsjp_mm.datasets import set_patches  # the package makes `hsjp_mm::` known
@@ -23,7 +23,8 @@ HSJP = [path for path in CONFIGS if path.parent.name == 'hsjp']
 JIGCLU = [path for path in CONFIGS if path.parent.name == 'jigclu']
 TOPDOWN = [path for path in CONFIGS if 'topdown_heatmap' in path.parts]
 DETECTION = [path for path in CONFIGS if 'detection' in path.parts]
-INDEXED = HSJP + JIGCLU + TOPDOWN + DETECTION
+HIGHERHRNET = [path for path in CONFIGS if 'higherhrnet' in path.parts]
+INDEXED = HSJP + JIGCLU + TOPDOWN + DETECTION + HIGHERHRNET
 DEFAULT = ROOT / 'configs/hsjp/hsjp_hrnet-w32_4xb64-240e_coco-224x224.py'
 STOCK = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_{}_8xb64-210e_coco-256x192.py'
 
@@ -61,7 +62,7 @@ def difference(config: Config, other: Config) -> dict:
 
 
 def input_sizes(pipeline: list) -> list:
-    return [step['input_size'] for step in pipeline if step['type'] == 'TopdownAffine']
+    return [step['input_size'] for step in pipeline if 'input_size' in step]
 
 
 @every_config
@@ -362,6 +363,132 @@ def test_detection_trains_every_parameter_of_the_backbone():
     norms = [m for m in backbone.modules() if isinstance(m, torch.nn.SyncBatchNorm)]
     assert len(norms) == 53
     assert all(norm.training for norm in norms)
+
+
+AE = 'mmpose::body_2d_keypoint/associative_embedding/coco/ae_hrnet-w32_8xb24-300e_coco-512x512.py'
+HIGHERHRNET_DEFAULT = (
+    ROOT / 'configs/higherhrnet/coco/higherhrnet_hrnet-w32_4xb12-300e_coco-512x512.py'
+)
+PRETEXT_INIT = {
+    'model.backbone.init_cfg.type': 'hsjp_mm.PretextInit',
+    'model.backbone.init_cfg.checkpoint': '',
+}
+HIGHERHRNET_CHANGES = {
+    'hsjp-pre': PRETEXT_INIT,
+    'jigclu-pre': PRETEXT_INIT,
+    'scratch': {
+        'model.backbone.init_cfg': None,
+        'model.backbone.init_cfg.type': None,
+        'model.backbone.init_cfg.checkpoint': None,
+    },
+    'public-code': {'max_shift': 0.2 * 512},
+    'no-blocks': {'model.head.num_blocks': 0},
+    'no-blocks-no-aggregate': {'model.head.num_blocks': 0, 'model.test_cfg.aggregate': False},
+    'no-blocks-no-concat-no-aggregate': {
+        'model.head.num_blocks': 0,
+        'model.head.concat': False,
+        'model.test_cfg.aggregate': False,
+    },
+    'deconvs2-no-blocks': {'model.head.num_deconvs': 2, 'model.head.num_blocks': 0},
+}
+
+
+def without_pipelines(changes: dict) -> dict:
+    """The changes but those of the data pipelines, and of the variables that these are made of."""
+    kept = r'(?!.*pipeline)(?!(codec|input_size|finest|data|hrnet_w48)\b)'
+    return {name: value for name, value in changes.items() if re.match(kept, name)}
+
+
+@pytest.mark.parametrize('path', HIGHERHRNET, ids=lambda path: path.stem)
+def test_higherhrnet_sizes_agree_everywhere(path):
+    config = read(path)
+    head, targets = config.model.head, config.train_dataloader.dataset.pipeline[3]
+    assert (
+        build_model(config).head.in_channels == config.model.backbone.extra.stage2.num_channels[0]
+    )
+    side = int(path.stem.split('x')[-1])
+    assert head.decoder.heatmap_size == head.decoder.input_size == (side, side)
+    assert targets.multilevel
+    sizes = [(side * 2**i // 4, side * 2**i // 4) for i in range(head.get('num_deconvs', 1) + 1)]
+    assert [encoder.heatmap_size for encoder in targets.encoder] == sizes
+    for encoder in targets.encoder:
+        assert {**encoder, 'heatmap_size': (side, side)} == head.decoder
+        assert encoder.sigma == 2  # the same at every resolution
+    metainfo = DATASETS.build(
+        {**config.train_dataloader.dataset, 'lazy_init': True, 'pipeline': []}
+    ).metainfo
+    assert head.num_keypoints == metainfo['num_keypoints']
+    assert sorted(head.decoder.decode_keypoint_order) == list(range(head.num_keypoints))
+
+
+def test_higherhrnet_changes_in_the_stock_baseline_what_the_paper_has_otherwise():
+    config, stock = read(HIGHERHRNET_DEFAULT), get_config(AE)
+    changed = without_pipelines(difference(config, stock))
+    changed = {name: value for name, value in changed.items() if 'model.head' not in name}
+    assert changed == {
+        'custom_hooks.1.type': 'hsjp_mm.BottomupVisualizationHook',
+        'auto_scale_lr.base_batch_size': 48,
+        'optim_wrapper.optimizer.lr': 1e-3,
+        'train_dataloader.batch_size': 12,
+        **{name: value for name, value in changed.items() if name.startswith('param_scheduler.')},
+    }
+    [scheduler] = config.param_scheduler
+    assert (scheduler.type, scheduler.by_epoch) == ('MultiStepLR', True)
+    assert (scheduler.milestones, scheduler.gamma) == ([200, 260], 0.1)
+    affine = config.train_dataloader.dataset.pipeline[1]
+    built = TRANSFORMS.build(affine)
+    assert (built.max_shift, built.rotate_factor, built.distribution) == (40, 30, 'uniform')
+    assert (built.scale_factor, built.scale_type) == ((0.75, 1.5), 'short')
+
+
+@pytest.mark.parametrize(
+    'path',
+    [p for p in HIGHERHRNET if re.search(r'w32_.+-4xb12.+_coco-512', p.stem)],
+    ids=lambda path: path.stem,
+)
+def test_higherhrnet_leaf_changes_only_what_its_name_says(path):
+    change = re.fullmatch(r'higherhrnet_hrnet-w32_(.+)-4xb12-300e_coco-512x512', path.stem)[1]
+    expected = dict(HIGHERHRNET_CHANGES[change])
+    changed = difference(read(path), read(HIGHERHRNET_DEFAULT))
+    shift = expected.pop('max_shift', None)
+    if shift:
+        places = ('train_pipeline', 'train_dataloader.dataset.pipeline')
+        assert changed == {f'{place}.1.max_shift': shift for place in places}
+    elif change.startswith('deconvs2'):
+        assert without_pipelines(changed) == expected  # its targets: the test of the sizes
+    else:
+        assert changed == expected
+
+
+def test_higherhrnet_sizes_widths_and_data_differ_in_nothing_else():
+    coco = HIGHERHRNET_DEFAULT.parent
+    w32 = read(coco / 'higherhrnet_hrnet-w32_4xb12-300e_coco-640x640.py')
+    decoder = {
+        f'model.head.decoder.{a}_size.{i}': 640 for a in ('input', 'heatmap') for i in (0, 1)
+    }
+    assert without_pipelines(difference(w32, read(HIGHERHRNET_DEFAULT))) == decoder
+    baseline = read(coco / 'ae_hrnet-w32_4xb12-300e_coco-512x512.py')
+    changed = difference(baseline, read(HIGHERHRNET_DEFAULT))
+    assert without_pipelines(changed) == {'model.head.num_deconvs': 0}
+    w40 = read(coco / 'higherhrnet_hrnet-w40_4xb12-300e_coco-640x640.py')
+    network = (
+        r'model\.backbone\.(extra\.stage\d\.num_channels|init_cfg)\b.*|model\.head\.in_channels'
+    )
+    assert all(re.fullmatch(network, name) for name in difference(w40, w32))
+    w48 = read(coco / 'higherhrnet_hrnet-w48_4xb10-300e_coco-640x640.py')
+    batch = {'train_dataloader.batch_size': 10, 'auto_scale_lr.base_batch_size': 40}
+    changed = without_pipelines(difference(w48, w32))
+    assert batch.items() <= changed.items()
+    assert all(re.fullmatch(network, name) for name in changed if name not in batch)
+    crowdpose = read(
+        coco.with_name('crowdpose') / 'higherhrnet_hrnet-w48_4xb10-300e_crowdpose-640x640.py'
+    )
+    changed = without_pipelines(difference(crowdpose, w48))
+    keypoints = r'model\.head\.(num_keypoints|decoder\.decode_keypoint_order\.\d+)'
+    data = r'data.*|(train|val|test)_dataloader\.dataset\..+|(val|test)_evaluator\..+'
+    best = r'default_hooks\.checkpoint\.save_best'
+    assert all(re.fullmatch(f'{keypoints}|{data}|{best}', name) for name in changed)
+    assert crowdpose.val_dataloader.dataset.pipeline == w48.val_dataloader.dataset.pipeline
 
 
 @pytest.mark.parametrize(

@@ -40,12 +40,15 @@ colours = dict(type='hsjp_mm.ColourAugmentation')
 parts = [
     ('HOOKS', dict(type='hsjp_mm.SkippedImagesHook')),
     ('HOOKS', dict(type='hsjp_mm.PatchHook')),
+    ('HOOKS', dict(type='hsjp_mm.BottomupVisualizationHook')),
     ('METRICS', dict(type='hsjp_mm.HSJPPrecision')),
     ('METRICS', dict(type='hsjp_mm.JigCluAccuracy')),
     ('TRANSFORMS', colours),
     ('TRANSFORMS', dict(type='hsjp_mm.PatchAugmentation')),
+    ('TRANSFORMS', dict(type='hsjp_mm.BottomupResize', input_size=(64, 64))),
     ('DATASETS', dict(type='hsjp_mm.PersonCropDataset', lazy_init=True, pipeline=[colours])),
     ('WEIGHT_INITIALIZERS', dict(type='hsjp_mm.PretextInit', checkpoint='backbone.pth')),
+    ('MODELS', dict(type='hsjp_mm.GroupingLoss')),
     ('MODELS', dict(head, grid=2)),
     ('MODELS', dict(type='hsjp_mm.HSJP', backbone=backbone, head=head)),
     ('MODELS', dict(jigclu_head, grid=2)),
@@ -155,8 +158,9 @@ def run(script: str, folder, *arguments: str):
 @pytest.mark.parametrize('scope', ['mmpose', 'mmdet'])
 def test_names_are_found_without_custom_imports(scope, tmp_path):
     names = [
-        'SkippedImagesHook', 'PatchHook', 'HSJPPrecision', 'JigCluAccuracy', 'ColourAugmentation',
-        'PatchAugmentation', 'PersonCropDataset', 'PretextInit', 'HSJPHead', 'HSJP', 'JigCluHead',
+        'SkippedImagesHook', 'PatchHook', 'BottomupVisualizationHook', 'HSJPPrecision',
+        'JigCluAccuracy', 'ColourAugmentation', 'PatchAugmentation', 'BottomupResize',
+        'PersonCropDataset', 'PretextInit', 'GroupingLoss', 'HSJPHead', 'HSJP', 'JigCluHead',
         'JigClu',
     ]  # fmt: skip
     assert run(BUILD, tmp_path, scope) == [['hsjp_mm', name] for name in names for _ in range(2)]

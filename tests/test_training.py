@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import MODELS
 from mmengine.runner import Runner
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -179,3 +180,80 @@ def test_two_processes_share_the_montages_and_losses_of_jigclu(tiny_jigclu_confi
         assert mine['retrieval_chance'] == pytest.approx(8 / (4 * 9 - 1))  # of four images
     assert not torch.equal(one['start'], one['state']['head.location.weight'])
     assert one['state']['puzzle'].tolist() == [3, 0]  # which SyncBuffersHook averages
+
+
+@pytest.fixture
+def make_higherhrnet_config(painted_persons, tmp_path):
+    """A function that puts a config of the family on painted persons and a tiny HRNet.
+
+    The data pipeline is the config's, with crops of 64 pixels, always the same.
+    """
+
+    def make(name: str, checkpoint: str | None = None) -> Config:
+        cfg = Config.fromfile(ROOT / f'configs/higherhrnet/coco/{name}-512x512.py')
+        tiny = Config.fromfile(ROOT / 'configs/_base_/hrnet-tiny.py').hrnet_tiny
+        init_cfg = {**cfg.model.backbone.init_cfg, 'checkpoint': checkpoint}
+        cfg.model.backbone = {**tiny, 'init_cfg': init_cfg if checkpoint else None}
+        cfg.model.head.in_channels = 16
+        cfg.model.head.decoder.update(input_size=(64, 64), heatmap_size=(64, 64))
+        _, affine, flip, targets, *_ = cfg.train_dataloader.dataset.pipeline
+        affine.update(input_size=(64, 64), max_shift=0, scale_factor=(1, 1), rotate_factor=0)
+        flip.update(prob=1.0)
+        for i, encoder in enumerate(targets.encoder):
+            encoder.update(input_size=(64, 64), heatmap_size=(16 * 2**i, 16 * 2**i))
+        cfg.val_dataloader.dataset.pipeline[1].input_size = (64, 64)
+        for loader in (cfg.train_dataloader, cfg.val_dataloader):
+            loader.update(batch_size=2, num_workers=0, persistent_workers=False)
+            loader.dataset.update(
+                data_root=str(painted_persons), ann_file='persons.json', data_prefix=dict(img='')
+            )
+        cfg.val_evaluator.ann_file = str(painted_persons / 'persons.json')
+        cfg.test_dataloader, cfg.test_evaluator = cfg.val_dataloader, cfg.val_evaluator
+        cfg.train_cfg.update(max_epochs=8, val_interval=8)
+        cfg.default_hooks.logger.interval = 1
+        cfg.work_dir = str(tmp_path / 'run')
+        cfg.visualizer.name = cfg.experiment_name = tmp_path.name
+        cfg.randomness = dict(seed=0)
+        return cfg
+
+    return make
+
+
+@pytest.mark.parametrize('network', ['higherhrnet_hrnet-w32', 'ae_hrnet-w32'])
+def test_higherhrnet_learns_and_is_evaluated(network, make_higherhrnet_config):
+    """Of two images, one has no labelled person; evaluation takes a third, without any."""
+    runner = Runner.from_cfg(make_higherhrnet_config(f'{network}_4xb12-300e_coco'))
+    runner.train()
+    logged = runner.message_hub.log_scalars
+    losses, pushes = (logged[f'train/loss_{name}'].data[0] for name in ('kpt', 'push'))
+    assert len(losses) == 8
+    assert 0 < losses[-1] < 0.99 * losses[0]
+    assert not any(pushes)  # there is one person alone
+    assert any(logged['train/loss_pull'].data[0])
+    assert logged['val/coco/AP'].current() >= 0
+
+
+@pytest.mark.parametrize('pretext', ['hsjp', 'jigclu'])
+def test_higherhrnet_starts_from_a_pretext(
+    pretext, make_higherhrnet_config, make_model, make_jigclu, tmp_path, log_file
+):
+    if pretext == 'hsjp':
+        model = make_model()
+    else:
+        backbone = Config.fromfile(ROOT / 'configs/_base_/hrnet-tiny.py').hrnet_tiny
+        backbone.extra.stage4.multiscale_output = True
+        model = make_jigclu(
+            backbone=backbone,
+            neck=dict(type='FeatureMapProcessor', concat=True),
+            head=dict(type='hsjp_mm.JigCluHead', in_channels=240),
+            input_size=(64, 64),
+        )
+    pretrained = model.state_dict()
+    torch.save(dict(state_dict=pretrained), tmp_path / 'pretext.pth')
+    name = f'higherhrnet_hrnet-w32_{pretext}-pre-4xb12-300e_coco'
+    started = MODELS.build(make_higherhrnet_config(name, str(tmp_path / 'pretext.pth')).model)
+    started.init_weights()
+    backbone = started.backbone.state_dict()
+    assert f'backbone: {len(backbone)} of {len(backbone)} tensors' in log_file.read_text()
+    for key, value in backbone.items():
+        assert torch.equal(value, pretrained[f'backbone.{key}']), key

@@ -1,3 +1,4 @@
+from hsjp_mm.engine.bottomup_hook import BottomupVisualizationHook
 from hsjp_mm.engine.hooks import (
     EpochSeedHook,
     PatchHook,
@@ -5,4 +6,10 @@ from hsjp_mm.engine.hooks import (
     SkippedImagesHook,
 )
 
-__all__ = ['EpochSeedHook', 'PatchHook', 'PuzzleVisualizationHook', 'SkippedImagesHook']
+__all__ = [
+    'BottomupVisualizationHook',
+    'EpochSeedHook',
+    'PatchHook',
+    'PuzzleVisualizationHook',
+    'SkippedImagesHook',
+]
