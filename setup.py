@@ -34,6 +34,7 @@ setup(
         'pycocotools',
         'safetensors',
         'scipy',
+        'scikit-learn',
         'munkres',
     ],
     extras_require={
