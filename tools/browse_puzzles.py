@@ -15,7 +15,7 @@ from hsjp_mm.models import JigClu
 from hsjp_mm.visualization import draw_boards
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='a config whose model is hsjp_mm.HSJP or hsjp_mm.JigClu')
     parser.add_argument('checkpoint', nargs='?', help='without it the network is untrained')
@@ -30,11 +30,11 @@ def parse_args() -> argparse.Namespace:
         help='train: random, augmented puzzles; val: the puzzles of the evaluation',
     )
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='as in tools/train.py')
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
-def main() -> None:
-    args = parse_args()
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
     cfg = Config.fromfile(args.config)
     cfg.merge_from_dict(args.cfg_options or {})
     init_default_scope(cfg.get('default_scope', 'mmpose'))

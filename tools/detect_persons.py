@@ -13,7 +13,7 @@ from mmengine.config import DictAction
 from hsjp_mm.datasets.detections import detect
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('folder', help='images, also in subfolders')
     parser.add_argument('config', help='MMDetection config')
@@ -23,11 +23,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--score-thr', type=float, default=0.05, help='lowest score to keep')
     parser.add_argument('--device', default='cpu', help='cpu, cuda:0, …')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='as in MMDetection')
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
-def main() -> None:
-    args = parse_args()
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
     images, boxes = detect(
         args.folder,
         args.config,

@@ -17,7 +17,7 @@ from hsjp_mm.checkpoint import read_checkpoint
 from hsjp_mm.visualization import draw_bottomup
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -27,15 +27,15 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', default='boards', help='folder of the pictures (%(default)s)')
     parser.add_argument('--device', default='cpu', help='cpu, cuda:0, … (%(default)s)')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={})
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     names = [Path(image).stem for image in args.images]
     if len(set(names)) < len(names):
         parser.error('two images have the same name, so their pictures would too')
     return args
 
 
-def main() -> None:
-    args = parse_args()
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
     cfg = Config.fromfile(args.config)
     cfg.merge_from_dict(args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmpose'))

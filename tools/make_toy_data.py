@@ -15,18 +15,18 @@ from mmengine.utils import track_iter_progress
 from hsjp_mm.datasets.toy_people import contact_sheet, render
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Render a toy data set of people, COCO keypoints')
     parser.add_argument('folder', type=Path, help='where to write it; new or empty')
     parser.add_argument('--train', type=int, default=400, help='number of training images')
     parser.add_argument('--val', type=int, default=100, help='number of validation images')
     parser.add_argument('--seed', type=int, default=0, help='same seed, same bytes')
     parser.add_argument('--preview', type=Path, help='picture of labelled training images to write')
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
-def main() -> None:
-    args = parse_args()
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
     start = time.perf_counter()
     try:
         render(args.folder, args.train, args.val, args.seed, progress=track_iter_progress)

@@ -17,7 +17,7 @@ import hsjp_mm  # noqa: F401  (lets hsjp_mm:: bases resolve)
 from hsjp_mm.analysis import oracle_scores
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -26,11 +26,11 @@ def parse_args() -> argparse.Namespace:
         '--resolutions', type=int, default=2, help='at most; 2: 1/4 and 1/2 (%(default)s)'
     )
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={})
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
-def main() -> None:
-    args = parse_args()
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
     cfg = Config.fromfile(args.config)
     cfg.merge_from_dict(args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmpose'))

@@ -1,6 +1,5 @@
 import json
-import subprocess
-import sys
+import runpy
 from pathlib import Path
 
 import cv2
@@ -14,7 +13,7 @@ from pycocotools import mask as coco_mask
 from hsjp_mm.datasets import toy_people
 from hsjp_mm.datasets.toy_people import KEYPOINT_NAMES, SKELETON, contact_sheet, render
 
-TOOL = Path(__file__).parents[2] / 'tools' / 'make_toy_data.py'
+main = runpy.run_path(str(Path(__file__).parents[2] / 'tools/make_toy_data.py'))['main']
 
 
 @pytest.fixture(scope='module')
@@ -264,10 +263,9 @@ def test_a_full_folder_is_refused(folder):
         render(folder, 1, 1)
 
 
-def test_tool_writes_the_data_and_a_preview(tmp_path):
+def test_tool_writes_the_data_and_a_preview(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     arguments = ['toy', '--train', '2', '--val', '1', '--preview', 'a.png']
-    command = [sys.executable, str(TOOL), *arguments]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    main(arguments)
     assert [len(load(tmp_path / 'toy', split)['images']) for split in ('train', 'val')] == [2, 1]
     assert cv2.imread(str(tmp_path / 'a.png')).shape == (480, 4 * 640, 3)

@@ -1,7 +1,6 @@
 """The puzzle browser writes pictures of the trained network's answers."""
 
-import subprocess
-import sys
+import runpy
 from pathlib import Path
 
 import cv2
@@ -10,10 +9,11 @@ import torch
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / 'configs/demo'
+main = runpy.run_path(str(ROOT / 'tools/browse_puzzles.py'))['main']
 
 
-def browse(config: str, coco: Path, out: Path, *options) -> str:
-    """Run the tool on the tiny data set; what it prints."""
+def browse(config: str, coco: Path, out: Path, *options) -> None:
+    """Run the tool on the tiny data set."""
     pointed = [
         f'{split}_dataloader.dataset.{key}={value}'
         for split in ('train', 'val')
@@ -21,36 +21,28 @@ def browse(config: str, coco: Path, out: Path, *options) -> str:
             ('data_root', coco), ('ann_file', 'boxes.json'), ('data_prefix.img', 'images')
         )
     ]  # fmt: skip
-    done = subprocess.run(
-        [
-            sys.executable, ROOT / 'tools/browse_puzzles.py', DEMO / config, *options,
-            '--out', out, '--cfg-options', *pointed,
-        ],
-        capture_output=True,
-        text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    arguments = [DEMO / config, *options, '--out', out, '--cfg-options', *pointed]
+    main([str(argument) for argument in arguments])
 
 
-def test_pictures_of_both_splits(tmp_path, tiny_coco, make_model):
+def test_pictures_of_both_splits(tmp_path, tiny_coco, make_model, capsys):
     model = make_model(grid=3, input_size=(96, 96))
     weights = tmp_path / 'model.pth'
     torch.save({'state_dict': model.state_dict()}, weights)
     config, out = 'hsjp_hrnet-tiny_1xb32-1000i_toy-96x96.py', tmp_path / 'out'
     browse(config, tiny_coco, out, weights, '--num', '2', '--split', 'train')
-    printed = browse(config, tiny_coco, out, weights, '--num', '2')
-    assert f'{out}/val_1.png: instance 12 of {tiny_coco}/images/1.png' in printed
+    browse(config, tiny_coco, out, weights, '--num', '2')
+    assert f'{out}/val_1.png: instance 12 of {tiny_coco}/images/1.png' in capsys.readouterr().out
     names = sorted(path.name for path in out.iterdir())
     assert names == ['train_0.png', 'train_1.png', 'val_0.png', 'val_1.png']
     board = cv2.imread(str(out / 'val_0.png'))
     assert board.shape[1] > 5 * board.shape[0] and board.std() > 20
 
 
-def test_jigclu_on_one_board(tmp_path, tiny_coco):
+def test_jigclu_on_one_board(tmp_path, tiny_coco, capsys):
     config = 'jigclu_hrnet-tiny_1xb32-1000i_toy-96x96.py'
-    printed = browse(config, tiny_coco, tmp_path, '--num', '4')
-    assert f'{tmp_path}/val_0.png: instances 11, 12, 14, 15\n' in printed
+    browse(config, tiny_coco, tmp_path, '--num', '4')
+    assert f'{tmp_path}/val_0.png: instances 11, 12, 14, 15\n' in capsys.readouterr().out
     browse(config, tiny_coco, tmp_path, '--num', '4', '--split', 'train')
     assert sorted(path.name for path in tmp_path.iterdir()) == ['train_0.png', 'val_0.png']
     val, train = (cv2.imread(str(tmp_path / f'{split}_0.png')) for split in ('val', 'train'))

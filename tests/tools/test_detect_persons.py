@@ -1,8 +1,7 @@
 """Boxes of a detector, made by the tool and read by PersonCropDataset."""
 
 import json
-import subprocess
-import sys
+import runpy
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from hsjp_mm.datasets import PersonCropDataset
 from hsjp_mm.datasets.detections import detect
 
 ROOT = Path(__file__).resolve().parents[2]
+main = runpy.run_path(str(ROOT / 'tools/detect_persons.py'))['main']
 CONFIG = """
 _base_ = ['mmdet::retinanet/retinanet_r18_fpn_1x_coco.py']
 model = dict(
@@ -40,11 +40,8 @@ def detector(tmp_path_factory):
 
 def test_tool_writes_what_the_data_set_reads(detector, tiny_coco, tmp_path):
     names = ['person', 'cat', *(f'x{i}' for i in range(78))]
-    command = [
-        sys.executable, ROOT / 'tools/detect_persons.py', tiny_coco / 'images', *detector,
-        tmp_path / 'boxes.json', '--score-thr', '0.0', '--categories', *names,
-    ]  # fmt: skip
-    subprocess.run(command, check=True, capture_output=True)
+    arguments = [str(tiny_coco / 'images'), *detector, str(tmp_path / 'boxes.json')]
+    main([*arguments, '--score-thr', '0.0', '--categories', *names])
     boxes = json.loads((tmp_path / 'boxes.json').read_text())
     images = json.loads((tmp_path / 'boxes_images.json').read_text())
     assert [image['file_name'] for image in images['images']] == ['1.png', '2.png', '3.png']

@@ -1,7 +1,6 @@
 """The tool draws what a checkpoint makes of image files, here at several scales."""
 
-import subprocess
-import sys
+import runpy
 from pathlib import Path
 
 import cv2
@@ -11,6 +10,7 @@ from mmengine import Config
 from mmpose.registry import MODELS
 
 ROOT = Path(__file__).resolve().parents[2]
+main = runpy.run_path(str(ROOT / 'tools/draw_bottomup.py'))['main']
 CONFIG = f"""
 _base_ = [
     '{ROOT}/configs/higherhrnet/coco/higherhrnet_hrnet-w32_4xb12-300e_coco-512x512.py',
@@ -42,24 +42,22 @@ def model_files(tmp_path) -> tuple[Path, Path]:
     return config, weights
 
 
-def draw(*args) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, ROOT / 'tools/draw_bottomup.py', *args], capture_output=True, text=True
-    )
+def draw(*args) -> None:
+    main([str(argument) for argument in args])
 
 
-def test_a_board_for_each_image(model_files, tiny_coco, tmp_path):
+def test_a_board_for_each_image(model_files, tiny_coco, tmp_path, capsys):
     images = [tiny_coco / 'images/1.png', tiny_coco / 'images/2.png']
     out = tmp_path / 'out'
-    done = draw(*model_files, *images, '--out', out)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == [f'{out}/1.png', f'{out}/2.png']
+    draw(*model_files, *images, '--out', out)
+    assert capsys.readouterr().out.split() == [f'{out}/1.png', f'{out}/2.png']
     landscape, portrait = (cv2.imread(str(out / f'{i}.png')) for i in (1, 2))
     assert landscape.shape[1] > landscape.shape[0] and portrait.shape[1] < portrait.shape[0]
     assert landscape.std() > 20 and portrait.std() > 20
 
 
-def test_images_of_one_name_are_refused(model_files, tiny_coco, tmp_path):
+def test_images_of_one_name_are_refused(model_files, tiny_coco, tmp_path, capsys):
     images = [tiny_coco / 'images/1.png', tmp_path / '1.png']
-    done = draw(*model_files, *images)
-    assert done.returncode == 2 and 'have the same name' in done.stderr
+    with pytest.raises(SystemExit, match='2'):
+        draw(*model_files, *images)
+    assert 'have the same name' in capsys.readouterr().err

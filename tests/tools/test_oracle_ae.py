@@ -1,27 +1,25 @@
 """The oracle's table."""
 
-import subprocess
-import sys
+import runpy
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = 'configs/higherhrnet/coco/higherhrnet_hrnet-w32_4xb12-300e_coco-512x512.py'
+main = runpy.run_path(str(ROOT / 'tools/oracle_ae.py'))['main']
 
 
-def test_a_row_for_each_number_of_resolutions(tiny_coco):
-    done = subprocess.run(
+def test_a_row_for_each_number_of_resolutions(tiny_coco, capsys):
+    main(
         [
-            sys.executable, ROOT / 'tools/oracle_ae.py', ROOT / CONFIG, '--cfg-options',
+            str(ROOT / CONFIG), '--cfg-options',
             f'test_dataloader.dataset.data_root={tiny_coco}',
             'test_dataloader.dataset.ann_file=boxes.json',
             'test_dataloader.dataset.data_prefix.img=images',
             f'test_evaluator.ann_file={tiny_coco}/boxes.json',
-        ],
-        capture_output=True,
-        text=True,
+        ]
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    lines = [line for line in done.stdout.splitlines() if line.startswith(('3 ', 'heat', '1/'))]
+    printed = capsys.readouterr().out.splitlines()
+    lines = [line for line in printed if line.startswith(('3 ', 'heat', '1/'))]
     assert lines[0] == '3 images' and 'coco/AP (M)' in lines[1]
     assert [line[:15].strip() for line in lines[1:]] == ['heat maps at', '1/4', '1/4, 1/2']
     # one person is annotated, with all keypoints in one place
