@@ -35,6 +35,7 @@ setup(
         'safetensors',
         'scipy',
         'scikit-learn',
+        'h5py',
         'munkres',
     ],
     extras_require={

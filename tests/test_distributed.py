@@ -12,12 +12,12 @@ import pytest
 import torch
 import torch.distributed
 import torch.multiprocessing
-from conftest import tiny_jigclu
 from mmengine.model import MMDistributedDataParallel
 from mmengine.registry import init_default_scope
 
 from hsjp_mm import distributed
 from hsjp_mm.models import JigClu
+from tests.conftest import tiny_jigclu
 
 # rows by rank, for the exchange
 ROWS = {3: [(2, 2, 2), (1, 3, 2), (4, 0, 3), (1, 1, 1), (0, 7, 1)], 2: [(5, 5), (2, 3), (1, 1)]}
