@@ -164,6 +164,20 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
+def _pretrained_part(module: nn.Module) -> tuple[str, dict[str, Tensor], list[str]]:
+    """What of a backbone comes from a checkpoint: all, or the submodule that its class names.
+
+    Returns:
+        The part's name, its tensors by the backbone's names, and the backbone's other names.
+    """
+    state = module.state_dict(keep_vars=True)
+    part = getattr(module, 'pretrained_part', None)
+    if part is None:
+        return 'backbone', state, []
+    expected = {name: value for name, value in state.items() if name.startswith(f'{part}.')}
+    return part, expected, [name for name in state if name not in expected]
+
+
 def audit(
     module: nn.Module,
     checkpoint: str | Path,
@@ -178,7 +192,7 @@ def audit(
     """
     path = _local_file(checkpoint)
     state = read_checkpoint(path, trust)
-    expected = module.state_dict(keep_vars=True)
+    part, expected, beside = _pretrained_part(module)
     try:
         tensors, found = find_backbone(state, expected, prefix)
         puzzle = puzzle_of(state)
@@ -189,7 +203,13 @@ def audit(
         raise CheckpointError(f'{path}: {error}') from None
     coverage = compare(tensors, expected, allow_missing)
     coverage = replace(
-        coverage, source=str(checkpoint), prefix=found, sha256=_sha256(path), folded=folded
+        coverage,
+        source=str(checkpoint),
+        prefix=found,
+        sha256=_sha256(path),
+        folded=folded,
+        part=part,
+        beside=beside,
     )
     return coverage, tensors
 
@@ -204,7 +224,8 @@ def load_backbone(
     """Load a pretrained backbone, or stop if it does not fit; one line goes to the log.
 
     Args:
-        module: The backbone.
+        module: The backbone. If its class has ``pretrained_part``, the name of a submodule, that
+            alone is loaded: the rest of PartBranchHourglass is about keypoints.
         checkpoint: Path or http(s) address of an MMEngine checkpoint, a bare state dict or a
             safetensors file.
         prefix: What stands before the backbone's names in the file; by default it is found.

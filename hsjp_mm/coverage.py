@@ -162,6 +162,8 @@ class Coverage:
         non_finite: Matched names with NaN or infinity in the file.
         deeper: Blocks of the file beyond the model's last, such as ``layer3.6``.
         hints: What is likely wrong and what to do.
+        part: What of the model the lists are about.
+        beside: Names of the model beside that part.
     """
 
     tensors: int
@@ -179,6 +181,8 @@ class Coverage:
     prefix: str = ''
     sha256: str = ''
     folded: bool = False
+    part: str = 'backbone'
+    beside: list[str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
@@ -189,7 +193,7 @@ class Coverage:
         """One line: how much matched, and from where."""
         expected, matched = (_count(n) for n in self.parameters)
         text = (
-            f'backbone: {len(self.matched)} of {self.tensors} tensors, {matched} of {expected} '
+            f'{self.part}: {len(self.matched)} of {self.tensors} tensors, {matched} of {expected} '
             f'parameters from {self.source} (prefix {self.prefix!r}, sha256 {self.sha256[:8]}…)'
         )
         if self.folded:
@@ -198,6 +202,8 @@ class Coverage:
             text += f'; {len(self.counters)} num_batches_tracked absent, which nothing reads'
         if self.allowed:
             text += f'; {len(self.allowed)} allowed to be missing: {shorten(self.allowed, 3)}'
+        if self.beside:
+            text += f'; {len(self.beside)} beside it start afresh: {shorten(self.beside, 3)}'
         if self.unexpected:
             text += f'; {len(self.unexpected)} of the file unused: {shorten(self.unexpected, 3)}'
         return text
@@ -276,16 +282,16 @@ def compare(tensors: Tensors, expected: Tensors, allow_missing: Sequence[str] = 
 
 
 def _blocks(names: Iterable[str]) -> list[str]:
-    """The numbered blocks of a network's lists (``layer3.5``, ``layers.11``), each once."""
-    found = (re.match(r'\w+\.\d+(?=\.)', name) for name in names)
+    """The numbered blocks of a network's lists (``layer3.5``, ``trunk.layers.11``), each once."""
+    found = (re.match(r'(\w+\.)*?\w+\.\d+(?=\.)', name) for name in names)
     return list(dict.fromkeys(match[0] for match in found if match))
 
 
 def _further_blocks(names: Iterable[str], others: Iterable[str]) -> list[str]:
     """Blocks that others lack, of lists that others have: the mark of a deeper network."""
     known = _blocks(others)
-    lists = {block.split('.')[0] for block in known}
-    return [b for b in _blocks(names) if b not in known and b.split('.')[0] in lists]
+    lists = {block.rpartition('.')[0] for block in known}
+    return [b for b in _blocks(names) if b not in known and b.rpartition('.')[0] in lists]
 
 
 def _resnet(names: Tensors) -> int | None:

@@ -190,6 +190,17 @@ def test_deeper_file_stops_although_everything_expected_matched():
     assert 'another depth: the file goes on with layers.1, layers.2' in coverage.report()
 
 
+def test_deeper_file_is_seen_inside_a_part_of_the_network():
+    trunk = {f'trunk.{name}': value for name, value in expected().items()}
+    file = named('trunk.', tensors()) | {
+        'trunk.layers.1.a': torch.zeros(1),
+        'heads.1.a': torch.zeros(1),
+    }
+    coverage = compare(file, trunk)
+    assert (coverage.deeper, coverage.ok) == (['trunk.layers.1'], False)
+    assert coverage.unexpected == ['trunk.layers.1.a', 'heads.1.a']
+
+
 def test_long_lists_are_shortened_with_a_count():
     file = tensors() | {f'fc.{i}': torch.zeros(1) for i in range(20)}
     assert 'fc.7 … and 12 more' in compare(file, expected()).report()

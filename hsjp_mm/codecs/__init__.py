@@ -1,3 +1,4 @@
 from hsjp_mm.codecs.associative_embedding import AssociativeEmbedding
+from hsjp_mm.codecs.highest_cell import HighestCell
 
-__all__ = ['AssociativeEmbedding']
+__all__ = ['AssociativeEmbedding', 'HighestCell']

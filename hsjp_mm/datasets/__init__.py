@@ -1,6 +1,8 @@
 from hsjp_mm.datasets.bottomup_transforms import BottomupGetHeatmapMask, BottomupRandomAffine
-from hsjp_mm.datasets.image_pyramid import BottomupResize, PackImagePyramid
+from hsjp_mm.datasets.image_pyramid import BottomupResize, PackImagePyramid, TopdownPyramid
+from hsjp_mm.datasets.lsp import LSPDataset
 from hsjp_mm.datasets.person_crops import PersonCropDataset
+from hsjp_mm.datasets.topdown_transforms import TopdownShearAffine
 from hsjp_mm.datasets.transforms import ColourAugmentation, PatchAugmentation, set_patches
 
 __all__ = [
@@ -8,8 +10,11 @@ __all__ = [
     'BottomupRandomAffine',
     'BottomupResize',
     'ColourAugmentation',
+    'LSPDataset',
     'PackImagePyramid',
     'PatchAugmentation',
     'PersonCropDataset',
+    'TopdownPyramid',
+    'TopdownShearAffine',
     'set_patches',
 ]

@@ -1,17 +1,19 @@
-"""Test images for bottom-up models: one size, or several that lie on each other.
+"""Test images at several scales: whole images for bottom-up models, crops for top-down ones.
 
 Letters: w and h width and height of the image, W and H of what goes into the network, s a scale.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from mmpose.datasets.transforms import bottomup_transforms, formatting
+from mmpose.datasets.transforms import TopdownAffine, bottomup_transforms, formatting
 
 from hsjp_mm.registry import TRANSFORMS
 
 LONGEST = 32
 """Short sides in a long side, at most; COCO's thinnest images have about 13."""
+SIX_SCALES = (0.8, 0.9, 1.0, 1.1, 1.2, 1.3)
+"""Of the crop's box, in the public test code of Yang et al., ICCV 2017 (PyraNet)."""
 
 
 @TRANSFORMS.register_module()
@@ -81,11 +83,59 @@ class BottomupResize(bottomup_transforms.BottomupResize):
 
 
 @TRANSFORMS.register_module()
-class PackImagePyramid(formatting.PackPoseInputs):
-    """The stock PackPoseInputs for a list of images of several sizes, which stock cannot stack.
+class TopdownPyramid(TopdownAffine):
+    """The stock crop at several scales of its box, all resized to one input size.
 
-    ``inputs`` becomes a list too, scale 1 first, as ``hsjp_mm.MultiscalePoseEstimator`` takes it,
-    and ``aug_scales`` gets into the data sample's meta information.
+    For the test "on six-scale image pyramids with flipping" of the PBN paper (section 4.2), which
+    refers to Yang et al., ICCV 2017, for it. Neither paper names the scales; the default is that
+    of the latter's public code. Each crop is cut from the image itself and has the same centre.
+
+    Goes with ``hsjp_mm.PackImagePyramid`` and ``hsjp_mm.MultiscaleTopdownPoseEstimator``.
+
+    Required, modified and added keys: those of TopdownAffine, where ``img`` becomes a list of
+    crops in the order of ``scales``, and ``input_scale``, ``bbox_scale`` and
+    ``transformed_keypoints`` are those of scale 1, whether it is among them or not; ``aug_scales``.
+
+    Args:
+        input_size: (W, H) of each crop.
+        scales: factors of the box; above 1 the crop shows more and the person is smaller in it.
+        use_udp: as in stock.
+
+    Raises:
+        ValueError: no scale, or one that is not positive.
+    """
+
+    def __init__(
+        self,
+        input_size: tuple[int, int],
+        scales: Sequence[float] = SIX_SCALES,
+        use_udp: bool = False,
+    ) -> None:
+        super().__init__(input_size, use_udp)
+        if not len(scales) or not all(scale > 0 for scale in scales):
+            raise ValueError(f'scales={scales} must be positive numbers, one at least')
+        self.scales = tuple(scales)
+
+    def transform(self, results: dict) -> dict:
+        """Cut the crops out of ``results['img']``."""
+        box = results['bbox_scale']
+        crops = [
+            super(TopdownPyramid, self).transform({**results, 'bbox_scale': box * scale})['img']
+            for scale in self.scales
+        ]
+        results = super().transform({**results, 'img': []})  # all but the image
+        results['img'] = crops
+        results['aug_scales'] = self.scales
+        return results
+
+
+@TRANSFORMS.register_module()
+class PackImagePyramid(formatting.PackPoseInputs):
+    """The stock PackPoseInputs for a list of images, one a scale; stock would stack them.
+
+    ``inputs`` becomes a list too, in the same order, as ``hsjp_mm.MultiscalePoseEstimator`` and
+    ``hsjp_mm.MultiscaleTopdownPoseEstimator`` take it, and ``aug_scales`` gets into the data
+    sample's meta information.
     """
 
     def transform(self, results: dict) -> dict:

@@ -1,14 +1,28 @@
-from hsjp_mm.models.heads import HigherHRNetHead, HSJPHead, JigCluHead
+from hsjp_mm.models.backbones import PartBranchHourglass
+from hsjp_mm.models.heads import (
+    HigherHRNetHead,
+    HSJPHead,
+    HSJPStackHead,
+    JigCluHead,
+    PartBranchHead,
+)
 from hsjp_mm.models.losses import GroupingLoss
-from hsjp_mm.models.pose_estimators import MultiscalePoseEstimator
+from hsjp_mm.models.pose_estimators import (
+    MultiscalePoseEstimator,
+    MultiscaleTopdownPoseEstimator,
+)
 from hsjp_mm.models.pretext import HSJP, JigClu
 
 __all__ = [
     'HSJP',
     'GroupingLoss',
     'HSJPHead',
+    'HSJPStackHead',
     'HigherHRNetHead',
     'JigClu',
     'JigCluHead',
     'MultiscalePoseEstimator',
+    'MultiscaleTopdownPoseEstimator',
+    'PartBranchHead',
+    'PartBranchHourglass',
 ]

@@ -2,12 +2,14 @@
 
 import itertools
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from mmengine.dataset import Compose, pseudo_collate
+from mmpose.datasets.transforms import TopdownAffine
 
-from hsjp_mm.datasets import BottomupResize
+from hsjp_mm.datasets import BottomupResize, PackImagePyramid, TopdownPyramid
 
 SIZES = [
     (640, 480), (480, 640), (640, 427), (427, 640), (500, 333), (333, 500), (612, 612), (641, 97),
@@ -103,3 +105,48 @@ def test_scales_that_cannot_be_padded_alike_are_refused(aug_scales):
 def test_an_endless_image_is_refused(w, h):
     with pytest.raises(ValueError, match=f'image of {w}×{h} pixels .* more than 32 times'):
         resized(np.zeros((h, w, 3), np.uint8), input_size=(64, 64))
+
+
+# --- crops for top-down models ----------------------------------------------------------------
+
+
+def crop_input() -> dict:
+    rng = np.random.default_rng(0)
+    image = cv2.resize(rng.integers(0, 256, (12, 15, 3), dtype=np.uint8), (150, 120))
+    return {
+        'img': image, 'bbox_center': np.array([[70.0, 55]], np.float32),
+        'bbox_scale': np.array([[60.0, 90]], np.float32), 'bbox_rotation': np.array([12.0]),
+        'keypoints': np.array([[[70.0, 55], [90, 40]]], np.float32),
+        'keypoints_visible': np.ones((1, 2), np.float32),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize('use_udp', [False, True])
+def test_each_crop_is_the_stock_crop_of_a_scaled_box(use_udp):
+    made = TopdownPyramid((48, 64), (1.5, 0.7, 1), use_udp)(crop_input())
+    assert made['aug_scales'] == (1.5, 0.7, 1)
+    for crop, scale in zip(made['img'], (1.5, 0.7, 1), strict=True):
+        scaled = crop_input()
+        scaled['bbox_scale'] *= scale
+        assert np.array_equal(crop, TopdownAffine((48, 64), use_udp)(scaled)['img'])
+    stock = TopdownAffine((48, 64), use_udp)(crop_input())
+    for key in stock.keys() - {'img'}:
+        assert np.array_equal(made[key], stock[key]), key
+    assert not np.array_equal(made['img'][0], made['img'][2])
+
+
+def test_metainfo_is_that_of_scale_1_even_if_it_is_not_among_them():
+    made = TopdownPyramid((48, 64), (0.8, 1.3))(crop_input())
+    stock = TopdownAffine((48, 64))(crop_input())
+    for key in ('input_center', 'input_scale', 'input_size', 'bbox_scale'):
+        assert np.array_equal(made[key], stock[key]), key
+    packed = PackImagePyramid()(made)
+    assert packed['data_samples'].aug_scales == (0.8, 1.3)
+    for crop, tensor in zip(made['img'], packed['inputs'], strict=True):
+        assert np.array_equal(tensor.numpy().transpose(1, 2, 0), crop)
+
+
+@pytest.mark.parametrize('scales', [(), (1, 0), (-1,)])
+def test_scales_that_cannot_be(scales):
+    with pytest.raises(ValueError, match='must be positive numbers, one at least'):
+        TopdownPyramid((48, 64), scales)

@@ -1,5 +1,6 @@
 from hsjp_mm.models.heads.higherhrnet_head import HigherHRNetHead
-from hsjp_mm.models.heads.hsjp_head import HSJPHead
+from hsjp_mm.models.heads.hsjp_head import HSJPHead, HSJPStackHead
 from hsjp_mm.models.heads.jigclu_head import JigCluHead
+from hsjp_mm.models.heads.part_branch_head import PartBranchHead
 
-__all__ = ['HSJPHead', 'HigherHRNetHead', 'JigCluHead']
+__all__ = ['HSJPHead', 'HSJPStackHead', 'HigherHRNetHead', 'JigCluHead', 'PartBranchHead']

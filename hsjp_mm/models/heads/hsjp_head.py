@@ -112,3 +112,33 @@ class HSJPHead(HeatmapHead):
         heatmaps = self.forward(feats).float()
         found, height = peaks(heatmaps)
         return found * STRIDE, height, heatmaps
+
+
+@MODELS.register_module()
+class HSJPStackHead(HSJPHead):
+    """The puzzle for a backbone of stacks that predicts the maps itself, such as PBN's.
+
+    Equation (2) is summed over the stacks, as the stock ``CPMHead`` does; the last one solves the
+    puzzle. There are no parameters, and no loss but the paper's to choose.
+
+    Args:
+        grid, input_size, sigma: as in :class:`HSJPHead`.
+    """
+
+    def __init__(
+        self, grid: int, input_size: tuple[int, int] = (224, 224), sigma: float | None = None
+    ):
+        super().__init__(
+            grid**2, grid, input_size, sigma, deconv_out_channels=None, final_layer=None
+        )
+
+    def loss(self, feats, centres: Tensor) -> dict[str, Tensor]:
+        """Compute what :class:`HSJPHead` does, ``loss_puzzle`` summed over the stacks.
+
+        Args:
+            feats: the maps (B, K, h, w) of the stacks, the last of which tells the measures.
+            centres: (B, K, 2), (x, y) in input pixels.
+        """
+        stacks = [super(HSJPStackHead, self).loss((maps,), centres) for maps in feats]
+        losses = torch.stack([stack['loss_puzzle'] for stack in stacks])
+        return {**stacks[-1], 'loss_puzzle': losses.sum()}

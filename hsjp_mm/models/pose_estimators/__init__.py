@@ -1,3 +1,6 @@
-from hsjp_mm.models.pose_estimators.multiscale import MultiscalePoseEstimator
+from hsjp_mm.models.pose_estimators.multiscale import (
+    MultiscalePoseEstimator,
+    MultiscaleTopdownPoseEstimator,
+)
 
-__all__ = ['MultiscalePoseEstimator']
+__all__ = ['MultiscalePoseEstimator', 'MultiscaleTopdownPoseEstimator']

@@ -17,6 +17,7 @@ from mmpose.registry import MODELS as MMPOSE_MODELS
 from torch import Tensor
 
 from hsjp_mm import patches
+from hsjp_mm.models.backbones import PartBranchHourglass
 from hsjp_mm.models.heads.hsjp_head import HSJPHead
 from hsjp_mm.models.pretext.base import PretextModel, instance_ids, pretext_head, require_grid
 from hsjp_mm.registry import MODELS
@@ -65,9 +66,11 @@ class HSJP(PretextModel):
     instance is always the same.
 
     Args:
-        backbone: as in a stock top-down config.
+        backbone: as in a stock top-down config; or ``hsjp_mm.PartBranchHourglass``, which gets
+            the puzzle's maps in place of its branches.
         head: as in a stock top-down config, with ``type='hsjp_mm.HSJPHead'``. Its number of
             channels follows from ``grid``; a stock ``out_channels`` and ``decoder`` are replaced.
+            ``dict(type='hsjp_mm.HSJPStackHead')`` for PartBranchHourglass.
         neck: as in a stock top-down config.
         grid: N, patches along a side.
         sigma: standard deviation of the targets in heat-map cells; see :class:`HSJPHead`.
@@ -83,8 +86,8 @@ class HSJP(PretextModel):
 
     Raises:
         ValueError: an argument outside its range, a head of another type, a backbone that cannot
-            take six channels, a crop of another size than ``input_size``, weights that were
-            trained on another puzzle.
+            take six channels or states a number of maps, a crop of another size than
+            ``input_size``, weights that were trained on another puzzle.
     """
 
     def __init__(
@@ -114,7 +117,7 @@ class HSJP(PretextModel):
             )
         super().__init__(
             puzzle={'grid': grid, 'unshuffled': unshuffled},
-            backbone=_with_channels(backbone, 6) if unshuffled else backbone,
+            backbone=_puzzle_backbone(backbone, grid, unshuffled),
             neck=neck,
             head=_puzzle_head(head, grid, sigma, input_size),
             data_preprocessor=data_preprocessor,
@@ -215,6 +218,22 @@ def _puzzle_head(head: dict, grid: int, sigma: float | None, input_size: tuple[i
         if head.pop(name, None) is not None:
             print_log(f'HSJP: head.{name} is dropped, the head has {grid**2} patches', 'current')
     return head
+
+
+def _puzzle_backbone(backbone: dict, grid: int, unshuffled: bool) -> dict:
+    """Have the backbone take both crops, and predict the puzzle's maps if it predicts any."""
+    if unshuffled:
+        backbone = _with_channels(backbone, 6)
+    if MMPOSE_MODELS.get(backbone['type']) is not PartBranchHourglass:
+        return backbone
+    if 'num_keypoints' in backbone:
+        raise ValueError(
+            f'backbone.num_keypoints={backbone["num_keypoints"]}: the puzzle has {grid**2} maps '
+            'by the grid of the model alone'
+        )
+    if backbone.get('part_groups') is not None:
+        print_log(f'HSJP: backbone.part_groups make way for {grid**2} patches', 'current')
+    return dict(backbone, part_groups=None, num_keypoints=grid**2)
 
 
 def _with_channels(backbone: dict, channels: int) -> dict:

@@ -1,0 +1,48 @@
+# Leeds Sports Pose: 14 joints, left and right are the person's.
+dataset_info = dict(
+    dataset_name='lsp',
+    paper_info=dict(
+        author='Sam Johnson and Mark Everingham',
+        title='Clustered Pose and Nonlinear Appearance Models for Human Pose Estimation',
+        container='British Machine Vision Conference (BMVC)',
+        year='2010',
+    ),
+    keypoint_info={
+        0: dict(name='right_ankle', color=[255, 128, 0], type='lower', swap='left_ankle'),
+        1: dict(name='right_knee', color=[255, 128, 0], type='lower', swap='left_knee'),
+        2: dict(name='right_hip', color=[255, 128, 0], type='lower', swap='left_hip'),
+        3: dict(name='left_hip', color=[0, 255, 0], type='lower', swap='right_hip'),
+        4: dict(name='left_knee', color=[0, 255, 0], type='lower', swap='right_knee'),
+        5: dict(name='left_ankle', color=[0, 255, 0], type='lower', swap='right_ankle'),
+        6: dict(name='right_wrist', color=[255, 128, 0], type='upper', swap='left_wrist'),
+        7: dict(name='right_elbow', color=[255, 128, 0], type='upper', swap='left_elbow'),
+        8: dict(name='right_shoulder', color=[255, 128, 0], type='upper', swap='left_shoulder'),
+        9: dict(name='left_shoulder', color=[0, 255, 0], type='upper', swap='right_shoulder'),
+        10: dict(name='left_elbow', color=[0, 255, 0], type='upper', swap='right_elbow'),
+        11: dict(name='left_wrist', color=[0, 255, 0], type='upper', swap='right_wrist'),
+        12: dict(name='neck', color=[51, 153, 255], type='upper', swap=''),
+        13: dict(name='head_top', color=[51, 153, 255], type='upper', swap=''),
+    },
+    skeleton_info={
+        0: dict(link=('right_ankle', 'right_knee'), color=[255, 128, 0]),
+        1: dict(link=('right_knee', 'right_hip'), color=[255, 128, 0]),
+        2: dict(link=('left_ankle', 'left_knee'), color=[0, 255, 0]),
+        3: dict(link=('left_knee', 'left_hip'), color=[0, 255, 0]),
+        4: dict(link=('right_hip', 'left_hip'), color=[51, 153, 255]),
+        5: dict(link=('right_hip', 'right_shoulder'), color=[255, 128, 0]),
+        6: dict(link=('left_hip', 'left_shoulder'), color=[0, 255, 0]),
+        7: dict(link=('right_shoulder', 'right_elbow'), color=[255, 128, 0]),
+        8: dict(link=('right_elbow', 'right_wrist'), color=[255, 128, 0]),
+        9: dict(link=('left_shoulder', 'left_elbow'), color=[0, 255, 0]),
+        10: dict(link=('left_elbow', 'left_wrist'), color=[0, 255, 0]),
+        11: dict(link=('neck', 'right_shoulder'), color=[255, 128, 0]),
+        12: dict(link=('neck', 'left_shoulder'), color=[0, 255, 0]),
+        13: dict(link=('neck', 'head_top'), color=[51, 153, 255]),
+    },
+    # those of the same joints in stock mpii.py
+    joint_weights=[1.5, 1.2, 1.0, 1.0, 1.2, 1.5, 1.5, 1.2, 1.0, 1.0, 1.2, 1.5, 1.0, 1.0],
+    sigmas=[
+        0.089, 0.083, 0.107, 0.107, 0.083, 0.089, 0.062, 0.072, 0.179, 0.179, 0.072, 0.062, 0.026,
+        0.026,
+    ],
+)  # fmt: skip
