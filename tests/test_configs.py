@@ -3,12 +3,14 @@
 import copy
 import math
 import re
+from argparse import ArgumentParser
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 from mmengine.dataset import pseudo_collate
 from mmengine.hub import get_config
 from mmengine.optim import build_optim_wrapper
@@ -16,15 +18,20 @@ from mmengine.registry import DATASETS, HOOKS, METRICS, MODELS, PARAM_SCHEDULERS
 from modelindex.load_model_index import load as load_index
 
 from hsjp_mm.datasets import set_patches  # the package makes `hsjp_mm::` known
+from hsjp_mm.datasets.lsp import LSP_TO_MPII, MPII_OF_LSP
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = sorted(p for p in ROOT.glob('configs/*/**/*.py') if '_base_' not in p.parts)
 HSJP = [path for path in CONFIGS if path.parent.name == 'hsjp']
 JIGCLU = [path for path in CONFIGS if path.parent.name == 'jigclu']
 TOPDOWN = [path for path in CONFIGS if 'topdown_heatmap' in path.parts]
+FEW_LABELS = [path for path in TOPDOWN if '-labels' in path.stem]
+FROZEN = [path for path in TOPDOWN if '-frozen' in path.stem]
 DETECTION = [path for path in CONFIGS if 'detection' in path.parts]
 HIGHERHRNET = [path for path in CONFIGS if 'higherhrnet' in path.parts]
-INDEXED = HSJP + JIGCLU + TOPDOWN + DETECTION + HIGHERHRNET
+PBN = [path for path in CONFIGS if 'pbn' in path.parts]
+PBN_OWN = [path for path in PBN if path.name.startswith('pbn_')]
+INDEXED = HSJP + JIGCLU + TOPDOWN + DETECTION + HIGHERHRNET + PBN
 DEFAULT = ROOT / 'configs/hsjp/hsjp_hrnet-w32_4xb64-240e_coco-224x224.py'
 STOCK = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_{}_8xb64-210e_coco-256x192.py'
 
@@ -70,10 +77,11 @@ def test_builds(path):
     config = read(path)
     build_model(config)
     for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
-        DATASETS.build({**loader.dataset, 'lazy_init': True})
+        for dataset in loader.dataset.get('datasets', [loader.dataset]):  # of a CombinedDataset
+            DATASETS.build({**dataset, 'lazy_init': True})
     for hook in config.get('custom_hooks', []):
         HOOKS.build(hook)
-    if path in HSJP + JIGCLU:
+    if path in HSJP + JIGCLU + PBN_OWN:
         METRICS.build(config.val_evaluator)
         METRICS.build(config.test_evaluator)
 
@@ -84,7 +92,8 @@ def test_builds_as_the_base_of_a_config_elsewhere(path, tmp_path):
     child.write_text(f"_base_ = ['hsjp_mm::{path.relative_to(ROOT / 'configs')}']")
     config = Config.fromfile(child)
     assert difference(config, read(path)) == {}
-    assert str(build_model(config)) == str(build_model(read(path)))
+    if path == next(p for p in CONFIGS if p.parent == path.parent):
+        assert str(build_model(config)) == str(build_model(read(path)))
 
 
 @pytest.mark.parametrize(
@@ -99,8 +108,10 @@ def test_does_what_its_name_says(path):
     size = (int(width), int(height))
     cropped = [] if data.startswith('imagenet') else [size]  # those are whole images
     for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
-        assert Path(loader.dataset.data_root).name == data
-        assert [tuple(s) for s in input_sizes(loader.dataset.pipeline)] == cropped
+        dataset = loader.dataset.get('dataset', loader.dataset)  # of a wrapper
+        roots = [Path(d.data_root).name for d in dataset.get('datasets', [dataset])]
+        assert data in roots
+        assert [tuple(s) for s in input_sizes(dataset.pipeline)] == cropped
     if path in INDEXED:
         assert config.auto_scale_lr.base_batch_size == int(gpus) * int(batch)
     if path in HSJP + JIGCLU:
@@ -112,7 +123,8 @@ def test_hsjp_head_and_stem_follow_from_grid_and_unshuffled(path):
     config = read(path)
     model = build_model(config)
     assert model.head.out_channels == config.model.grid**2
-    assert model.head.final_layer.out_channels == config.model.grid**2
+    predicts = model.backbone.predictors[-1][-1] if 'pbn' in path.stem else model.head.final_layer
+    assert predicts.out_channels == config.model.grid**2
     stem = next(module for module in model.backbone.modules() if hasattr(module, 'in_channels'))
     assert stem.in_channels == (6 if config.model.get('unshuffled') else 3)
 
@@ -151,6 +163,13 @@ def test_hsjp_families_differ_in_the_network_alone():
     names = [n for n in difference(read(path), read(DEFAULT)) if not n.startswith('hrnet_w32')]
     assert names
     assert all(n.startswith(('model.backbone.', 'model.head.')) for n in names)
+    pbn = read(DEFAULT.with_name('hsjp_pbn-stack8_4xb64-240e_coco-256x256.py'))
+    changed = difference(pbn, read(path))
+    others = [n for n in changed if not n.startswith(('model.backbone.', 'model.head.'))]
+    assert others
+    assert all(re.search(r'input_size\.[01]$', n) and changed[n] == 256 for n in others)
+    three = read(DEFAULT.with_name('hsjp_pbn-stack3_4xb64-240e_coco-256x256.py'))
+    assert difference(three, pbn) == {'model.backbone.num_stacks': 3}
 
 
 def jigclu(network: str, data: str) -> Path:
@@ -231,7 +250,9 @@ def shrink(config: Config, folder: Path) -> Config:
         if step['type'] == 'TopdownAffine':
             step['input_size'] = (64, 64)
     backbone = config.model.backbone
-    if backbone.type == 'HRNet':
+    if backbone.type == 'hsjp_mm.PartBranchHourglass':
+        backbone.num_stacks = 2
+    elif backbone.type == 'HRNet':
         fused = backbone.extra.stage4.get('multiscale_output', False)
         tiny = copy.deepcopy(read(ROOT / 'configs/_base_/hrnet-tiny.py').hrnet_tiny)
         tiny.extra.stage4.multiscale_output = fused
@@ -307,7 +328,9 @@ def test_jigclu_on_an_hourglass_takes_the_last_stack(tiny_coco):
     assert train_once(config)['loss'] > 0
 
 
-@pytest.mark.parametrize('path', TOPDOWN, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    'path', [p for p in TOPDOWN if p not in FEW_LABELS + FROZEN], ids=lambda path: path.stem
+)
 def test_topdown_differs_from_stock_only_in_what_its_name_says(path):
     network, pretraining, epochs = re.fullmatch(
         r'td-hm_(hrnet-w32|res50)_(scratch|\w+-pre)-8xb64-(\d+)e_coco-256x192',
@@ -340,6 +363,72 @@ def test_topdown_differs_from_stock_only_in_what_its_name_says(path):
             'param_scheduler.1.milestones.1': round(old.milestones[1] * longer),
         }
     )
+
+
+def leaf_and_base(path: Path, change: str) -> tuple[Config, Config]:
+    """A leaf, and the config without this part of its name."""
+    stem, found = re.subn(change, '', path.stem)
+    assert found == 1
+    return read(path), read(path.with_stem(stem))
+
+
+@pytest.mark.parametrize('path', FEW_LABELS, ids=lambda path: path.stem)
+def test_few_labels_leaf_wraps_the_training_data_and_changes_nothing_else(path):
+    config, base = leaf_and_base(path, r'-labels10(?=-8xb64)')
+    wrapper = config.train_dataloader.dataset
+    assert flatten(wrapper.dataset) == flatten(base.train_dataloader.dataset)
+    rest = {name: value for name, value in wrapper.items() if name not in ('dataset', '_scope_')}
+    assert rest == {'type': 'hsjp_mm.LabelSubset', 'fraction': 0.1}
+    changed = difference(config, base)
+    assert all(name.startswith('train_dataloader.dataset.') for name in changed)
+
+
+def test_figures_5_and_6_have_their_leaves():
+    pattern = r'td-hm_(hrnet-w32|res50)_(hsjp-pre|scratch)-labels10-8xb64-210e_coco-256x192'
+    found = [re.fullmatch(pattern, path.stem).groups() for path in FEW_LABELS]
+    networks, starts = ('hrnet-w32', 'res50'), ('hsjp-pre', 'scratch')
+    assert found == [(network, init) for network in networks for init in starts]
+    name = 'td-hm_hrnet-w32_hsjp-pre-frozen0-{}-8xb64-210e_coco-256x192'
+    assert [path.stem for path in FROZEN] == [name.format(last) for last in range(5)]
+
+
+@pytest.mark.parametrize(
+    ('options', 'size'),
+    [
+        ({'fraction': 0.9}, (0.9, None, 'images')),
+        ({'fraction': None, 'number': 5000, 'by': 'persons'}, (None, 5000, 'persons')),
+    ],
+)
+def test_options_of_the_readme_change_the_share_of_labels(options, size):
+    config = copy.deepcopy(read(FEW_LABELS[0]))
+    parser = ArgumentParser()
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    given = [f'train_dataloader.dataset.{name}={value}' for name, value in options.items()]
+    config.merge_from_dict(parser.parse_args(['--cfg-options', *given]).cfg_options)
+    dataset = DATASETS.build({**config.train_dataloader.dataset, 'lazy_init': True})
+    assert (dataset.fraction, dataset.number, dataset.by) == size
+
+
+@pytest.mark.parametrize('path', FROZEN, ids=lambda path: path.stem)
+def test_frozen_leaf_freezes_what_its_name_says(path):
+    last = int(re.search(r'-frozen0-(\d)-', path.stem)[1])
+    config, base = leaf_and_base(path, r'-frozen0-\d(?=-8xb64)')
+    assert difference(config, base) == {
+        'custom_hooks.1.type': 'hsjp_mm.FreezeHook',
+        **{f'custom_hooks.1.layers.{layer}': layer for layer in range(last + 1)},
+    }
+    model = build_model(config)
+    HOOKS.build(config.custom_hooks[1]).before_run(SimpleNamespace(model=model))
+    stock = copy.deepcopy(config)
+    stock.model.backbone.frozen_stages = last
+    trained, expected = (
+        {name for name, p in network.named_parameters() if p.requires_grad}
+        for network in (model, build_model(stock))
+    )
+    assert trained == expected
+    readme = (path.parent / 'README.md').read_text()
+    number = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    assert f']({path.name}) | 0–{last} | {number:,} |' in readme
 
 
 @pytest.mark.parametrize('path', DETECTION, ids=lambda path: path.stem)
@@ -489,6 +578,102 @@ def test_higherhrnet_sizes_widths_and_data_differ_in_nothing_else():
     best = r'default_hooks\.checkpoint\.save_best'
     assert all(re.fullmatch(f'{keypoints}|{data}|{best}', name) for name in changed)
     assert crowdpose.val_dataloader.dataset.pipeline == w48.val_dataloader.dataset.pipeline
+
+
+def pbn(change: str, data: str = 'mpii') -> Path:
+    return ROOT / f'configs/pbn/{data}/pbn_{change}1xb16-250e_{data}-256x256.py'
+
+
+SHIPPED_GROUPS = 'configs/pbn/part_groups/mpii_{}.json'
+PBN_CHANGES = {
+    'baseline': {'part_groups': None, 'num_keypoints': 16, 'depth': 0},
+    'deep-baseline': {'part_groups': None, 'num_keypoints': 16},
+    'specific': {'fuse': 'specific'},
+    'hsjp-pre': {'init_cfg.type': 'hsjp_mm.PretextInit', 'init_cfg.checkpoint': ''},
+    **{f'depth{n}': {'depth': n} for n in (2, 3)},
+    **{f'width{n}': {'width': n} for n in (16, 32, 128, 256)},
+    **{f'groups{n}': {'part_groups': SHIPPED_GROUPS.format(n)} for n in (2, 8, 16)},
+    **{f'groups-{n}': {'part_groups': SHIPPED_GROUPS.format(n)} for n in ('body', 'overlapping')},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize('path', PBN_OWN, ids=lambda path: path.stem)
+def test_pbn_leaf_changes_only_what_its_name_says(path):
+    stacks, change, data = re.fullmatch(
+        r'pbn_stack(\d)_(?:(.+)-)?1xb16-250e_(\w+)-256x256', path.stem
+    ).groups()
+    changed = difference(read(path), read(pbn('stack8_', data)))
+    if change == 'pyramid':
+        pipeline = read(path).test_dataloader.dataset.pipeline
+        assert [step.type for step in pipeline[2:]] == [
+            'hsjp_mm.TopdownPyramid', 'hsjp_mm.PackImagePyramid'
+        ]  # fmt: skip
+        assert changed.pop('model.type') == 'hsjp_mm.MultiscaleTopdownPoseEstimator'
+        assert all(name.startswith('test_dataloader.dataset.pipeline.') for name in changed)
+        return
+    expected = {'model.backbone.num_stacks': 3, 'model.head.num_stages': 3}
+    expected = {} if stacks == '8' else {name: int(stacks) for name in expected}
+    expected |= {f'model.backbone.{k}': v for k, v in PBN_CHANGES.get(change, {}).items()}
+    assert change is None or change in PBN_CHANGES
+    assert changed == expected
+
+
+def test_pbn_has_the_ablations_of_figure_5():
+    stems = {path.stem for path in PBN_OWN}
+    assert {pbn(f'stack3_{change}-').stem for change in PBN_CHANGES} <= stems
+    for stacks in (1, 3, 8):
+        assert {pbn(f'stack{stacks}_', data).stem for data in ('mpii', 'lsp')} <= stems
+
+
+def test_pbn_is_trained_as_in_the_paper():
+    config = read(pbn('stack8_'))
+    assert (config.optim_wrapper.optimizer.type, config.optim_wrapper.optimizer.lr) == (
+        'RMSprop', 2.5e-4
+    )  # fmt: skip
+    [scheduler] = config.param_scheduler
+    assert (scheduler.type, scheduler.by_epoch) == ('MultiStepLR', True)
+    assert (scheduler.milestones, scheduler.gamma) == ([170, 220], 0.1)
+    steps = {step.type: step for step in config.train_dataloader.dataset.pipeline}
+    box = steps['RandomBBoxTransform']
+    assert (box.scale_factor, box.rotate_factor, box.shift_prob) == ((0.75, 1.25), 30, 0)
+    assert steps['hsjp_mm.TopdownShearAffine'].shear == 0.5
+    encoder = steps['GenerateTarget'].encoder
+    assert encoder == config.model.head.decoder
+    assert (encoder.type, encoder.sigma) == ('hsjp_mm.HighestCell', 1)
+    assert (encoder.input_size, encoder.heatmap_size) == ((256, 256), (64, 64))
+
+
+@pytest.mark.parametrize(
+    ('name', 'millions'), [('stack8_', 26.69), ('stack8_deep-baseline-', 27.22)]
+)
+def test_pbn_has_the_parameters_of_table_6(name, millions):
+    model = build_model(read(pbn(name)))
+    assert round(sum(p.numel() for p in model.parameters()) / 1e6, 2) == millions
+
+
+def test_pbn_on_lsp_differs_in_data_and_measure():
+    changed = difference(read(pbn('stack8_', 'lsp')), read(pbn('stack8_')))
+    names = r'model\.(metainfo|test_cfg\.output_keypoint_indices)\b.*|lsp.*|mpii_metainfo\..+'
+    data = r'(train|val|test)_dataloader\.dataset\..+|(val|test)_evaluator\.type'
+    best = r'default_hooks\.checkpoint\.save_best'
+    assert all(re.fullmatch(f'{names}|{data}|{best}', name) for name in changed)
+    config = read(pbn('stack8_', 'lsp'))
+    assert tuple(config.model.test_cfg.output_keypoint_indices) == MPII_OF_LSP
+    assert config.train_dataloader.dataset.pipeline == read(pbn('stack8_')).train_pipeline
+    mpii, lsp, extended = config.train_dataloader.dataset.datasets
+    assert (mpii.type, lsp.split, 'split' in extended) == ('MpiiDataset', 'train', False)
+    assert tuple(map(tuple, lsp.pipeline[0].mapping)) == LSP_TO_MPII
+    assert extended.pipeline == lsp.pipeline
+    assert config.val_dataloader.dataset.split == 'test'
+
+
+@pytest.mark.parametrize('network', ['hrnet-w32', 'res50'])
+def test_part_branches_change_the_stock_head_alone(network):
+    path = ROOT / f'configs/pbn/coco/td-hm_{network}_part-branch-8xb64-210e_coco-256x192.py'
+    assert difference(read(path), get_config(STOCK.format(network))) == {
+        'model.head.type': 'hsjp_mm.PartBranchHead',
+        'model.head.part_groups': 'configs/pbn/part_groups/coco.json',
+    }
 
 
 @pytest.mark.parametrize(

@@ -41,14 +41,20 @@ parts = [
     ('HOOKS', dict(type='hsjp_mm.SkippedImagesHook')),
     ('HOOKS', dict(type='hsjp_mm.PatchHook')),
     ('HOOKS', dict(type='hsjp_mm.BottomupVisualizationHook')),
+    ('HOOKS', dict(type='hsjp_mm.FreezeHook', layers=[0])),
     ('METRICS', dict(type='hsjp_mm.HSJPPrecision')),
     ('METRICS', dict(type='hsjp_mm.JigCluAccuracy')),
+    ('METRICS', dict(type='hsjp_mm.PCKh')),
+    ('METRICS', dict(type='hsjp_mm.LSPPCK')),
     ('TRANSFORMS', colours),
     ('TRANSFORMS', dict(type='hsjp_mm.PatchAugmentation')),
     ('TRANSFORMS', dict(type='hsjp_mm.BottomupResize', input_size=(64, 64))),
+    ('TRANSFORMS', dict(type='hsjp_mm.TopdownShearAffine', input_size=(64, 64))),
+    ('TRANSFORMS', dict(type='hsjp_mm.TopdownPyramid', input_size=(64, 64))),
     ('DATASETS', dict(type='hsjp_mm.PersonCropDataset', lazy_init=True, pipeline=[colours])),
     ('WEIGHT_INITIALIZERS', dict(type='hsjp_mm.PretextInit', checkpoint='backbone.pth')),
     ('MODELS', dict(type='hsjp_mm.GroupingLoss')),
+    ('MODELS', dict(type='hsjp_mm.PartBranchHourglass', num_keypoints=2, num_stacks=1)),
     ('MODELS', dict(head, grid=2)),
     ('MODELS', dict(type='hsjp_mm.HSJP', backbone=backbone, head=head)),
     ('MODELS', dict(jigclu_head, grid=2)),
@@ -158,10 +164,11 @@ def run(script: str, folder, *arguments: str):
 @pytest.mark.parametrize('scope', ['mmpose', 'mmdet'])
 def test_names_are_found_without_custom_imports(scope, tmp_path):
     names = [
-        'SkippedImagesHook', 'PatchHook', 'BottomupVisualizationHook', 'HSJPPrecision',
-        'JigCluAccuracy', 'ColourAugmentation', 'PatchAugmentation', 'BottomupResize',
-        'PersonCropDataset', 'PretextInit', 'GroupingLoss', 'HSJPHead', 'HSJP', 'JigCluHead',
-        'JigClu',
+        'SkippedImagesHook', 'PatchHook', 'BottomupVisualizationHook', 'FreezeHook',
+        'HSJPPrecision', 'JigCluAccuracy', 'PCKh', 'LSPPCK', 'ColourAugmentation',
+        'PatchAugmentation', 'BottomupResize', 'TopdownShearAffine', 'TopdownPyramid',
+        'PersonCropDataset', 'PretextInit', 'GroupingLoss', 'PartBranchHourglass', 'HSJPHead',
+        'HSJP', 'JigCluHead', 'JigClu',
     ]  # fmt: skip
     assert run(BUILD, tmp_path, scope) == [['hsjp_mm', name] for name in names for _ in range(2)]
 

@@ -5,10 +5,12 @@ many keypoints as patches. pipeline: a sample of the HSJP data pipeline against 
 one on the same persons. jigclu-pipeline: a sample of the JigClu data pipeline, 2×2 patches of
 112×112, against the same recipe in PIL and torchvision, as the authors' code has it, on the same
 persons. jigclu-step: a training step of JigClu on ResNet-50 against one that sees two augmented
-views of each image, as SimCLR's, in time and in peak memory. decode: grouping keypoints to persons
-against the stock decoder, by map size and persons, with the two tags of the flip test; the maps
-hold noise, and a fifth of the keypoints is missing. dataset: loading PersonCropDataset and stock
-CocoDataset from a synthetic annotation file of 64k images and 262k boxes.
+views of each image, as SimCLR's, in time and in peak memory. pbn-step: a training step of PBN
+against one of the stock hourglass, three stacks each, in time and in peak memory. decode: grouping
+keypoints to persons against the stock decoder, by map size and persons, with the two tags of the
+flip test; the maps hold noise, and a fifth of the keypoints is missing. dataset: loading
+PersonCropDataset and stock CocoDataset from a synthetic annotation file of 64k images and 262k
+boxes.
 """
 
 import argparse
@@ -28,6 +30,7 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
+from mmengine.config import Config
 from mmengine.hub import get_config
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 from mmengine.structures import InstanceData, PixelData
@@ -46,6 +49,10 @@ JIGCLU_CONFIG = 'hsjp_mm::jigclu/jigclu_res50_4xb64-200e_coco-224x224.py'
 STOCK_CONFIG = (
     'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_hrnet-w32_8xb64-210e_coco-256x192.py'
 )
+HOURGLASS_CONFIG = (
+    'mmpose::body_2d_keypoint/topdown_heatmap/mpii/td-hm_hourglass52_8xb64-210e_mpii-256x256.py'
+)
+PBN_CONFIG = 'hsjp_mm::pbn/mpii/pbn_stack3_1xb16-250e_mpii-256x256.py'
 JIGCLU_PIPELINE = [
     dict(type='LoadImage'),
     dict(type='GetBBoxCenterScale'),
@@ -113,10 +120,10 @@ def measure_step(args: argparse.Namespace) -> None:
     )
 
 
-def stock_sample(keypoints: int, device: str) -> PoseDataSample:
+def stock_sample(keypoints: int, device: str, side: int = 224) -> PoseDataSample:
     """Make the targets that the stock data pipeline makes, for keypoints at random places."""
-    codec = MSRAHeatmap(input_size=(224, 224), heatmap_size=(56, 56), sigma=2)
-    places = np.random.default_rng(0).uniform(0, 224, (1, keypoints, 2))
+    codec = MSRAHeatmap((side, side), (side // 4, side // 4), sigma=2)
+    places = np.random.default_rng(0).uniform(0, side, (1, keypoints, 2))
     encoded = codec.encode(places, np.ones((1, keypoints)))
     sample = PoseDataSample()
     sample.gt_fields = PixelData(heatmaps=torch.from_numpy(encoded['heatmaps'])).to(device)
@@ -189,28 +196,60 @@ def two_view_step(args: argparse.Namespace) -> Callable:
     return step_of(TwoViews().to(args.device), views, [])
 
 
-STEPS = {'jigclu': jigclu_step, 'two-views': two_view_step}
+def pbn_step(args: argparse.Namespace) -> Callable:
+    return mpii_step(args, get_config(PBN_CONFIG).model)
+
+
+def hourglass_step(args: argparse.Namespace) -> Callable:
+    model = get_config(HOURGLASS_CONFIG).model
+    model.backbone.num_stacks = model.head.num_stages = 3
+    return mpii_step(args, model)
+
+
+def mpii_step(args: argparse.Namespace, model: Config) -> Callable:
+    """A training step with targets of MPII's 16 keypoints."""
+    crops = torch.randn(args.batch, 3, 256, 256, device=args.device)
+    samples = [stock_sample(16, args.device, 256) for _ in range(args.batch)]
+    return step_of(MODELS.build(model).to(args.device), crops, samples)
+
+
+STEPS: dict[str, Callable] = {
+    'jigclu': jigclu_step,
+    'two-views': two_view_step,
+    'pbn': pbn_step,
+    'hourglass': hourglass_step,
+}
 
 
 def measure_jigclu_step(args: argparse.Namespace) -> None:
+    setting = f'ResNet-50, 224x224, {args.batch} images, {args.device}'
+    compare_steps(args, setting, {'jigclu': 'JigClu', 'two-views': 'two views'})
+
+
+def measure_pbn_step(args: argparse.Namespace) -> None:
+    setting = f'three stacks, 256x256, {args.batch} images, {args.device}'
+    compare_steps(args, setting, {'pbn': 'PBN', 'hourglass': 'stock hourglass'})
+
+
+def compare_steps(args: argparse.Namespace, setting: str, names: dict[str, str]) -> None:
+    """Print peak memory and seconds of two STEPS, whose printed names are given."""
     arguments = ['--batch', str(args.batch), '--device', args.device]
     arguments += ['--threads', str(args.threads)]
+    (ours, our_name), (theirs, their_name) = names.items()
     peaks = []
     # in processes of their own, and first: a peak stays, and a child starts with its parent's
-    for name in STEPS:
-        command = [sys.executable, __file__, 'jigclu-step', '--memory-of', name, *arguments]
+    for name in names:
+        command = [sys.executable, __file__, args.what, '--memory-of', name, *arguments]
         peaks.append(float(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout))
     print(
-        f'peak memory of a training step, ResNet-50, 224x224, {args.batch} images, {args.device}: '
-        f'JigClu {peaks[0]:.0f} MiB, two views {peaks[1]:.0f} MiB, ratio '
-        f'{peaks[0] / peaks[1]:.3f} (weights and optimizer included, the imports not)'
+        f'peak memory of a training step, {setting}: {our_name} {peaks[0]:.0f} MiB, {their_name} '
+        f'{peaks[1]:.0f} MiB, ratio {peaks[0] / peaks[1]:.3f} (weights and optimizer included, '
+        'the imports not)'
     )
-    mine, theirs, ratio = alternate(
-        jigclu_step(args), two_view_step(args), args.rounds, args.device
-    )
+    mine, other, ratio = alternate(STEPS[ours](args), STEPS[theirs](args), args.rounds, args.device)
     print(
-        f'training step, ResNet-50, 224x224, {args.batch} images, {args.device}: JigClu '
-        f'{mine:.3f} s, two views {theirs:.3f} s, ratio {ratio:.3f}'
+        f'training step, {setting}: {our_name} {mine:.3f} s, {their_name} {other:.3f} s, '
+        f'ratio {ratio:.3f}'
     )
 
 
@@ -403,6 +442,7 @@ MEASURES = {
     'pipeline': measure_pipeline,
     'jigclu-pipeline': measure_jigclu_pipeline,
     'jigclu-step': measure_jigclu_step,
+    'pbn-step': measure_pbn_step,
     'decode': measure_decode,
     'dataset': measure_dataset,
 }

@@ -1,5 +1,6 @@
 from hsjp_mm.datasets.bottomup_transforms import BottomupGetHeatmapMask, BottomupRandomAffine
 from hsjp_mm.datasets.image_pyramid import BottomupResize, PackImagePyramid, TopdownPyramid
+from hsjp_mm.datasets.label_subset import LabelSubset
 from hsjp_mm.datasets.lsp import LSPDataset
 from hsjp_mm.datasets.person_crops import PersonCropDataset
 from hsjp_mm.datasets.topdown_transforms import TopdownShearAffine
@@ -11,6 +12,7 @@ __all__ = [
     'BottomupResize',
     'ColourAugmentation',
     'LSPDataset',
+    'LabelSubset',
     'PackImagePyramid',
     'PatchAugmentation',
     'PersonCropDataset',

@@ -1,4 +1,5 @@
 from hsjp_mm.engine.bottomup_hook import BottomupVisualizationHook
+from hsjp_mm.engine.freeze_hook import FreezeHook
 from hsjp_mm.engine.hooks import (
     EpochSeedHook,
     PatchHook,
@@ -9,6 +10,7 @@ from hsjp_mm.engine.hooks import (
 __all__ = [
     'BottomupVisualizationHook',
     'EpochSeedHook',
+    'FreezeHook',
     'PatchHook',
     'PuzzleVisualizationHook',
     'SkippedImagesHook',

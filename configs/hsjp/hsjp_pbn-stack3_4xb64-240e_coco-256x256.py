@@ -1,0 +1,3 @@
+_base_ = ['./hsjp_pbn-stack8_4xb64-240e_coco-256x256.py']
+
+model = dict(backbone=dict(num_stacks=3))

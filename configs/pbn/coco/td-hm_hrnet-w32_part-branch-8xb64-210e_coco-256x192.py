@@ -1,0 +1,10 @@
+_base_ = [
+    'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_hrnet-w32_8xb64-210e_coco-256x192.py'
+]
+
+model = dict(
+    head=dict(
+        type='hsjp_mm.PartBranchHead',
+        part_groups='configs/pbn/part_groups/coco.json',
+    )
+)

@@ -1,0 +1,8 @@
+_base_ = ['mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_res50_8xb64-210e_coco-256x192.py']
+
+model = dict(
+    head=dict(
+        type='hsjp_mm.PartBranchHead',
+        part_groups='configs/pbn/part_groups/coco.json',
+    )
+)

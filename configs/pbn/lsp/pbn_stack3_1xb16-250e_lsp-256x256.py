@@ -1,0 +1,3 @@
+_base_ = ['./pbn_stack8_1xb16-250e_lsp-256x256.py']
+
+model = dict(backbone=dict(num_stacks=3), head=dict(num_stages=3))

@@ -1,0 +1,3 @@
+_base_ = ['./pbn_stack3_1xb16-250e_mpii-256x256.py']
+
+model = dict(backbone=dict(width=128))

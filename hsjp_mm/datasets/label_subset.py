@@ -1,0 +1,368 @@
+"""A share of a data set's keypoint labels; of two of one seed the smaller lies in the larger one.
+
+A labelled person is one that MMPose trains on: not a crowd, with a keypoint and a box.
+"""
+
+import hashlib
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from mmengine.dataset import force_full_init
+from mmengine.logging import print_log
+from mmpose.datasets.datasets.base import BaseCocoStyleDataset
+
+from hsjp_mm.registry import DATASETS
+from hsjp_mm.version import __version__
+
+UNITS = {'images': 'img_id', 'persons': 'id'}
+"""What a subset is counted in, and the key of its id in MMPose's instances."""
+
+
+@DATASETS.register_module()
+class LabelSubset:
+    """Train on a share of the labels of a stock COCO-style data set.
+
+    The semi-supervised setting of section 4.5 of the `HSJP paper
+    <https://arxiv.org/abs/2012.07101>`_, which chooses at random. Images, or persons, are put into
+    an order that depends on their id and the seed alone, and the first ones are taken: the choice
+    is the same on any machine and in any order of the file, and a smaller one lies inside a larger
+    one. The wrapped data set itself is cut, so that mixing and refetching transforms cannot reach
+    beyond, and its workers share the memory of what is left.
+
+    - By images: all persons of the chosen images. Images without a labelled person are no part of
+      the choice, and are left out also with ``fraction=1``.
+    - By persons: the other persons in the images of the chosen ones lose their labels. Top-down
+      training does not see them. Bottom-up training sees them as it sees any person without
+      keypoints: ``BottomupGetHeatmapMask`` masks them by their segmentations, so that they do not
+      count as background. Images without a chosen person are left out.
+
+    It is for training. To evaluate on a subset write one by ``tools/make_subset.py``, for a metric
+    takes all persons of the file that it is given.
+
+    Args:
+        dataset: config of the data set, a subclass of MMPose's BaseCocoStyleDataset.
+        fraction: the share to take, in (0, 1].
+        number: or how many to take.
+        by: 'images' or 'persons'.
+        seed: of the choice.
+        lazy_init: as in BaseDataset.
+
+    Attributes:
+        summary: how much was chosen, in words; empty before ``full_init``.
+
+    Raises:
+        TypeError: ``dataset`` is no COCO-style data set.
+        ValueError: an argument outside its range; nothing chosen; a data set that is no training
+            set, or that ``indices`` would cut as well; or in bottom-up training by persons, one
+            that cannot be masked.
+    """
+
+    def __init__(
+        self,
+        dataset: dict,
+        fraction: float | None = None,
+        number: int | None = None,
+        by: str = 'images',
+        seed: int = 0,
+        lazy_init: bool = False,
+    ):
+        require_choice(fraction, number, by)
+        self.dataset = DATASETS.build({**dataset, 'lazy_init': True})
+        _require_training_set(self.dataset)
+        self.fraction = fraction
+        self.number = number
+        self.by = by
+        self.seed = seed
+        self.summary = ''
+        self._fully_initialized = False
+        if not lazy_init:
+            self.full_init()
+
+    @property
+    def metainfo(self) -> dict:
+        """Of the wrapped data set."""
+        return self.dataset.metainfo
+
+    def full_init(self) -> None:
+        """Load the annotations and choose."""
+        if self._fully_initialized:
+            return
+        # here, for later on MMPose's instances are sorted into samples, and serialised
+        self.dataset._load_annotations = self._load_chosen
+        try:
+            self.dataset.full_init()
+        finally:
+            del self.dataset._load_annotations
+        if not self.summary:
+            raise TypeError(
+                f'dataset: {type(self.dataset).__name__} loads without _load_annotations, where '
+                'LabelSubset chooses'
+            )
+        self._fully_initialized = True
+
+    def _load_chosen(self) -> tuple[list[dict], list[dict]]:
+        """Stand in for ``_load_annotations`` of the wrapped data set."""
+        load = type(self.dataset)._load_annotations
+        instances, images = load(self.dataset)
+        chosen = choose(self.dataset, instances, self.fraction, self.number, self.by, self.seed)
+        self.summary = str(chosen)
+        print_log(f'LabelSubset: {chosen} of {self.dataset.ann_file}', 'current')
+        kept = [instance for instance in instances if instance['img_id'] in chosen.images]
+        for instance in kept:
+            if instance['id'] in chosen.dropped:
+                self._require_mask(instance)
+                _take_labels(instance)
+        return kept, [image for image in images if image['img_id'] in chosen.images]
+
+    def _require_mask(self, instance: dict) -> None:
+        if self.dataset.data_mode == 'bottomup' and not instance.get('segmentation'):
+            raise ValueError(
+                f"by='persons': person {instance['id']} of {self.dataset.ann_file} has no "
+                'segmentation to mask it by, and bottom-up training would take it for background; '
+                "choose by='images'"
+            )
+
+    @force_full_init
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    @force_full_init
+    def get_data_info(self, index: int) -> dict:
+        """Get the annotation of a sample."""
+        return self.dataset.get_data_info(index)
+
+    @force_full_init
+    def __getitem__(self, index: int) -> dict:
+        return self.dataset[index]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a subset holds.
+
+    Attributes:
+        images: ids of the images that stay.
+        persons: ids of the persons that keep their labels.
+        dropped: ids of the labelled persons that do not, in whatever image.
+        labelled_images: number of images with a labelled person, before the choice.
+    """
+
+    images: Collection[int]
+    persons: Collection[int]
+    dropped: Collection[int]
+    labelled_images: int
+
+    def __str__(self) -> str:
+        labelled = len(self.persons) + len(self.dropped)
+        return (
+            f'{len(self.images)} of {self.labelled_images} images with labelled persons, '
+            f'{len(self.persons)} of {labelled} labelled persons'
+        )
+
+
+def choose(
+    dataset: BaseCocoStyleDataset,
+    instances: list[dict],
+    fraction: float | None,
+    number: int | None,
+    by: str,
+    seed: int,
+) -> Choice:
+    """Choose among the labelled images or persons.
+
+    Args:
+        dataset: tells which instances are labelled.
+        instances: what its ``_load_annotations`` loaded.
+        fraction, number, by, seed: as in :class:`LabelSubset`.
+
+    Raises:
+        ValueError: an argument outside its range, or nothing chosen.
+    """
+    require_choice(fraction, number, by)
+    labelled = [instance for instance in instances if dataset._is_valid_instance(instance)]
+    key = UNITS[by]
+    ordered = sorted({person[key] for person in labelled}, key=lambda i: _place(seed, i))
+    count = round(fraction * len(ordered)) if fraction is not None else number or 0
+    if not 1 <= count <= len(ordered):
+        given = f'number={number}' if fraction is None else f'fraction={fraction}'
+        raise ValueError(
+            f'{given} makes {count} {by}; from 1 to {len(ordered)} can be chosen, the labelled '
+            f'{by} of {dataset.ann_file}'
+        )
+    taken = set(ordered[:count])
+    persons = {person['id'] for person in labelled if person[key] in taken}
+    return Choice(
+        images={person['img_id'] for person in labelled if person[key] in taken},
+        persons=persons,
+        dropped={person['id'] for person in labelled} - persons,
+        labelled_images=len({person['img_id'] for person in labelled}),
+    )
+
+
+def require_choice(fraction: float | None, number: int | None, by: str) -> None:
+    """Refuse arguments of a choice that are wrong for any data.
+
+    Raises:
+        ValueError: an argument outside its range; not exactly one of ``fraction`` and ``number``.
+    """
+    if by not in UNITS:
+        raise ValueError(f'by={by!r} must be one of {tuple(UNITS)}')
+    if (fraction is None) == (number is None):
+        raise ValueError(f'give one of fraction={fraction} and number={number}')
+    if fraction is not None and not 0 < fraction <= 1:
+        raise ValueError(f'fraction={fraction} must be in (0, 1]')
+    if number is not None and (not isinstance(number, int) or number < 1):
+        raise ValueError(f'number={number} must be a whole number of at least 1')
+
+
+def _place(seed: int, key: int) -> bytes:
+    """The place of an id in the order of a seed: no two are equal, and no other id matters."""
+    return hashlib.sha256(f'label subset {seed}/{key}'.encode()).digest()
+
+
+def _require_training_set(dataset) -> None:
+    name = type(dataset).__name__
+    if not isinstance(dataset, BaseCocoStyleDataset):
+        raise TypeError(
+            f'dataset is a {name}, and LabelSubset wraps COCO-style ones of MMPose '
+            '(BaseCocoStyleDataset); wrap each part of a combined data set'
+        )
+    if dataset.test_mode:
+        raise ValueError(
+            f'dataset: this {name} has test_mode=True, and LabelSubset is for training; to '
+            'evaluate on a subset write its annotations by tools/make_subset.py, for the data set '
+            'and the metric'
+        )
+    if dataset._indices is not None:
+        raise ValueError(
+            f'dataset: indices={dataset._indices} of this {name} would cut the subset; set it to '
+            'None (--cfg-options train_dataloader.dataset.dataset.indices=None)'
+        )
+
+
+def _take_labels(instance: dict) -> None:
+    """Make an instance of MMPose one without keypoints."""
+    instance.update(
+        keypoints=np.zeros_like(instance['keypoints']),
+        keypoints_visible=np.zeros_like(instance['keypoints_visible']),
+        num_keypoints=0,
+    )
+    if 'raw_ann_info' in instance:
+        instance['raw_ann_info'] = without_keypoints(instance['raw_ann_info'])
+
+
+def without_keypoints(annotation: dict) -> dict:
+    """Copy a COCO annotation as one without keypoints; box, area and segmentation stay.
+
+    Those of feet, face and hands in COCO-WholeBody go too.
+    """
+    points = {
+        name: [0] * len(values)
+        for name, values in annotation.items()
+        if name == 'keypoints' or name.endswith('_kpts')
+    }
+    flags = {name: False for name in annotation if name.endswith('_valid')}
+    return {**annotation, **points, **flags, 'num_keypoints': 0}
+
+
+def write_subset(
+    ann_file: str | Path,
+    out: str | Path,
+    fraction: float | None = None,
+    number: int | None = None,
+    by: str = 'images',
+    seed: int = 0,
+) -> dict:
+    """Write the COCO JSON of a subset, and beside it a manifest.
+
+    A stock data set loads from it what :class:`LabelSubset` makes of the whole file. The kept
+    images keep all their annotations, also those of crowds, of persons without keypoints, and of
+    other categories; by persons, the labelled persons that were not chosen stay as persons without
+    keypoints.
+
+    Args:
+        ann_file: COCO JSON with keypoints.
+        out: JSON file to write; the manifest is named like it, with ``.manifest.json``.
+        fraction, number, by, seed: as in :class:`LabelSubset`.
+
+    Returns:
+        The manifest: names and SHA-256 of both files, the choice, and counts.
+
+    Raises:
+        FileNotFoundError: ``ann_file`` is missing.
+        ValueError: it is no COCO JSON, or ``out``; an argument outside its range; nothing chosen.
+    """
+    require_choice(fraction, number, by)
+    source, out = Path(ann_file), Path(out)
+    coco = _read_coco(source)
+    if out.resolve() == source.resolve():
+        raise ValueError(f'out={str(out)!r} is the ann_file itself')
+    dataset = BaseCocoStyleDataset(str(source), lazy_init=True)
+    instances, _ = dataset._load_annotations()
+    chosen = choose(dataset, instances, fraction, number, by, seed)
+    subset = _cut(coco, chosen)
+    text = json.dumps(subset)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(text, encoding='utf-8')
+    dropped = [a for a in subset['annotations'] if a['id'] in chosen.dropped]
+    manifest = {
+        'file': out.name,
+        'sha256': hashlib.sha256(text.encode()).hexdigest(),
+        'source': {
+            'file': source.name,
+            'sha256': hashlib.sha256(source.read_bytes()).hexdigest(),
+            'images': len(coco['images']),
+            'annotations': len(coco['annotations']),
+            'labelled_images': chosen.labelled_images,
+            'labelled_persons': len(chosen.persons) + len(chosen.dropped),
+        },
+        'by': by,
+        'fraction': fraction,
+        'number': number,
+        'seed': seed,
+        'images': len(subset['images']),
+        'annotations': len(subset['annotations']),
+        'labelled_persons': len(chosen.persons),
+        'unlabelled_here': len(dropped),
+        'unlabelled_here_without_segmentation': sum(not a.get('segmentation') for a in dropped),
+        'hsjp_mm': __version__,
+    }
+    manifest_path(out).write_text(json.dumps(manifest, indent=2) + '\n', encoding='utf-8')
+    return manifest
+
+
+def manifest_path(out: Path) -> Path:
+    """Where the manifest of a subset is."""
+    return out.with_suffix('.manifest.json')
+
+
+def _read_coco(path: Path) -> dict:
+    if not path.is_file():
+        raise FileNotFoundError(f'ann_file={str(path)!r} does not exist')
+    try:
+        coco = json.loads(path.read_text(encoding='utf-8'))
+    except ValueError as error:
+        raise ValueError(f'ann_file={str(path)!r} is no JSON: {error}') from error
+    if not isinstance(coco, dict) or not {'images', 'annotations'} <= coco.keys():
+        holds = f'keys {", ".join(coco)}' if isinstance(coco, dict) else f'a {type(coco).__name__}'
+        raise ValueError(
+            f"ann_file={str(path)!r} must be in COCO format, with 'images' and 'annotations'; it "
+            f'holds {holds}'
+        )
+    return coco
+
+
+def _cut(coco: dict, chosen: Choice) -> dict:
+    """The part of a COCO dictionary that a choice keeps."""
+    return {
+        **coco,
+        'images': [image for image in coco['images'] if image['id'] in chosen.images],
+        'annotations': [
+            without_keypoints(person) if person['id'] in chosen.dropped else person
+            for person in coco['annotations']
+            if person['image_id'] in chosen.images
+        ],
+    }
