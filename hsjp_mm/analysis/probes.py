@@ -217,6 +217,11 @@ def _check(
     for name, rate in (('lr', lr), ('lr_last_layer', lr_last_layer)):
         if rate is not None and not 0 < rate < float('inf'):
             raise ValueError(f'{name}={rate} must be positive')
+    require_device(device)
+
+
+def require_device(device: str) -> None:
+    """Refuse a device that torch does not have."""
     try:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
@@ -241,23 +246,24 @@ def build_backbone(config: Config, checkpoint: str | None) -> tuple[nn.Module, s
     backbone_cfg.pop('init_cfg', None)
     backbone = MODELS.build(backbone_cfg)
     if checkpoint is None:
-        _draw_weights(backbone)
+        draw_weights(backbone)
         return backbone, 'backbone: random weights'
     return backbone, load_backbone(backbone, checkpoint).line()
 
 
-def _draw_weights(backbone: nn.Module) -> None:
+def draw_weights(module: nn.Module) -> None:
+    """Initialise a module without a report on each tensor."""
     logger = MMLogger.get_current_instance()
     level = logger.level
     logger.setLevel('WARNING')  # else three lines a tensor
     try:
-        backbone.init_weights()  # type: ignore[operator]
+        module.init_weights()  # type: ignore[operator]
     finally:
         logger.setLevel(level)
 
 
-def pooled(backbone: nn.Module, images: Tensor) -> Tensor:
-    """Average the backbone's last map over all its cells.
+def last_map(backbone: nn.Module, images: Tensor) -> Tensor:
+    """Compute the backbone's last map, that which heads read.
 
     The last of several maps is that of lowest resolution for ResNet stages and HRNet branches,
     and that of the last stack for Hourglass; an HRNet of pose configs has one, of highest
@@ -267,7 +273,7 @@ def pooled(backbone: nn.Module, images: Tensor) -> Tensor:
         images: (B, 3, H, W), normalised.
 
     Returns:
-        (B, C).
+        (B, C, h, w).
 
     Raises:
         ValueError: The last output is no map, or not finite.
@@ -280,14 +286,18 @@ def pooled(backbone: nn.Module, images: Tensor) -> Tensor:
             f'the last output of backbone {type(backbone).__name__} must be a map (B, C, H, W), '
             f'but is {shape}'
         )
-    features = last.mean((2, 3))
-    broken = int((~features.isfinite()).any(1).sum())
+    broken = int((~last.isfinite()).flatten(1).any(1).sum())
     if broken:
         raise ValueError(
             f'backbone {type(backbone).__name__} gives NaN or infinity for {broken} of '
-            f'{len(features)} images: its weights or, while fine-tuning, the learning rate'
+            f'{len(last)} images: its weights or, while fine-tuning, the learning rate'
         )
-    return features
+    return last
+
+
+def pooled(backbone: nn.Module, images: Tensor) -> Tensor:
+    """Average :func:`last_map` over all its cells, (B, C)."""
+    return last_map(backbone, images).mean((2, 3))
 
 
 def linear_layer(channels: int, classes: int) -> nn.Linear:

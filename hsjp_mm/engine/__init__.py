@@ -6,12 +6,14 @@ from hsjp_mm.engine.hooks import (
     PuzzleVisualizationHook,
     SkippedImagesHook,
 )
+from hsjp_mm.engine.pose_probe_hook import PoseProbeHook
 
 __all__ = [
     'BottomupVisualizationHook',
     'EpochSeedHook',
     'FreezeHook',
     'PatchHook',
+    'PoseProbeHook',
     'PuzzleVisualizationHook',
     'SkippedImagesHook',
 ]

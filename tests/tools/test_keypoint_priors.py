@@ -1,0 +1,44 @@
+"""The table, the numbers and the figures that the tool writes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+ANNOTATIONS = ROOT / '../shared/data/coco_mini/annotations'
+
+
+def run(*arguments) -> subprocess.CompletedProcess:
+    command = [sys.executable, ROOT / 'tools/keypoint_priors.py', *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+@pytest.mark.skipif(not ANNOTATIONS.is_dir(), reason='../shared/data/coco_mini is absent')
+def test_table_numbers_and_figures(tmp_path):
+    files = [ANNOTATIONS / f'person_keypoints_{split}2017.json' for split in ('train', 'val')]
+    done = run(*files, '--out', tmp_path / 'priors')
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == (
+        '154 persons; left out: 130 without keypoints, 0 with a box without area, 6 crowds'
+    )
+    assert lines[1].split()[2:5] == ['labelled', 'outside', 'row']
+    rows = {line.split()[0]: line.split()[1:] for line in lines[2:19]}
+    numbers = json.loads((tmp_path / 'priors/priors.json').read_text())
+    for name, known in numbers['keypoints'].items():
+        shares = np.array(known['shares'])
+        values = [known['outside'], *shares.sum(axis=1), *shares.sum(axis=0)]
+        assert rows[name] == [str(known['labelled']), *(f'{100 * value:.1f}' for value in values)]
+    written = [Path(line).name for line in lines[19:]]
+    assert written == ['priors.json', 'head.png', 'upper_limbs.png', 'lower_limbs.png']
+    assert all((tmp_path / 'priors' / name).stat().st_size > 2000 for name in written)
+
+
+def test_what_is_wrong_is_said_without_a_traceback(tmp_path):
+    done = run(tmp_path / 'none.json')
+    assert done.returncode == 1
+    assert 'none.json' in done.stderr and 'Traceback' not in done.stderr

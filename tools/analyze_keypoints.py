@@ -1,0 +1,105 @@
+"""Show what keypoint results get wrong, for one or several result files.
+
+    python tools/analyze_keypoints.py scratch.keypoints.json hsjp.keypoints.json
+
+Writes precision and recall at the OKS thresholds 0.5 to 0.95 and AP by threshold; and, after Ronchi
+and Perona (ICCV 2017), the shares of good, jittered, inverted, swapped and missed keypoints, for
+each keypoint too, with the AP that correcting each error would bring. MMPose writes result files
+with `tools/test.py CONFIG CHECKPOINT --cfg-options test_evaluator.outfile_prefix=hsjp`.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from hsjp_mm.analysis.keypoint_errors import ERRORS, IOU_TYPES, KINDS, METAINFO, diagnose
+from hsjp_mm.visualization import plot_keypoint_errors
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('results', nargs='+', help='COCO-style result files')
+    parser.add_argument(
+        '--ann',
+        default='data/coco/annotations/person_keypoints_val2017.json',
+        help='COCO-style annotations (%(default)s)',
+    )
+    parser.add_argument('--names', nargs='+', help='of the results; default: their files')
+    parser.add_argument(
+        '--metainfo', default=METAINFO, help='of the keypoint set, as in data sets (%(default)s)'
+    )
+    parser.add_argument('--iou-type', default='keypoints', choices=IOU_TYPES, help='as CocoMetric')
+    parser.add_argument(
+        '--no-area', action='store_true', help='use_area=False of CocoMetric, as for CrowdPose'
+    )
+    parser.add_argument('--out', default='keypoint_errors', help='folder (%(default)s)')
+    return parser.parse_args(argv)
+
+
+def names_of(paths: list[str], names: list[str] | None) -> list[str]:
+    """The given names, else the files' own, with their folders where these are alike."""
+    if names is None:
+        names = [Path(path).name.removesuffix('.json') for path in paths]
+        if len(set(names)) < len(names):
+            names = paths
+    if len(names) != len(paths):
+        raise ValueError(f'--names: {len(names)} names for {len(paths)} results')
+    if len(set(names)) < len(names):
+        raise ValueError(f'results need different names, got {", ".join(names)}')
+    return names
+
+
+def table(diagnoses: dict[str, dict]) -> str:
+    thresholds = next(iter(diagnoses.values()))['oks_thresholds']
+    gains = (*ERRORS, 'all')
+    width = max(map(len, diagnoses))
+    columns = [
+        ('AP', ['all', *(f'{threshold:.2f}' for threshold in thresholds)]),
+        ('keypoints, %', list(KINDS)),
+        ('AP gained', list(gains)),
+    ]
+    lines = []
+    for title, heads in columns:
+        lines.append(f'\n{title:{max(width, 12)}}' + ''.join(f'{head:>10}' for head in heads))
+        for name, diagnosis in diagnoses.items():
+            if title == 'AP':
+                values = [diagnosis['AP'], *diagnosis['AP_by_oks']]
+                cells = [f'{value:10.3f}' for value in values]
+            elif title == 'AP gained':
+                cells = [f'{diagnosis["AP_gain"][gain]:+10.3f}' for gain in gains]
+            else:
+                shares = [diagnosis['shares'][kind] for kind in KINDS]
+                cells = [f'{"-":>10}' if s is None else f'{100 * s:10.1f}' for s in shares]
+            lines.append(f'{name:{max(width, 12)}}' + ''.join(cells))
+    return '\n'.join(lines)
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    try:
+        diagnoses = {
+            name: diagnose(args.ann, path, args.metainfo, args.iou_type, not args.no_area)
+            for name, path in zip(names_of(args.results, args.names), args.results, strict=True)
+        }
+    except (OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    for name, diagnosis in diagnoses.items():
+        print(
+            f'{name}: {diagnosis["detections"]} detections, {diagnosis["evaluated"]} evaluated; '
+            f'{diagnosis["matched"]} of {diagnosis["persons"]} persons found, '
+            f'{diagnosis["keypoints"]} of their keypoints annotated'
+        )
+    print(table(diagnoses))
+    paths = plot_keypoint_errors(diagnoses, args.out)
+    numbers = Path(args.out) / 'keypoint_errors.json'
+    numbers.write_text(json.dumps(diagnoses, indent=1) + '\n')
+    print('\n' + '\n'.join(map(str, [numbers, *paths])))
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

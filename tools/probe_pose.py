@@ -1,0 +1,85 @@
+"""Measure what frozen backbones are worth for pose, to choose an epoch of pretraining by.
+
+    python tools/probe_pose.py CONFIG CHECKPOINT [CHECKPOINT ...]
+
+CONFIG is the stock top-down config to fine-tune with, for its backbone, labels and measure; the
+checkpoints may be of any pretraining of that backbone. Of each: the measure (AP or PCK) and the
+mean OKS of a 1×1 keypoint head trained on the frozen backbone, and the mean OKS of keypoints copied
+from the nearest labelled crops; with those of random weights beside them.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+
+from hsjp_mm.analysis.pose_probes import ITERATIONS, PERSONS, PoseProbe
+from hsjp_mm.coverage import CheckpointError
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', help='a top-down config with labels')
+    parser.add_argument('checkpoints', nargs='+', help='files or addresses with the backbone')
+    parser.add_argument(
+        '--persons',
+        type=int,
+        default=PERSONS,
+        help='how many to train on, and how many to find, at least (%(default)s)',
+    )
+    parser.add_argument(
+        '--iterations', type=int, default=ITERATIONS, help='of the head (%(default)s)'
+    )
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--device', default='cpu', help='cpu, cuda:0, … (%(default)s)')
+    parser.add_argument('--out', default='probe_pose.json', help='(%(default)s)')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={})
+    return parser.parse_args(argv)
+
+
+def line(found: dict, floor: dict) -> str:
+    figures = [
+        f'{name} {value:.3f} (random weights {floor["figures"][name]:.3f})'
+        for name, value in found['figures'].items()
+    ]
+    return f'{found["checkpoint"]}: {", ".join(figures)}; {found["seconds"]} s'
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    try:
+        config = Config.fromfile(args.config)
+        config.merge_from_dict(args.cfg_options)
+        probe = PoseProbe(config, args.persons, args.iterations, args.seed, args.device)
+        train, val = len(probe.train.images), len(probe.val.images)
+        print(f'{train} labelled persons, {val} to find; {args.iterations} iterations', flush=True)
+        measured = []
+        for checkpoint in args.checkpoints:
+            measured.append({'checkpoint': checkpoint, **probe.measure(checkpoint)})
+            print(line(measured[-1], probe.floor), flush=True)
+    except (CheckpointError, OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    result = {
+        'config': args.config,
+        'metric': probe.metric,
+        'labelled_persons': train,
+        'persons': val,
+        'iterations': args.iterations,
+        'seed': args.seed,
+        'random_weights': probe.floor,
+        'checkpoints': measured,
+    }
+    out = Path(args.out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(result, indent=2) + '\n')
+    print(out)
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
