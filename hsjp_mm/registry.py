@@ -4,11 +4,12 @@ Imports registries and nothing else, for MMEngine turns an ImportError in here i
 "X is not in the registry".
 """
 
-from mmengine.registry import DATA_SAMPLERS, OPTIMIZERS, PARAM_SCHEDULERS, Registry
+from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import OPTIMIZERS, PARAM_SCHEDULERS, Registry
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import WEIGHT_INITIALIZERS as MMENGINE_WEIGHT_INITIALIZERS
 from mmpose.registry import KEYPOINT_CODECS as MMPOSE_KEYPOINT_CODECS
@@ -37,8 +38,9 @@ MODELS = _child(MMENGINE_MODELS, 'models')
 METRICS = _child(MMENGINE_METRICS, 'evaluation')
 HOOKS = _child(MMENGINE_HOOKS, 'engine')
 WEIGHT_INITIALIZERS = _child(MMENGINE_WEIGHT_INITIALIZERS, 'checkpoint')
+DATA_SAMPLERS = _child(MMENGINE_DATA_SAMPLERS, 'datasets')
 KEYPOINT_CODECS = _child(MMPOSE_KEYPOINT_CODECS, 'codecs')  # MMEngine has no root of it
 
 # Without classes of ours: these keep MMEngine from warning of a scope that it cannot find.
-for _root in (DATA_SAMPLERS, OPTIMIZERS, PARAM_SCHEDULERS):
+for _root in (OPTIMIZERS, PARAM_SCHEDULERS):
     _child(_root, 'registry')

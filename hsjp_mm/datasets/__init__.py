@@ -3,6 +3,7 @@ from hsjp_mm.datasets.image_pyramid import BottomupResize, PackImagePyramid, Top
 from hsjp_mm.datasets.label_subset import LabelSubset
 from hsjp_mm.datasets.lsp import LSPDataset
 from hsjp_mm.datasets.person_crops import PersonCropDataset
+from hsjp_mm.datasets.sampler import FixedLengthSampler
 from hsjp_mm.datasets.topdown_transforms import TopdownShearAffine
 from hsjp_mm.datasets.transforms import ColourAugmentation, PatchAugmentation, set_patches
 
@@ -11,6 +12,7 @@ __all__ = [
     'BottomupRandomAffine',
     'BottomupResize',
     'ColourAugmentation',
+    'FixedLengthSampler',
     'LSPDataset',
     'LabelSubset',
     'PackImagePyramid',

@@ -2,28 +2,15 @@
 
 import base64
 import html
-import io
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
-import matplotlib
-
-matplotlib.use('Agg')
-import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
 
-STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
-h1, h2 { line-height: 1.2; } img, svg { max-width: 100%; height: auto; }
-table { border-collapse: collapse; margin: 1rem 0; }
-td, th { padding: .3rem .8rem; text-align: left; }
-tr + tr { border-top: 1px solid #ccc; }
-pre { overflow-x: auto; background: #f4f4f4; padding: .6rem; }
-.wide { overflow-x: auto; } .wide img { min-width: 50rem; }
-"""
+from hsjp_mm.visualization.page import page, svg, table
 
 
 @dataclass(frozen=True)
@@ -139,9 +126,8 @@ def write_report(
         poses: captions and pictures of predicted poses, RGB, uint8.
     """
     sections = [
-        f'<h1>{html.escape(title)}</h1>',
-        _table(['', 'at the end', 'by chance'], measured(pretext)),
-        _table(
+        table(['', 'at the end', 'by chance'], measured(pretext)),
+        table(
             ['fine-tuning', 'AP at the end', 'highest AP', 'seconds'],
             [[run.name, f'{run.val[-1]["coco/AP"]:.3f}', f'{_best(run):.3f}', f'{run.seconds:.0f}']
              for run in finetunings],
@@ -160,12 +146,7 @@ def write_report(
         *(f'<pre>{html.escape(chr(10).join([run.command, *run.notes]))}</pre>'
           for run in [pretext, *finetunings]),
     ]  # fmt: skip
-    head = (
-        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<title>{html.escape(title)}</title><style>{STYLE}</style></head><body>'
-    )
-    Path(path).write_text(head + '\n'.join(sections) + '</body></html>', encoding='utf-8')
+    Path(path).write_text(page(title, sections), encoding='utf-8')
 
 
 def measured(run: Run) -> list[tuple[str, str, str]]:
@@ -212,14 +193,6 @@ def _best(run: Run) -> float:
     return max(line['coco/AP'] for line in run.val)
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    def row(cells: Sequence[str], tag: str) -> str:
-        return '<tr>' + ''.join(f'<{tag}>{html.escape(c)}</{tag}>' for c in cells) + '</tr>'
-
-    body = ''.join(row(cells, 'td') for cells in rows)
-    return f'<table>{row(header, "th")}{body}</table>'
-
-
 def _picture(caption: str, image: np.ndarray) -> str:
     data = cv2.imencode('.jpg', image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
     source = 'data:image/jpeg;base64,' + base64.b64encode(data).decode()
@@ -229,7 +202,8 @@ def _picture(caption: str, image: np.ndarray) -> str:
 
 def _pretext_figure(run: Run) -> str:
     pretext, last = _pretext(run), run.val[-1]
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6), layout='constrained')
+    figure = Figure(figsize=(10, 3.6), layout='constrained')
+    left, right = figure.subplots(1, 2)
     labels = {measure.name: measure.label for measure in pretext.measures}
     for name in pretext.shares:
         key = f'{pretext.name}/{name}'
@@ -244,26 +218,20 @@ def _pretext_figure(run: Run) -> str:
     left.legend(fontsize='small')
     right.plot(*_curve(run.train, pretext.health.name))
     right.set(xlabel='iteration', ylabel=pretext.health.label, ylim=(0, 1))
-    return _svg(figure)
+    return svg(figure)
 
 
 def _finetuning_figure(runs: list[Run]) -> str:
-    figure, axes = plt.subplots(figsize=(6, 3.6), layout='constrained')
+    figure = Figure(figsize=(6, 3.6), layout='constrained')
+    axes = figure.subplots()
     for run in runs:
         axes.plot(*_curve(run.val, 'coco/AP'), marker='o', label=run.name)
     # an axis that ends at a few thousandths would make nothing look like a lead
     top = 1.05 * max(0.1, *(_best(run) for run in runs))
     axes.set(xlabel='iteration', ylabel='AP', ylim=(0, top))
     axes.legend()
-    return _svg(figure)
+    return svg(figure)
 
 
 def _curve(lines: list[dict], key: str) -> tuple[list[int], list[float]]:
     return [line['step'] for line in lines], [line[key] for line in lines]
-
-
-def _svg(figure) -> str:
-    text = io.StringIO()
-    figure.savefig(text, format='svg')
-    plt.close(figure)
-    return text.getvalue()[text.getvalue().index('<svg') :]

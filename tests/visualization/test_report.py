@@ -75,7 +75,7 @@ def test_what_a_pretraining_came_to():
 
 def test_jigclus_report(tmp_path, monkeypatch):
     drawn = []
-    monkeypatch.setattr(report, '_svg', lambda figure: drawn.append(figure) or '<svg')
+    monkeypatch.setattr(report, 'svg', lambda figure: drawn.append(figure) or '<svg')
     finetuning = Run('scratch', [], [{'step': 1, 'coco/AP': 0.4}], 1, 'c')
     write_report(tmp_path / 'r.html', 'x', jigclu_run(JIGCLU), [finetuning], [], [])
     text = (tmp_path / 'r.html').read_text()

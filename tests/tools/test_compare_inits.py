@@ -1,0 +1,123 @@
+"""The comparison of initialisations on a few drawn people, with real trainings."""
+
+import json
+import runpy
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmpose.registry import MODELS
+
+from hsjp_mm.analysis.compare_runs import read_run
+from hsjp_mm.datasets.toy_people import render
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = ROOT / 'configs/demo/td-hm_hrnet-tiny_scratch-1xb16-400i_toy-128x96.py'
+main = runpy.run_path(str(ROOT / 'tools/compare_inits.py'))['main']
+
+
+@pytest.fixture(scope='module')
+def arguments(tmp_path_factory) -> list[str]:
+    """Two runs of two iterations."""
+    folder = tmp_path_factory.mktemp('compare')
+    render(folder / 'toy', num_train=6, num_val=2)
+    torch.manual_seed(0)
+    backbone = MODELS.build(Config.fromfile(CONFIG).model.backbone)
+    torch.save(backbone.state_dict(), folder / 'weights.pth')
+    options = [f'{split}_dataloader.dataset.data_root={folder}/toy' for split in ('train', 'val')]
+    options += [f'val_evaluator.ann_file={folder}/toy/annotations/person_keypoints_val.json']
+    options += ['train_dataloader.dataset.indices=None', 'train_dataloader.batch_size=2']
+    options += ['train_cfg.max_iters=2', 'train_cfg.val_interval=1']
+    options += ['default_hooks.checkpoint.interval=1', 'default_hooks.checkpoint.max_keep_ckpts=2']
+    options += ['train_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False']
+    options += ['val_dataloader.num_workers=0', 'val_dataloader.persistent_workers=False']
+    options += ['default_hooks.logger.interval=1']
+    return [
+        str(CONFIG), '--init', 'scratch', '--init', f'loaded={folder}/weights.pth',
+        '--labels', '0.5', '--seeds', '0', '--work-dir', str(folder / 'runs'),
+        '--cfg-options', *options,
+    ]  # fmt: skip
+
+
+def test_runs_resumes_reports_and_collects(arguments, tmp_path, capsys):
+    runs = Path(arguments[arguments.index('--work-dir') + 1])
+    assert main(arguments) == 0
+    said = capsys.readouterr().out
+    assert '2 runs: 0 finished before, 0 to be resumed, 2 to be started' in said
+    assert 'no order can be given, for of one seed nothing is known' in said
+    assert f'report: {runs}/report.html' in said
+    folder = runs / 'loaded/labels-0.5/seed-0'
+    result = json.loads((folder / 'result.json').read_text())
+    assert [images for images, _ in result['curve']] == [2, 4]
+    assert 'backbone: 234 of 234 tensors' in result['coverage']
+    assert result['labels'].startswith('3 of 6 images')
+    text = (runs / 'report.html').read_text()
+    assert '234 of 234 tensors' in text and 'Kinds of error' in text
+
+    # as if killed while the second iteration was evaluated
+    (folder / 'result.json').unlink()
+    for scalars in folder.glob('*/vis_data/scalars.json'):
+        lines = scalars.read_text().splitlines()
+        assert '"step": 2' in lines[-1]
+        scalars.write_text('\n'.join(lines[:-1]))
+    assert main(arguments) == 0
+    said = capsys.readouterr().out
+    assert '2 runs: 1 finished before, 1 to be resumed, 0 to be started' in said
+    assert 'goes on from iter_1.pth' in said
+    again = json.loads((folder / 'result.json').read_text())
+    assert again['commands'][1].endswith('iter_1.pth') and len(again['commands']) == 2
+    assert again['curve'][0] == result['curve'][0]
+
+    # what stock training leaves, without our result.json, says the same
+    bare = tmp_path / 'bare'
+    shutil.copytree(folder, bare, ignore=shutil.ignore_patterns('*.pth', '*.json.new'))
+    (bare / 'result.json').unlink()
+    read = read_run(bare)
+    assert [list(point) for point in read.curve] == again['curve']
+    assert (read.init, read.fraction, read.seed) == ('weights', 0.5, 0)
+    assert read.protocol == again['protocol']
+    other = runs / 'scratch/labels-0.5/seed-0'
+    report = tmp_path / 'new/report.html'
+    assert main(['--collect', f'mine={bare}', str(other), '--report', str(report)]) == 0
+    assert '<td>mine</td>' in report.read_text()
+
+
+def test_a_failed_run_is_told_and_status_1(arguments, tmp_path, capsys, monkeypatch):
+    script = tmp_path / 'train.py'
+    script.write_text("raise RuntimeError('out of memory')")
+    monkeypatch.setattr('hsjp_mm.analysis.compare_inits.TRAIN', script)
+    work = arguments.index('--work-dir') + 1
+    assert main([*arguments[:work], str(tmp_path / 'runs'), *arguments[work + 1 :]]) == 1
+    said = capsys.readouterr()
+    assert said.out.count('FAILED: exit status 1') == 2
+    assert 'RuntimeError: out of memory' in said.out
+    assert 'no run is finished: no report' in said.err
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['--collect', '/nowhere', '--report', 'r.html'], 'holds no run'),
+        ([str(CONFIG), '--init', 'hsjp', '--work-dir', 'w'], 'NAME=CHECKPOINT'),
+        ([str(CONFIG), *['--init', 'scratch'] * 2, '--work-dir', 'w'], 'names must differ'),
+        (['no.py', '--init', 'scratch', '--work-dir', 'w'], 'no.py'),
+    ],
+)
+def test_errors_are_one_message_and_status_1(arguments, message, capsys):
+    assert main(arguments) == 1
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['c.py', '--init', 'scratch'], '--work-dir are needed, or --collect'),
+        (['c.py', '--collect', 'x', '--report', 'r.html'], 'neither a config nor --init'),
+    ],
+)
+def test_unclear_arguments(arguments, message, capsys):
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert message in capsys.readouterr().err
