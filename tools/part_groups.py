@@ -26,7 +26,7 @@ from hsjp_mm.analysis.part_groups import (
 from hsjp_mm.visualization import affinity_picture, groups_picture
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -53,11 +53,11 @@ def parse_args() -> argparse.Namespace:
         help='put KEYPOINT in the group of OTHER too',
     )  # fmt: skip
     parser.add_argument('--out', default='part_groups.json', help='(%(default)s)')
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
-def main() -> None:
-    args = parse_args()
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
     init_default_scope('mmpose')
     poses = read_poses(args.poses, args.dataset)
     unit = 'box' if args.unit == ['box'] else tuple(args.unit)

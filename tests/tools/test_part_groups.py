@@ -1,8 +1,7 @@
 """From poses to a JSON and its pictures."""
 
 import json
-import subprocess
-import sys
+import runpy
 from pathlib import Path
 
 import cv2
@@ -10,10 +9,10 @@ import numpy as np
 
 from hsjp_mm.models.part_groups import read_part_groups
 
-ROOT = Path(__file__).resolve().parents[2]
+main = runpy.run_path(str(Path(__file__).parents[2] / 'tools/part_groups.py'))['main']
 
 
-def test_groups_overlap_and_pictures(tmp_path):
+def test_groups_overlap_and_pictures(tmp_path, capsys):
     rng = np.random.default_rng(0)
     poses = rng.uniform(0, 60, (2000, 16, 2))
     poses[:, 10] = poses[:, 11] + rng.normal(0, 3, (2000, 2))  # the right arm
@@ -22,19 +21,13 @@ def test_groups_overlap_and_pictures(tmp_path):
     rows = [f'{i}.jpg,' + ','.join(map(str, pose.ravel())) for i, pose in enumerate(poses)]
     (tmp_path / 'poses.csv').write_text('\n'.join(rows))
     out = tmp_path / 'new/groups.json'
-    done = subprocess.run(
-        [
-            sys.executable, ROOT / 'tools/part_groups.py', tmp_path / 'poses.csv', '--groups', '14',
-            '--lattice', '4', '--also', 'right_shoulder=right_elbow', '--out', out,
-        ],
-        capture_output=True,
-        text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert '1997 of 2000 poses have the unit of length' in done.stdout
+    options = ['--groups', '14', '--lattice', '4', '--also', 'right_shoulder=right_elbow']
+    main([str(tmp_path / 'poses.csv'), *options, '--out', str(out)])
+    printed = capsys.readouterr().out
+    assert '1997 of 2000 poses have the unit of length' in printed
     groups = read_part_groups(out).groups
     assert ('right_wrist', 'right_elbow', 'right_shoulder') in groups and len(groups) == 14
-    assert '- right_wrist, right_elbow, right_shoulder\n' in done.stdout
+    assert '- right_wrist, right_elbow, right_shoulder\n' in printed
     source = json.loads(out.read_text())['source']
     assert source['poses'] == 'poses.csv' and source['num_poses'] == 1997
     assert source['also'] == {'right_shoulder': 'right_elbow'} and source['lattice'] == 4
