@@ -33,6 +33,7 @@ from hsjp_mm.analysis.compare_runs import (
     Failure,
     FineTuning,
     by_epoch,
+    checkpoint_of,
     differences,
     end_of_log,
     evaluators_of,
@@ -143,7 +144,8 @@ def plan(
     the initialisations are compared on the same labels.
 
     Args:
-        config: Any of MMPose with ``model.backbone``; its own initialisation is not used.
+        config: Any of MMPose with ``model.backbone``. A checkpoint that it loads is not used, as in
+            ``init_cfg=None``; random weights are drawn as it says.
         inits: Checkpoint by name; None for random weights.
         fractions: Of the labels, in (0, 1].
         seeds: One run each.
@@ -170,7 +172,7 @@ def plan(
                 folder = Path(work_dir, init.name, f'labels-{fraction:g}', f'seed-{seed}').resolve()
                 own = _with(config, init, fraction, seed, folder)
                 recipe = {
-                    'init': init.sha256 or 'random weights',
+                    'init': init.sha256 or {'random weights': _drawn(own)},
                     'labels': fraction,
                     'seed': seed,
                     'processes': processes,
@@ -291,7 +293,8 @@ def _subset(dataset: dict, fraction: float, seed: int) -> ConfigDict:
 def _with(config: Config, init: Init, fraction: float, seed: int, folder: Path) -> Config:
     """The config of a run."""
     config = copy.deepcopy(config)
-    config.model.backbone.init_cfg = None
+    if checkpoint_of(config) is not None:
+        config.model.backbone.init_cfg = None
     if init.checkpoint:
         config.model.backbone.init_cfg = ConfigDict(
             type='hsjp_mm.PretextInit', checkpoint=init.checkpoint
@@ -304,6 +307,11 @@ def _with(config: Config, init: Init, fraction: float, seed: int, folder: Path) 
         if 'CocoMetric' in evaluator['type']:
             evaluator['outfile_prefix'] = str(folder / 'predictions')
     return config
+
+
+def _drawn(config: Config) -> Any:
+    """How random weights are drawn."""
+    return config.model.backbone.get('init_cfg', 'by the defaults of the backbone')
 
 
 def _iterations(config: Config, processes: int) -> int:

@@ -126,7 +126,7 @@ def read_run(folder: str | Path, name: str | None = None, metric: str = 'coco/AP
     Args:
         folder: Written by MMEngine's Runner.
         name: Of the initialisation. By default that of result.json, else 'scratch' where the
-            backbone has no ``init_cfg``, else the name of the checkpoint file.
+            backbone loads no checkpoint, else the name of the checkpoint file.
         metric: Key of the measure in the evaluations.
 
     Raises:
@@ -224,19 +224,22 @@ def _seconds(log: str) -> float:
     return time.mktime(last) - time.mktime(first)
 
 
-def _init_cfg(config: Config) -> dict | None:
-    return config.model.backbone.get('init_cfg')
+def checkpoint_of(config: Config) -> str | None:
+    """The checkpoint that the backbone of a config is to load, which may be still empty."""
+    init_cfg = config.model.backbone.get('init_cfg') or []
+    cfgs = init_cfg if isinstance(init_cfg, list) else [init_cfg]
+    return next((cfg['checkpoint'] for cfg in cfgs if 'checkpoint' in cfg), None)
 
 
 def _name_of(config: Config) -> str:
-    checkpoint = (_init_cfg(config) or {}).get('checkpoint')
+    checkpoint = checkpoint_of(config)
     return Path(checkpoint).stem if checkpoint else 'scratch'
 
 
 def _coverage(config: Config, log: str) -> str:
     if line := _one(COVERAGE, log, ''):
         return line
-    if not (_init_cfg(config) or {}).get('checkpoint'):
+    if not checkpoint_of(config):
         return 'backbone: random weights'
     return 'backbone: not recorded; stock initialisers load without checking that all fits'
 

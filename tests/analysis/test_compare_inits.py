@@ -146,7 +146,7 @@ def test_plan_differs_in_nothing_but_what_is_compared(config, weights, tmp_path)
     found = list(differences(runs[0].recipe, runs[-1].recipe))
     assert [text.split(':')[0] for text in found] == ['init', 'labels', 'seed']
     scratch, hsjp = runs[4].config, runs[-1].config
-    assert scratch.model.backbone.init_cfg is None
+    assert 'init_cfg' not in scratch.model.backbone
     assert hsjp.model.backbone.init_cfg == dict(type='hsjp_mm.PretextInit', checkpoint=weights)
     dataset = scratch.train_dataloader.dataset
     assert (dataset.type, dataset.fraction, dataset.seed) == ('hsjp_mm.LabelSubset', 0.5, 7)
@@ -155,6 +155,28 @@ def test_plan_differs_in_nothing_but_what_is_compared(config, weights, tmp_path)
     assert hsjp.val_evaluator.outfile_prefix == str(runs[-1].folder / 'predictions')
     assert 'indices' in config.train_dataloader.dataset  # that given is left as it was
     assert config.get('randomness', {}).get('seed') != 7
+
+
+LIST = [dict(type='Kaiming', layer='Conv2d'), dict(type='Pretrained', checkpoint='')]
+
+
+@pytest.mark.parametrize(
+    ('own', 'scratch'),
+    [
+        (LIST[:1], LIST[:1]),
+        (None, None),
+        (dict(type='Pretrained', checkpoint='imagenet.pth'), None),
+        (LIST, None),
+    ],
+)
+def test_random_weights_are_drawn_as_the_config_says(own, scratch, config, weights, tmp_path):
+    config.model.backbone.init_cfg = own
+    inits = {'scratch': None, 'hsjp': weights}
+    runs = plan(config, inits, [1.0], [0], tmp_path)
+    assert runs[0].config.model.backbone.init_cfg == scratch
+    assert runs[0].recipe['init'] == {'random weights': scratch}
+    assert runs[1].config.model.backbone.init_cfg.type == 'hsjp_mm.PretextInit'
+    assert runs[1].recipe['init'] == runs[1].init.sha256
 
 
 def test_epochs_are_equally_long_whatever_the_share_of_the_labels(config, tmp_path):

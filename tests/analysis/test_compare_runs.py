@@ -99,6 +99,19 @@ def test_attempts_are_joined_and_the_later_one_counts(tmp_path):
     assert run.init == 'scratch'
 
 
+@pytest.mark.parametrize(
+    ('init', 'name'),
+    [
+        ("[dict(type='Kaiming', layer='Conv2d')]", 'scratch'),
+        ("[dict(type='Kaiming', layer='Conv2d'), dict(type='X', checkpoint='a/b.pth')]", 'b'),
+    ],
+)
+def test_several_initialisers(init, name, tmp_path):
+    lines = [{'loss': 1, 'step': 5}, {'coco/AP': 0.1, 'step': 2}]
+    write_attempt(tmp_path, '20260102_100000', lines, LOG, init=init)
+    assert read_run(tmp_path).init == name
+
+
 def test_a_seed_that_only_the_log_says(tmp_path):
     lines = [{'coco/AP': 0.1, 'step': 20}]
     write_attempt(tmp_path, '20260102_100000', lines, LOG, **BY_ITERATIONS, seed='None')
