@@ -3,7 +3,11 @@
 import json
 import logging
 import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -213,3 +217,36 @@ def log_file(tmp_path) -> Path:
     logger.addHandler(handler)
     yield path
     logger.removeHandler(handler)
+
+
+def run_pair(cfg: Config, recorder: str, folder: Path) -> list[Any]:
+    """Train in two processes, in a folder.
+
+    Args:
+        recorder: A module that registers the hook ``RankRecorder``, which saves
+            ``rank_{rank}.pth`` in the work folder.
+
+    Returns:
+        What it saved of each.
+    """
+    (folder / 'rank_recorder.py').write_text(recorder)
+    cfg.custom_imports = dict(imports=['rank_recorder'])
+    cfg.custom_hooks.append(dict(type='mmengine.RankRecorder'))
+    cfg.dump(folder / 'pair.py')
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+    done = subprocess.run(
+        [
+            sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node', '2',
+            '--master_port', str(port), str(ROOT / 'tools/train.py'), str(folder / 'pair.py'),
+            '--launcher', 'pytorch',
+        ],
+        cwd=folder,
+        env={**os.environ, 'PYTHONPATH': f'{ROOT}:{folder}'},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    return [torch.load(Path(cfg.work_dir, f'rank_{rank}.pth')) for rank in range(2)]

@@ -1,9 +1,5 @@
 """Real runs, of seconds: one that is resumed, and one of two processes."""
 
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +7,8 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS
 from mmengine.runner import Runner
+
+from tests.conftest import run_pair
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -134,35 +132,9 @@ def test_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(pretext, work
         assert logged == pytest.approx(chance)
 
 
-def run_pair(cfg: Config, recorder: str, folder: Path) -> tuple[dict, dict]:
-    """Train in two processes, with a hook; what it saved of each."""
-    (folder / 'rank_recorder.py').write_text(recorder)
-    cfg.custom_imports = dict(imports=['rank_recorder'])
-    cfg.custom_hooks.append(dict(type='mmengine.RankRecorder'))
-    cfg.dump(folder / 'pair.py')
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = free.getsockname()[1]
-    done = subprocess.run(
-        [
-            sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node', '2',
-            '--master_port', str(port), str(ROOT / 'tools/train.py'), str(folder / 'pair.py'),
-            '--launcher', 'pytorch',
-        ],
-        cwd=folder,
-        env={**os.environ, 'PYTHONPATH': f'{ROOT}:{folder}', 'OMP_NUM_THREADS': '1'},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    one, other = (torch.load(folder / f'pair/rank_{rank}.pth') for rank in range(2))
-    assert states_equal(one['state'], other['state'])
-    return one, other
-
-
 def test_two_processes_end_with_equal_weights(tiny_config, tmp_path):
     one, other = run_pair(tiny_config('pair'), RANK_RECORDER, tmp_path)
+    assert states_equal(one['state'], other['state'])
     assert sorted(one['ids'] + other['ids']) == sorted(2 * [11, 12, 14, 15, 19, 20])
     assert not torch.equal(one['start'], one['state']['head.final_layer.weight'])
     assert one['state']['puzzle'].tolist() == [2, 0]  # which SyncBuffersHook averages
@@ -171,6 +143,7 @@ def test_two_processes_end_with_equal_weights(tiny_config, tmp_path):
 
 def test_two_processes_share_the_montages_and_losses_of_jigclu(tiny_jigclu_config, tmp_path):
     one, other = run_pair(tiny_jigclu_config('pair'), JIGCLU_RECORDER, tmp_path)
+    assert states_equal(one['state'], other['state'])
     # each process has three persons and takes one batch of two in each of two epochs
     assert len(one['ids']) == len(other['ids']) == 4
     assert set(one['ids'][:2]).isdisjoint(other['ids'][:2])

@@ -1,9 +1,5 @@
 import copy
-import os
 import re
-import socket
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,6 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from hsjp_mm.datasets.toy_people import render
 from hsjp_mm.engine import FreezeHook
+from tests.conftest import run_pair
 
 ROOT = Path(__file__).resolve().parents[2]
 HRNET = Config.fromfile(ROOT / 'configs/_base_/hrnet-tiny.py').hrnet_tiny
@@ -447,28 +444,7 @@ def test_layers_of_a_pose_estimator_stay(tmp_path):
 
 
 def test_two_processes_freeze_without_find_unused_parameters(tmp_path):
-    cfg = pose_config(tmp_path, [0, 1, 2])
-    cfg.custom_imports = dict(imports=['rank_recorder'])
-    cfg.custom_hooks.append(dict(type='mmengine.RankRecorder'))
-    (tmp_path / 'rank_recorder.py').write_text(RECORDER)
-    cfg.dump(tmp_path / 'pair.py')
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = free.getsockname()[1]
-    done = subprocess.run(
-        [
-            sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node', '2',
-            '--master_port', str(port), str(ROOT / 'tools/train.py'), str(tmp_path / 'pair.py'),
-            '--launcher', 'pytorch',
-        ],
-        cwd=tmp_path,
-        env={**os.environ, 'PYTHONPATH': f'{ROOT}:{tmp_path}', 'OMP_NUM_THREADS': '1'},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    one, other = (torch.load(tmp_path / f'run/rank_{rank}.pth') for rank in range(2))
+    one, other = run_pair(pose_config(tmp_path, [0, 1, 2]), RECORDER, tmp_path)
     assert parts_that_moved(one['start'], one['state']) == TRAINED
     assert parts_that_moved(one['start'], other['start']) == set()
     weights = [name for name in one['state'] if 'running' not in name]

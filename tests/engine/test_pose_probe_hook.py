@@ -1,10 +1,6 @@
 """The pose probe in runs of seconds, on rendered people."""
 
 import json
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +11,7 @@ from mmengine.runner import Runner
 from hsjp_mm.analysis import PoseProbe
 from hsjp_mm.datasets.toy_people import render
 from hsjp_mm.engine import PoseProbeHook
+from tests.conftest import run_pair
 
 ROOT = Path(__file__).resolve().parents[2]
 TOPDOWN = 'configs/demo/td-hm_hrnet-tiny_scratch-1xb16-400i_toy-128x96.py'
@@ -166,25 +163,7 @@ class RankRecorder(Hook):
 
 
 def test_two_processes_know_the_same_figures(tiny_config, hook, tmp_path):
-    (tmp_path / 'rank_recorder.py').write_text(RANK_RECORDER)
-    cfg = tiny_config('pair', custom_imports=dict(imports=['rank_recorder']))
-    cfg.custom_hooks += [hook, dict(type='mmengine.RankRecorder')]
-    cfg.dump(tmp_path / 'pair.py')
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = free.getsockname()[1]
-    done = subprocess.run(
-        [
-            sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node', '2',
-            '--master_port', str(port), str(ROOT / 'tools/train.py'), str(tmp_path / 'pair.py'),
-            '--launcher', 'pytorch',
-        ],
-        cwd=tmp_path,
-        env={**os.environ, 'PYTHONPATH': f'{ROOT}:{tmp_path}', 'OMP_NUM_THREADS': '1'},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    one, other = (torch.load(tmp_path / f'pair/rank_{rank}.pth') for rank in range(2))
+    cfg = tiny_config('pair')
+    cfg.custom_hooks.append(hook)
+    one, other = run_pair(cfg, RANK_RECORDER, tmp_path)
     assert one == other and figures(one)
