@@ -13,6 +13,7 @@ from hsjp_mm.coverage import CheckpointError
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = Config.fromfile(ROOT / 'configs/_base_/hrnet-tiny.py').hrnet_tiny
+del TINY['init_cfg']  # weights are to be loaded
 W32 = Config.fromfile(ROOT / 'configs/_base_/hrnet-w32.py').hrnet_w32
 
 

@@ -3,6 +3,9 @@
 hrnet_tiny = dict(
     type='HRNet',
     in_channels=3,
+    # torch's weights: those of HRNet's default, of deviation 0.001, take Adam steps that are large
+    # beside them, and in few of them learn much less
+    init_cfg=None,
     extra=dict(
         stage1=dict(
             num_modules=1, num_branches=1, block='BOTTLENECK', num_blocks=(1,), num_channels=(16,)

@@ -146,7 +146,7 @@ def test_plan_differs_in_nothing_but_what_is_compared(config, weights, tmp_path)
     found = list(differences(runs[0].recipe, runs[-1].recipe))
     assert [text.split(':')[0] for text in found] == ['init', 'labels', 'seed']
     scratch, hsjp = runs[4].config, runs[-1].config
-    assert 'init_cfg' not in scratch.model.backbone
+    assert scratch.model.backbone.init_cfg is None
     assert hsjp.model.backbone.init_cfg == dict(type='hsjp_mm.PretextInit', checkpoint=weights)
     dataset = scratch.train_dataloader.dataset
     assert (dataset.type, dataset.fraction, dataset.seed) == ('hsjp_mm.LabelSubset', 0.5, 7)
@@ -164,7 +164,6 @@ LIST = [dict(type='Kaiming', layer='Conv2d'), dict(type='Pretrained', checkpoint
     ('own', 'scratch'),
     [
         (LIST[:1], LIST[:1]),
-        (None, None),
         (dict(type='Pretrained', checkpoint='imagenet.pth'), None),
         (LIST, None),
     ],
