@@ -19,7 +19,8 @@ train_cfg = dict(max_epochs=240)
 optim_wrapper = dict(optimizer=dict(type='Adam', lr=1e-3))
 param_scheduler = [dict(type='MultiStepLR', milestones=[190, 220], gamma=0.1, by_epoch=True)]
 
-default_hooks = dict(checkpoint=dict(save_best='hsjp/precision', rule='greater', max_keep_ckpts=2))
+# not by precision, which stays 0 for long: the first of equals would be kept
+default_hooks = dict(checkpoint=dict(save_best='hsjp/placed', rule='greater', max_keep_ckpts=2))
 custom_hooks = [
     dict(type='SyncBuffersHook'),
     dict(type='hsjp_mm.EpochSeedHook'),

@@ -1,11 +1,14 @@
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
+from mmengine.config import Config
 
 from hsjp_mm.evaluation import HSJPPrecision
 
 SIZE = (224, 224)
+CONFIG = 'configs/hsjp/hsjp_hrnet-w32_4xb64-240e_coco-224x224.py'
 
 
 def places(grid: int, size: tuple[int, int] = SIZE) -> np.ndarray:
@@ -55,6 +58,17 @@ def test_one_wrong_patch_spoils_its_image_only():
     assert values['hsjp/precision'] == pytest.approx(2 / 3)
     assert values['hsjp/placed'] == pytest.approx(26 / 27)
     assert values['hsjp/error'] == pytest.approx(100 / 27)
+
+
+def test_the_kept_checkpoint_is_the_better_one_before_a_puzzle_is_solved():
+    config = Config.fromfile(Path(__file__).resolve().parents[2] / CONFIG)
+    checkpoint = config.default_hooks.checkpoint
+    truth = places(3)
+    worse, better = truth[[1, 2, 3, 4, 5, 6, 7, 8, 0]], truth[[0, 1, 2, 3, 4, 6, 7, 8, 5]]
+    first, second = (evaluate([(truth, found)]) for found in (worse, better))
+    assert first['hsjp/precision'] == second['hsjp/precision'] == 0
+    assert first[checkpoint.save_best] < second[checkpoint.save_best]
+    assert checkpoint.rule == 'greater'
 
 
 def test_all_wrong():
