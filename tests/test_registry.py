@@ -65,6 +65,8 @@ built = [
     for name, cfg in parts
     for part in (getattr(registries, name).build(cfg), getattr(roots, name).build(cfg))
 ]
+# scikit-learn takes seconds of every start, for one tool; MMDetection loads it itself
+assert scope == 'mmdet' or 'sklearn' not in sys.modules
 print(json.dumps(built))
 """
 

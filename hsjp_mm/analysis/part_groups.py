@@ -16,8 +16,6 @@ from mmengine import Config
 from mmengine.dataset import BaseDataset
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS
-from sklearn.cluster import SpectralClustering
-from sklearn.metrics import mutual_info_score
 
 from hsjp_mm.datasets.lsp import LSPDataset, read_joints
 from hsjp_mm.models.part_groups import PartGroups, read_part_groups
@@ -245,6 +243,8 @@ def mutual_information(cells: np.ndarray, num_cells: int) -> np.ndarray:
     Returns:
         (K, K), symmetric, with the entropies on the diagonal; zero for a pair without poses.
     """
+    from sklearn.metrics import mutual_info_score  # here, for it takes seconds that runs would wait
+
     num_keypoints = cells.shape[1]
     information = np.zeros((num_keypoints, num_keypoints))
     for a in range(num_keypoints):
@@ -293,6 +293,8 @@ def cluster(affinity: np.ndarray, num_groups: int, seed: int = 0) -> np.ndarray:
         raise ValueError(f'num_groups={num_groups} must be from 2 to {num_keypoints} keypoints')
     if num_groups == num_keypoints:  # as many eigenvectors as ARPACK does not find
         return np.arange(num_keypoints)
+    from sklearn.cluster import SpectralClustering  # as above
+
     spectral = SpectralClustering(
         num_groups, affinity='precomputed', n_init=INITIALISATIONS, random_state=seed
     )
