@@ -159,8 +159,9 @@ def _forbidden_globals(path: Path, reason: str) -> list[str]:
     return sorted(names) or re.findall(r'GLOBAL (\S+)', reason)
 
 
-def _sha256(path: Path) -> str:
-    with path.open('rb') as file:
+def file_sha256(path: str | Path) -> str:
+    """Of a file's bytes, in hexadecimal digits."""
+    with open(path, 'rb') as file:
         return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
@@ -206,7 +207,7 @@ def audit(
         coverage,
         source=str(checkpoint),
         prefix=found,
-        sha256=_sha256(path),
+        sha256=file_sha256(path),
         folded=folded,
         part=part,
         beside=beside,
@@ -376,7 +377,7 @@ def export_backbone(
         tensors = _backbone_to_export(state, prefix)
     except CheckpointError as error:
         raise CheckpointError(f'{path}: {error}') from None
-    meta = {**_recorded(state), 'source': path.name, 'source_sha256': _sha256(path)}
+    meta = {**_recorded(state), 'source': path.name, 'source_sha256': file_sha256(path)}
     content = _serialise(tensors, meta, out.suffix)
     digest = hashlib.sha256(content).hexdigest()[:8]
     return _write(content, out.with_name(f'{out.stem}-{digest}{out.suffix}')), meta

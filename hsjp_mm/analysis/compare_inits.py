@@ -37,14 +37,13 @@ from hsjp_mm.analysis.compare_runs import (
     differences,
     end_of_log,
     evaluators_of,
-    file_sha256,
     plain,
     protocol_of,
     read_run,
     sha256_of,
     to_result,
 )
-from hsjp_mm.checkpoint import audit
+from hsjp_mm.checkpoint import audit, file_sha256
 from hsjp_mm.coverage import CheckpointError
 from hsjp_mm.versions import installed_versions
 
@@ -220,6 +219,8 @@ def _prepare(config: Config, processes: int, smallest: float) -> Config:
         raise ValueError('load_from and resume would initialise the whole model; leave them out')
     if not config.train_dataloader.get('batch_size'):
         raise ValueError('train_dataloader.batch_size is needed, to count the images seen')
+    if checkpoint_of(config) is not None:
+        config.model.backbone.init_cfg = None
     init_default_scope(config.get('default_scope', 'mmpose'))
     dataset = config.train_dataloader.dataset
     if smallest < 1:  # complains at once of what it cannot wrap
@@ -293,8 +294,6 @@ def _subset(dataset: dict, fraction: float, seed: int) -> ConfigDict:
 def _with(config: Config, init: Init, fraction: float, seed: int, folder: Path) -> Config:
     """The config of a run."""
     config = copy.deepcopy(config)
-    if checkpoint_of(config) is not None:
-        config.model.backbone.init_cfg = None
     if init.checkpoint:
         config.model.backbone.init_cfg = ConfigDict(
             type='hsjp_mm.PretextInit', checkpoint=init.checkpoint

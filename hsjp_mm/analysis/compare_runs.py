@@ -22,6 +22,7 @@ from typing import Any
 from mmengine.config import Config
 
 from hsjp_mm.analysis.keypoint_errors import METAINFO, diagnose
+from hsjp_mm.checkpoint import file_sha256
 
 RESULT, LOG = 'result.json', 'train.log'
 PREDICTIONS = 'predictions.keypoints.json'
@@ -411,12 +412,6 @@ def diagnose_all(runs: Iterable[FineTuning]) -> tuple[dict[str, dict], dict[str,
         except (OSError, ValueError) as error:
             reasons[run.folder] = str(error)
     return found, reasons
-
-
-def file_sha256(path: str | Path) -> str:
-    """Of a file's bytes."""
-    with open(path, 'rb') as file:
-        return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from mmengine.dataset import force_full_init
 from mmengine.logging import print_log
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 
+from hsjp_mm.checkpoint import file_sha256
 from hsjp_mm.registry import DATASETS
 from hsjp_mm.version import __version__
 
@@ -313,7 +314,7 @@ def write_subset(
         'sha256': hashlib.sha256(text.encode()).hexdigest(),
         'source': {
             'file': source.name,
-            'sha256': hashlib.sha256(source.read_bytes()).hexdigest(),
+            'sha256': file_sha256(source),
             'images': len(coco['images']),
             'annotations': len(coco['annotations']),
             'labelled_images': chosen.labelled_images,

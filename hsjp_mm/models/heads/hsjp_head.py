@@ -3,6 +3,8 @@
 Letters: B batch, N patches along a side, K = N²; h and w height and width of a heat map.
 """
 
+from collections.abc import Sequence
+
 import torch
 from mmpose.models.heads import HeatmapHead
 from torch import Tensor
@@ -86,18 +88,24 @@ class HSJPHead(HeatmapHead):
             within half a patch side of the centre (chance: 1/K); ``peak``, the mean height of
             the predicted peaks (near 0: collapsed or still on the plateau; targets have 1).
         """
-        heatmaps = self.forward(feats).float()
+        return self._losses([self.forward(feats)], centres)
+
+    def _losses(self, stacks: Sequence[Tensor], centres: Tensor) -> dict[str, Tensor]:
+        """Sum the loss over the maps (B, K, h, w) of one or more stacks; measure the last."""
         targets, inside = self.targets(centres)
-        if heatmaps.shape != targets.shape:
-            raise ValueError(
-                f'the head predicts maps of shape {tuple(heatmaps.shape)}, the targets have '
-                f'{tuple(targets.shape)}: backbone, neck and deconvolutions must come to a '
-                f'stride of {STRIDE}'
-            )
-        found, height = peaks(heatmaps.detach())
+        stacks = [heatmaps.float() for heatmaps in stacks]
+        for heatmaps in stacks:
+            if heatmaps.shape != targets.shape:
+                raise ValueError(
+                    f'the head predicts maps of shape {tuple(heatmaps.shape)}, the targets have '
+                    f'{tuple(targets.shape)}: backbone, neck and deconvolutions must come to a '
+                    f'stride of {STRIDE}'
+                )
+        losses = [self.loss_module(heatmaps, targets, inside) for heatmaps in stacks]
+        found, height = peaks(stacks[-1].detach())
         near = (found * STRIDE - centres).norm(dim=2) < self.radius
         return {
-            'loss_puzzle': self.loss_module(heatmaps, targets, inside),
+            'loss_puzzle': torch.stack(losses).sum(),
             'placed': (near * inside).sum() / inside.sum().clamp(min=1),
             'peak': height.mean(),
         }
@@ -139,6 +147,4 @@ class HSJPStackHead(HSJPHead):
             feats: the maps (B, K, h, w) of the stacks, the last of which tells the measures.
             centres: (B, K, 2), (x, y) in input pixels.
         """
-        stacks = [super(HSJPStackHead, self).loss((maps,), centres) for maps in feats]
-        losses = torch.stack([stack['loss_puzzle'] for stack in stacks])
-        return {**stacks[-1], 'loss_puzzle': losses.sum()}
+        return self._losses([self.forward((maps,)) for maps in feats], centres)
