@@ -27,10 +27,8 @@ from hsjp_mm.visualization.page import page, svg, table
 # told apart also by those who see few colours (Okabe and Ito)
 COLOURS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#333333')
 MARKERS = ('o', 's', '^', 'D', 'v', 'P', 'X')
-SIZE = (
-    4.5,
-    3.1,
-)  # inches: on a phone a figure is as wide as the screen, its letters 10 pixels high
+# inches: on a phone a figure is as wide as the screen, its letters 10 pixels high
+SIZE = (4.5, 3.1)
 DASH = '\u2060–\u2060'  # at which no line breaks
 FONTS = {'font.size': 9, 'svg.fonttype': 'none'}
 STYLE = """
@@ -207,13 +205,10 @@ def _top(values: Iterable[float]) -> float:
     return 1.05 * max(0.1, *values)
 
 
-def _draw_band(
-    axes: Axes, x: Sequence[float], ys: np.ndarray, name: str, looks: _Looks, marks: bool = True
-) -> None:
+def _draw_band(axes: Axes, x: Sequence[float], ys: np.ndarray, name: str, looks: _Looks) -> None:
     """The mean of several seeds (rows of ys) as a line, their range as a band."""
     colour = looks.colour(name)
-    marker = looks.marker(name) if marks else None
-    axes.plot(x, ys.mean(axis=0), color=colour, marker=marker, ms=4, label=name)
+    axes.plot(x, ys.mean(axis=0), color=colour, marker=looks.marker(name), ms=4, label=name)
     if len(ys) > 1:
         axes.fill_between(x, ys.min(axis=0), ys.max(axis=0), color=colour, alpha=0.2, lw=0)
 
@@ -356,15 +351,7 @@ def _gains(runs: Sequence[FineTuning], errors: Mapping[str, dict]) -> str:
 
 
 def _costs(runs: Sequence[FineTuning]) -> list[str]:
-    header = [
-        'labels',
-        'from',
-        'runs',
-        'seconds',
-        'images seen',
-        'memory, MiB',
-        'GPU, MiB',
-    ]
+    header = ['labels', 'from', 'runs', 'seconds', 'images seen', 'memory, MiB', 'GPU, MiB']
     rows = [
         [
             _percent(share),
