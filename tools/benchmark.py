@@ -42,7 +42,7 @@ from torch import Tensor
 from torchvision import transforms
 
 import hsjp_mm  # noqa: F401  (lets hsjp_mm:: bases resolve)
-from hsjp_mm.patches import patch_boxes
+from hsjp_mm.ops.patches import patch_boxes
 
 HSJP_CONFIG = 'hsjp_mm::hsjp/hsjp_hrnet-w32_4xb64-240e_coco-224x224.py'
 JIGCLU_CONFIG = 'hsjp_mm::jigclu/jigclu_res50_4xb64-200e_coco-224x224.py'

@@ -13,7 +13,7 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import MODELS, init_default_scope
 
 from hsjp_mm.checkpoint import audit
-from hsjp_mm.coverage import CheckpointError
+from hsjp_mm.checkpoint.coverage import CheckpointError
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:

@@ -21,10 +21,10 @@ from pathlib import Path
 
 from mmengine.config import Config, DictAction
 
-from hsjp_mm.analysis.compare_inits import parse_init, plan, put_aside, run_all
-from hsjp_mm.analysis.compare_runs import Failure, collect, diagnose_all, spread_note, verdicts
-from hsjp_mm.coverage import CheckpointError
-from hsjp_mm.visualization.compare_report import write_comparison
+from hsjp_mm.checkpoint.coverage import CheckpointError
+from hsjp_mm.comparison.execution import parse_init, plan, put_aside, run_all
+from hsjp_mm.comparison.report import write_comparison
+from hsjp_mm.comparison.runs import Failure, collect, diagnose_all, spread_note, verdicts
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:

@@ -10,8 +10,8 @@ nothing is written.
 import argparse
 import sys
 
-from hsjp_mm.conversion import convert_checkpoint, describe
-from hsjp_mm.coverage import CheckpointError
+from hsjp_mm.checkpoint.conversion import convert_checkpoint, describe
+from hsjp_mm.checkpoint.coverage import CheckpointError
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from mmengine.utils import track_iter_progress
 
-from hsjp_mm.datasets.toy_people import render
+from hsjp_mm.datasets.toy import render
 from hsjp_mm.visualization.poses import draw_poses
 from hsjp_mm.visualization.report import Run, measured, read_scalars, write_report
 

@@ -4,7 +4,7 @@
     python tools/doctor.py --constraints    the pinned versions, for `pip install -c`
 
 This must run with plain Python in an environment where nothing else does. It therefore imports the
-standard library only, tries every import in a child process, loads hsjp_mm/versions.py by its path,
+standard library only, tries every import in a child process, loads requirements.py by its path,
 and, unlike the other tools, holds its work itself. (MMEngine's `collect_env` imports torch, and
 `pip check` sees neither broken binaries nor two packages that share a folder.)
 """
@@ -88,10 +88,11 @@ for name, code in json.loads(sys.argv[1]).items():
 
 
 def _load_versions():
-    """Load hsjp_mm/versions.py by its path, in a clone or in a wheel (hsjp_mm/.mim/tools)."""
-    paths = HERE.parents[1] / 'hsjp_mm' / 'versions.py', HERE.parents[2] / 'versions.py'
+    """Load requirements.py by its path, in a clone or in a wheel (hsjp_mm/.mim/tools)."""
+    module_of = 'environment/requirements.py'
+    paths = HERE.parents[1] / 'hsjp_mm' / module_of, HERE.parents[2] / module_of
     path = next(path for path in paths if path.is_file())
-    spec = importlib.util.spec_from_file_location('hsjp_mm_versions', path)
+    spec = importlib.util.spec_from_file_location('hsjp_mm_requirements', path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -107,7 +108,7 @@ class Facts:
 
     Attributes:
         versions: Version by distribution, and Python's; None if it is not installed.
-        ranges: What setup.py allows, as `hsjp_mm.versions.supported_ranges` returns it.
+        ranges: What setup.py allows, as `supported_ranges` of requirements.py returns it.
         errors: The error by name in `PROBES`, where the import failed.
         details: The remark by name in `PROBES`, where it succeeded.
         owners: The distributions that hold files in a folder, by folder.

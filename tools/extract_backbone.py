@@ -10,7 +10,7 @@ import argparse
 import sys
 
 from hsjp_mm.checkpoint import export_backbone
-from hsjp_mm.coverage import CheckpointError
+from hsjp_mm.checkpoint.coverage import CheckpointError
 
 RECORDED = ('grid', 'unshuffled', 'epoch', 'iter', 'precision', 'config')
 

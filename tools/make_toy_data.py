@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 from mmengine.utils import track_iter_progress
 
-from hsjp_mm.datasets.toy_people import contact_sheet, render
+from hsjp_mm.datasets.toy import contact_sheet, render
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:

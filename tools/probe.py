@@ -14,8 +14,8 @@ from pathlib import Path
 
 from mmengine.config import Config, DictAction
 
-from hsjp_mm.analysis.probes import PROTOCOLS, probe
-from hsjp_mm.coverage import CheckpointError
+from hsjp_mm.checkpoint.coverage import CheckpointError
+from hsjp_mm.probing.classification import PROTOCOLS, probe
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from mmengine.config import Config, DictAction
 
-from hsjp_mm.analysis.pose_probes import ITERATIONS, PERSONS, PoseProbe
-from hsjp_mm.coverage import CheckpointError
+from hsjp_mm.checkpoint.coverage import CheckpointError
+from hsjp_mm.probing.pose import ITERATIONS, PERSONS, PoseProbe
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:

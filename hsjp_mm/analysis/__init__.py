@@ -1,18 +1,13 @@
-"""What the tools compute beyond training."""
+"""What the tools compute of annotations and predictions."""
 
 from hsjp_mm.analysis.keypoint_errors import diagnose
 from hsjp_mm.analysis.keypoint_priors import measure_priors, read_persons
 from hsjp_mm.analysis.oracle import oracle_scores
 from hsjp_mm.analysis.part_groups import group_parts
-from hsjp_mm.analysis.pose_probes import PoseProbe
-from hsjp_mm.analysis.probes import probe
+from hsjp_mm.utils.moved import moved_names
 
-__all__ = [
-    'PoseProbe',
-    'diagnose',
-    'group_parts',
-    'measure_priors',
-    'oracle_scores',
-    'probe',
-    'read_persons',
-]
+__all__ = ['diagnose', 'group_parts', 'measure_priors', 'oracle_scores', 'read_persons']
+
+__getattr__ = moved_names(
+    __name__, {'PoseProbe': 'hsjp_mm.probing.PoseProbe', 'probe': 'hsjp_mm.probing.probe'}
+)

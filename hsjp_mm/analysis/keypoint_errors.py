@@ -18,6 +18,8 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from xtcocotools.coco import COCO
 from xtcocotools.cocoeval import COCOeval
 
+from hsjp_mm.ops.oks import similarity
+
 ERRORS = ('jitter', 'inversion', 'swap', 'miss')
 KINDS = ('good', *ERRORS)
 UNKNOWN = -1
@@ -113,21 +115,6 @@ class Persons:
     labelled: np.ndarray
     areas: np.ndarray
     boxes: np.ndarray
-
-
-def similarity(offsets: np.ndarray, areas: np.ndarray, sigmas: np.ndarray) -> np.ndarray:
-    """Keypoint similarity ks = exp(−d² / (2 s² k²)) with s² the area and k = 2 sigma, as in OKS.
-
-    Args:
-        offsets: (…, G, K, 2), to the keypoints of G persons in pixels.
-        areas: (G,), in square pixels.
-        sigmas: (K,).
-
-    Returns:
-        (…, G, K), in [0, 1].
-    """
-    squares = (offsets**2).sum(axis=-1)
-    return np.exp(-squares / (2 * sigmas) ** 2 / (areas[:, None] + np.spacing(1)) / 2)
 
 
 def classify(

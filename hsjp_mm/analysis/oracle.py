@@ -14,7 +14,7 @@ from mmpose.models.pose_estimators import BottomupPoseEstimator
 from mmpose.registry import KEYPOINT_CODECS
 from torch import Tensor
 
-from hsjp_mm.datasets.image_pyramid import to_input
+from hsjp_mm.datasets.transforms.pyramid import to_input
 from hsjp_mm.models.heads.higherhrnet_head import STRIDE, HigherHRNetHead
 
 STEP = 10.0

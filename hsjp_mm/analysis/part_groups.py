@@ -18,7 +18,7 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS
 
 from hsjp_mm.datasets.lsp import LSPDataset, read_joints
-from hsjp_mm.models.part_groups import PartGroups, read_part_groups
+from hsjp_mm.models.utils.part_groups import PartGroups, read_part_groups
 
 HEAD = ('upper_neck', 'head_top')
 """The head of MPII; six of its length are the 200 pixels that MPII's ``scale`` counts."""
@@ -386,7 +386,7 @@ def write_part_groups(
         source: what they come from, for readers.
 
     Raises:
-        ValueError: see :func:`~hsjp_mm.models.part_groups.read_part_groups`.
+        ValueError: see :func:`~hsjp_mm.models.utils.part_groups.read_part_groups`.
     """
     content = {'keypoints': part_groups.keypoints, 'groups': part_groups.groups}
     read_part_groups(content)

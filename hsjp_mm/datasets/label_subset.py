@@ -14,8 +14,8 @@ from mmengine.dataset import force_full_init
 from mmengine.logging import print_log
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 
-from hsjp_mm.checkpoint import file_sha256
 from hsjp_mm.registry import DATASETS
+from hsjp_mm.utils.files import file_sha256
 from hsjp_mm.version import __version__
 
 UNITS = {'images': 'img_id', 'persons': 'id'}

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from mmengine.evaluator import BaseMetric
 
-from hsjp_mm.patches import grid_centres
+from hsjp_mm.ops.patches import grid_centres
 from hsjp_mm.registry import METRICS
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from mmengine.logging import MMLogger
 from mmpose.evaluation import PCKAccuracy
 
-from hsjp_mm.evaluation.columns import (
+from hsjp_mm.evaluation.pck import (
     COLUMNS,
     average,
     column_keypoints,

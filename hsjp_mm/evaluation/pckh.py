@@ -11,7 +11,7 @@ import numpy as np
 from mmengine.logging import MMLogger
 from mmpose.evaluation import MpiiPCKAccuracy
 
-from hsjp_mm.evaluation.columns import (
+from hsjp_mm.evaluation.pck import (
     COLUMNS,
     average,
     column_keypoints,

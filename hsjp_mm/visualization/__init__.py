@@ -1,10 +1,10 @@
 from hsjp_mm.visualization.boards import draw_boards
-from hsjp_mm.visualization.bottomup_boards import bottomup_board, draw_bottomup
-from hsjp_mm.visualization.jigclu_visualizer import jigclu_board
-from hsjp_mm.visualization.keypoint_error_figures import plot_keypoint_errors
+from hsjp_mm.visualization.bottomup import bottomup_board, draw_bottomup
+from hsjp_mm.visualization.hsjp import puzzle_boards
+from hsjp_mm.visualization.jigclu import jigclu_board
+from hsjp_mm.visualization.keypoint_errors import plot_keypoint_errors
 from hsjp_mm.visualization.keypoint_priors import plot_keypoint_priors
 from hsjp_mm.visualization.part_groups import affinity_picture, groups_picture
-from hsjp_mm.visualization.puzzle_visualizer import puzzle_boards
 
 __all__ = [
     'affinity_picture', 'bottomup_board', 'draw_boards', 'draw_bottomup', 'groups_picture',

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from hsjp_mm.models.pretext import HSJP, JigClu
 from hsjp_mm.models.pretext.base import PretextModel, instance_ids
-from hsjp_mm.visualization.jigclu_visualizer import COLOURS, jigclu_board
-from hsjp_mm.visualization.puzzle_visualizer import puzzle_boards
+from hsjp_mm.visualization.hsjp import puzzle_boards
+from hsjp_mm.visualization.jigclu import COLOURS, jigclu_board
 
 TOGETHER = len(COLOURS)
 """Instances that go through the network together, at most."""

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, Wedge
 
-from hsjp_mm.models.part_groups import PartGroups
+from hsjp_mm.models.utils.part_groups import PartGroups
 
 BONE = '0.6'
 WIDTH = 0.5

@@ -23,7 +23,7 @@ from hsjp_mm.analysis.part_groups import (
     scale_poses,
     write_part_groups,
 )
-from hsjp_mm.models.part_groups import PartGroups, read_part_groups
+from hsjp_mm.models.utils.part_groups import PartGroups, read_part_groups
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / 'configs/pbn/part_groups'

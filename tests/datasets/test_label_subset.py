@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 from mmpose.datasets import CocoDataset
 
 from hsjp_mm.datasets import LabelSubset
-from hsjp_mm.datasets.toy_people import render
+from hsjp_mm.datasets.toy import render
 
 ROOT = Path(__file__).resolve().parents[2]
 KINDS = ('labelled', 'labelled', 'unlabelled', 'crowd')

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from hsjp_mm.evaluation import JigCluAccuracy
-from hsjp_mm.evaluation.jigclu_accuracy import (
+from hsjp_mm.ops.regrouping import (
     feature_std,
     group,
     put_together,

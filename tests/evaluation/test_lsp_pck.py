@@ -11,7 +11,7 @@ from mmengine.structures import InstanceData
 from scipy.io import loadmat, savemat
 
 from hsjp_mm.evaluation import LSPPCK
-from hsjp_mm.evaluation.columns import COLUMNS
+from hsjp_mm.evaluation.pck import COLUMNS
 
 LSP = Path(__file__).resolve().parents[2] / '../shared/data/lsp'
 NAMES = [

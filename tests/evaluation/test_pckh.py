@@ -16,7 +16,7 @@ from mmpose.evaluation import MpiiPCKAccuracy
 from scipy.io import savemat
 
 from hsjp_mm.evaluation import PCKh, pckh
-from hsjp_mm.evaluation.columns import COLUMNS
+from hsjp_mm.evaluation.pck import COLUMNS
 from hsjp_mm.evaluation.pckh import read_visibility
 
 MPII = Path(__file__).resolve().parents[2] / '../shared/data/mpii'

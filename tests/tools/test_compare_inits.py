@@ -10,8 +10,8 @@ import torch
 from mmengine.config import Config
 from mmpose.registry import MODELS
 
-from hsjp_mm.analysis.compare_runs import read_run
-from hsjp_mm.datasets.toy_people import render
+from hsjp_mm.comparison.runs import read_run
+from hsjp_mm.datasets.toy import render
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / 'configs/demo/td-hm_hrnet-tiny_scratch-1xb16-400i_toy-128x96.py'
@@ -87,7 +87,7 @@ def test_runs_resumes_reports_and_collects(arguments, tmp_path, capsys):
 def test_a_failed_run_is_told_and_status_1(arguments, tmp_path, capsys, monkeypatch):
     script = tmp_path / 'train.py'
     script.write_text("raise RuntimeError('out of memory')")
-    monkeypatch.setattr('hsjp_mm.analysis.compare_inits.TRAIN', script)
+    monkeypatch.setattr('hsjp_mm.comparison.execution.TRAIN', script)
     work = arguments.index('--work-dir') + 1
     assert main([*arguments[:work], str(tmp_path / 'runs'), *arguments[work + 1 :]]) == 1
     said = capsys.readouterr()

@@ -4,7 +4,7 @@ import runpy
 import sys
 from pathlib import Path
 
-from hsjp_mm.datasets.toy_people import render
+from hsjp_mm.datasets.toy import render
 
 ROOT = Path(__file__).resolve().parents[2]
 main = runpy.run_path(str(ROOT / 'tools/demo.py'))['main']

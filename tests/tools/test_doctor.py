@@ -391,7 +391,10 @@ def test_in_a_wheel(plain_python, fakes):
     tool = fakes / 'hsjp_mm' / '.mim' / 'tools' / 'doctor.py'
     tool.parent.mkdir(parents=True)
     shutil.copy(DOCTOR, tool)
-    shutil.copy(ROOT / 'hsjp_mm' / 'versions.py', fakes / 'hsjp_mm')
+    (fakes / 'hsjp_mm' / 'environment').mkdir()
+    shutil.copy(
+        ROOT / 'hsjp_mm' / 'environment' / 'requirements.py', fakes / 'hsjp_mm' / 'environment'
+    )
     result = run(plain_python, '--constraints', packages=fakes, tool=tool)
     assert (result.returncode, result.stdout) == (2, '')
     assert result.stderr.startswith('doctor: --constraints wants a clone of hsjp_mm')

@@ -11,7 +11,7 @@ from mmpose.datasets import CocoDataset
 from mmpose.evaluation import CocoMetric
 
 from hsjp_mm.datasets import LabelSubset
-from hsjp_mm.datasets.toy_people import render
+from hsjp_mm.datasets.toy import render
 
 ROOT = Path(__file__).resolve().parents[2]
 main = runpy.run_path(str(ROOT / 'tools/make_subset.py'))['main']

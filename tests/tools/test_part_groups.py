@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from hsjp_mm.models.part_groups import read_part_groups
+from hsjp_mm.models.utils.part_groups import read_part_groups
 
 main = runpy.run_path(str(Path(__file__).parents[2] / 'tools/part_groups.py'))['main']
 

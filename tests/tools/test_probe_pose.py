@@ -7,7 +7,7 @@ import torch
 from mmengine.config import Config
 from mmpose.models.backbones import HRNet
 
-from hsjp_mm.datasets.toy_people import render
+from hsjp_mm.datasets.toy import render
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / 'configs/demo/td-hm_hrnet-tiny_scratch-1xb16-400i_toy-128x96.py'

@@ -4,7 +4,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from hsjp_mm.models.part_groups import PartGroups
+from hsjp_mm.models.utils.part_groups import PartGroups
 from hsjp_mm.visualization import affinity_picture, groups_picture
 
 NAMES = ('left_hand', 'right_hand', 'head')

@@ -10,8 +10,8 @@ import torch
 from mmpose.models.backbones.base_backbone import BaseBackbone
 from torch import Tensor, nn
 
-from hsjp_mm.models.part_branches import PartBranches, Residual, conv_norm_relu, require_depth
-from hsjp_mm.models.part_groups import PartGroups, read_part_groups
+from hsjp_mm.models.utils.part_branches import PartBranches, Residual, conv_norm_relu, require_depth
+from hsjp_mm.models.utils.part_groups import PartGroups, read_part_groups
 from hsjp_mm.registry import MODELS
 
 CHANNELS = 256
@@ -51,7 +51,7 @@ class PartBranchHourglass(BaseBackbone):
 
     Args:
         part_groups: groups, or the path of a JSON file that holds them; see
-            :func:`~hsjp_mm.models.part_groups.read_part_groups`. None: no branches.
+            :func:`~hsjp_mm.models.utils.part_groups.read_part_groups`. None: no branches.
         num_stacks: S.
         width: W; of no meaning without groups.
         depth: D.

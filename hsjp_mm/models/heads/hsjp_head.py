@@ -9,7 +9,7 @@ import torch
 from mmpose.models.heads import HeatmapHead
 from torch import Tensor
 
-from hsjp_mm.patches import gaussian_maps, peaks
+from hsjp_mm.ops.patches import gaussian_maps, peaks
 from hsjp_mm.registry import MODELS
 
 STRIDE = 4

@@ -9,10 +9,9 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from hsjp_mm import distributed
-from hsjp_mm.evaluation import jigclu_accuracy as accuracy
 from hsjp_mm.models.losses import ClusteringLoss
-from hsjp_mm.patches import resize_to_grid
+from hsjp_mm.ops import distributed, regrouping
+from hsjp_mm.ops.patches import resize_to_grid
 from hsjp_mm.registry import MODELS
 
 REGROUPED = 64
@@ -105,7 +104,7 @@ class JigCluHead(BaseModule):
     def loss(self, vectors: Tensor, sources: Tensor, sizes: list[int]) -> dict[str, Tensor]:
         """Compute the losses of the whole batch, and numbers that tell whether anything is learnt.
 
-        All processes return the same; see :mod:`hsjp_mm.distributed` for the gradients.
+        All processes return the same; see :mod:`hsjp_mm.ops.distributed` for the gradients.
 
         Args:
             vectors: (Q, C), one of each patch of this process's montages.
@@ -149,24 +148,24 @@ class JigCluHead(BaseModule):
     def _measures(self, own, everyone, logits, sources, sizes) -> dict[str, Tensor]:
         patches, number = self.grid**2, len(sources)
         first = sum(sizes[: distributed.get_rank()])
-        found = accuracy.retrieved(own, everyone, sources // patches, first)
+        found = regrouping.retrieved(own, everyone, sources // patches, first)
         measures = {
             'retrieval': distributed.total(found.sum()) / number,
-            'retrieval_chance': accuracy.retrieval_chance(number // patches, patches),
-            'feature_std': accuracy.feature_std(everyone),
+            'retrieval_chance': regrouping.retrieval_chance(number // patches, patches),
+            'feature_std': regrouping.feature_std(everyone),
         }
         if logits is not None:
             right = logits.argmax(dim=1) == (sources % patches)[first : first + len(own)]
             logits = distributed.gather(logits.float(), sizes)
             some = sources < REGROUPED * patches
-            images = accuracy.put_together(
+            images = regrouping.put_together(
                 everyone[some].float().cpu().numpy(), logits[some].cpu().numpy()
             )
-            whole = accuracy.restored(images, sources[some].cpu().numpy())
+            whole = regrouping.restored(images, sources[some].cpu().numpy())
             measures |= {
                 'location': distributed.total(right.sum()) / number,
                 'location_chance': 1 / patches,
                 'restored': whole.mean(),
-                'restored_chance': accuracy.restored_chance(len(whole), patches),
+                'restored_chance': regrouping.restored_chance(len(whole), patches),
             }
         return {key: torch.as_tensor(value) for key, value in measures.items()}

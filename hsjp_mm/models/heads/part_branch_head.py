@@ -4,8 +4,8 @@ from typing import Any
 
 from mmpose.models.heads import HeatmapHead
 
-from hsjp_mm.models.part_branches import PartBranches
-from hsjp_mm.models.part_groups import read_part_groups
+from hsjp_mm.models.utils.part_branches import PartBranches
+from hsjp_mm.models.utils.part_groups import read_part_groups
 from hsjp_mm.registry import MODELS
 
 
@@ -22,7 +22,7 @@ class PartBranchHead(HeatmapHead):
         in_channels: as in the stock head.
         out_channels: K, the number of keypoints, as in the stock head.
         part_groups: groups, or the path of a JSON file that holds them; see
-            :func:`~hsjp_mm.models.part_groups.read_part_groups`.
+            :func:`~hsjp_mm.models.utils.part_groups.read_part_groups`.
         width: W, channels of a branch.
         depth: D, residual blocks of a branch.
         layers: further arguments of the stock head (deconvolutions, loss, decoder, ...).

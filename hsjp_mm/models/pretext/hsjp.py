@@ -16,12 +16,12 @@ from mmengine.structures import InstanceData
 from mmpose.registry import MODELS as MMPOSE_MODELS
 from torch import Tensor
 
-from hsjp_mm import patches
 from hsjp_mm.models.backbones import PartBranchHourglass
 from hsjp_mm.models.heads.hsjp_head import HSJPHead
 from hsjp_mm.models.pretext.base import PretextModel, instance_ids, pretext_head, require_grid
+from hsjp_mm.ops import patches
+from hsjp_mm.ops.seeds import instance_random_state
 from hsjp_mm.registry import MODELS
-from hsjp_mm.seeds import instance_random_state
 
 
 @dataclass

@@ -11,11 +11,11 @@ from mmengine.structures import InstanceData
 from mmpose.models.backbones import HRNet
 from torch import Tensor
 
-from hsjp_mm import distributed, patches
 from hsjp_mm.models.heads.jigclu_head import JigCluHead, decouple
 from hsjp_mm.models.pretext.base import PretextModel, instance_ids, pretext_head, require_grid
+from hsjp_mm.ops import distributed, patches
+from hsjp_mm.ops.seeds import instance_random_state
 from hsjp_mm.registry import MODELS
-from hsjp_mm.seeds import instance_random_state
 
 FORMATS = ('montage', 'small_patches', 'scaled_patches')
 

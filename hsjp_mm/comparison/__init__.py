@@ -1,0 +1,1 @@
+"""The same fine-tuning from several initialisations: plan, run, read, report."""

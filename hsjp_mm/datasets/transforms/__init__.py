@@ -1,0 +1,21 @@
+from hsjp_mm.datasets.transforms.bottomup import BottomupGetHeatmapMask, BottomupRandomAffine
+from hsjp_mm.datasets.transforms.color import ColourAugmentation
+from hsjp_mm.datasets.transforms.patches import PatchAugmentation, set_patches
+from hsjp_mm.datasets.transforms.pyramid import (
+    BottomupResize,
+    PackImagePyramid,
+    TopdownPyramid,
+)
+from hsjp_mm.datasets.transforms.topdown import TopdownShearAffine
+
+__all__ = [
+    'BottomupGetHeatmapMask',
+    'BottomupRandomAffine',
+    'BottomupResize',
+    'ColourAugmentation',
+    'PackImagePyramid',
+    'PatchAugmentation',
+    'TopdownPyramid',
+    'TopdownShearAffine',
+    'set_patches',
+]

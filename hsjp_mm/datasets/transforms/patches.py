@@ -1,0 +1,213 @@
+"""JigClu's patches of a crop, each augmented on its own.
+
+Letters: H and W height and width of the image, m patches along a side, h and w height and width
+of a patch. Images are BGR, uint8, as MMCV loads them. Boxes are (left, top, right, bottom).
+"""
+
+import math
+
+import cv2
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from hsjp_mm.datasets.transforms.color import ColourAugmentation, Random
+from hsjp_mm.ops import patches
+from hsjp_mm.ops.seeds import instance_random_state
+from hsjp_mm.registry import TRANSFORMS
+
+Box = tuple[int, int, int, int]
+
+# In PatchAugmentation, where a patch has 112 pixels, this blur is MoCo v2's 0.1 to 2 pixels.
+MOCO_V2_COLOURS = dict(
+    brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, jitter_prob=0.8, gray_prob=0.2,
+    blur_prob=0.5, blur_sigma=(0.2, 4.0), solarise_prob=0.0,
+)  # fmt: skip
+POSITIONS = ('after_split', 'crop_before_split', 'before_split')
+
+
+@TRANSFORMS.register_module()
+class PatchAugmentation(BaseTransform):
+    """Cut an image into overlapping patches and augment each on its own.
+
+    The split and the augmentation of `Jigsaw Clustering for Unsupervised Visual Representation
+    Learning <https://arxiv.org/abs/2104.00323>`_ (sections 3.1 and 5). A patch gets the recipe of
+    `MoCo v2 <https://arxiv.org/abs/2003.04297>`_: RandomResizedCrop, colour jitter, grayscale,
+    blur, flip. The crop's rule is torchvision's, written anew because torchvision's takes its
+    random numbers from torch alone.
+
+    The number of patches and their size are the model's: ``hsjp_mm.PatchHook`` tells them through
+    :func:`set_patches`.
+
+    Required key: ``img`` (H, W, 3) of any size; ``id`` with a seed. Modified keys: ``img``, the
+    patches in one column (m²·h, w, 3), patch i = row·m + column in the rows from i·h, so that the
+    stock PackPoseInputs and PoseDataPreprocessor take them as one image; ``img_shape``.
+
+    Args:
+        overlap: share of the image's side that neighbours have in common, in [0, 1). The paper's
+            is 0.3. The authors' code lengthens both halves by 0.3 of the side instead: that is 0.6
+            here, for m = 2.
+        position: where the augmentation stands (table 7 of the paper). 'after_split': on each
+            patch. 'crop_before_split': one crop of the image is split, and the rest is drawn for
+            each patch. 'before_split': one augmented image is split.
+        scale: range of the crop's share of the area.
+        ratio: range of its width to its height, drawn uniformly in the logarithm.
+        flip_prob: probability of a horizontal flip.
+        colours: arguments of :class:`ColourAugmentation` that differ from MoCo v2's. Its
+            ``blur_sigma`` is in pixels of a 224-pixel side and in proportion for other sizes: the
+            (0.2, 4) here is 0.1 to 2 pixels in a patch of 112, as in the authors' code.
+        seed: None in training. With a number, in evaluation, (seed, ``id``) alone decide what
+            an instance becomes, whatever worker, batch or order it comes in.
+
+    Raises:
+        ValueError: an argument outside its range; with a seed, a sample without ``id``.
+        RuntimeError: the number of patches has not been told.
+    """
+
+    def __init__(
+        self,
+        overlap: float = 0.3,
+        position: str = 'after_split',
+        scale: tuple[float, float] = (0.2, 1.0),
+        ratio: tuple[float, float] = (3 / 4, 4 / 3),
+        flip_prob: float = 0.5,
+        colours: dict | None = None,
+        seed: int | None = None,
+    ):
+        patches.patch_boxes(1, overlap)  # refuses a wrong overlap now rather than when told m
+        if position not in POSITIONS:
+            raise ValueError(f'position={position!r} must be one of {", ".join(POSITIONS)}')
+        if not 0 < scale[0] <= scale[1] <= 1:
+            raise ValueError(f'scale={scale} must be a range in (0, 1]')
+        if not 0 < ratio[0] <= ratio[1]:
+            raise ValueError(f'ratio={ratio} must be a range of positive numbers')
+        if not 0 <= flip_prob <= 1:
+            raise ValueError(f'flip_prob={flip_prob} must be in [0, 1]')
+        self.overlap = overlap
+        self.position = position
+        self.scale = scale
+        self.ratio = ratio
+        self.flip_prob = flip_prob
+        self.colours = ColourAugmentation(**{**MOCO_V2_COLOURS, **(colours or {})})
+        self.seed = seed
+        self.grid: int | None = None
+        self.patch_size: tuple[int, int] | None = None
+
+    def set_patches(self, grid: int, size: tuple[int, int]) -> None:
+        """Take m and the (width, height) of a patch in pixels.
+
+        Raises:
+            ValueError: one of them below 1.
+        """
+        if grid < 1 or min(size) < 1:
+            raise ValueError(f'grid={grid} and size={size} must be at least 1')
+        self.grid = grid
+        self.patch_size = (size[0], size[1])
+
+    def transform(self, results: dict) -> dict:
+        """Turn ``results['img']`` into a column of patches."""
+        if self.grid is None or self.patch_size is None:
+            raise RuntimeError(
+                'PatchAugmentation has not been told the number and size of the patches, which '
+                "are the model's: add dict(type='hsjp_mm.PatchHook') to custom_hooks, or without "
+                'a runner call hsjp_mm.datasets.set_patches'
+            )
+        boxes = patches.patch_boxes(self.grid, self.overlap)
+        made = self._patches(results['img'], boxes, self.patch_size, self._random(results))
+        results['img'] = np.concatenate(made)
+        results['img_shape'] = results['img'].shape[:2]
+        return results
+
+    def _random(self, results: dict) -> Random:
+        if self.seed is None:
+            return np.random
+        if 'id' not in results:
+            raise ValueError(
+                f"seed={self.seed} needs each sample's 'id', which PersonCropDataset gives; this "
+                f'sample has {", ".join(results)}'
+            )
+        return instance_random_state(self.seed, results['id'])
+
+    def _patches(
+        self, image: np.ndarray, boxes: list, size: tuple[int, int], rng: Random
+    ) -> list[np.ndarray]:
+        whole = (0, 0, image.shape[1], image.shape[0])
+        if self.position == 'after_split':
+            crops = (self._draw_crop(_part(whole, box), rng) for box in boxes)
+            return [self._augment(image, crop, size, rng) for crop in crops]
+        crop = self._draw_crop(whole, rng)
+        if self.position == 'crop_before_split':
+            return [self._augment(image, _part(crop, box), size, rng) for box in boxes]
+        share = boxes[0][2]  # of the side, that a patch has
+        canvas = (round(size[0] / share), round(size[1] / share))
+        image = self._augment(image, crop, canvas, rng)
+        return [_resized(image, _part((0, 0, *canvas), box), size) for box in boxes]
+
+    def _augment(
+        self, image: np.ndarray, box: Box, size: tuple[int, int], rng: Random
+    ) -> np.ndarray:
+        """Resize what lies in the box, flip it and change its colours."""
+        patch = _resized(image, box, size)
+        if rng.rand() < self.flip_prob:
+            patch = cv2.flip(patch, 1)
+        return self.colours.augment(patch, rng)
+
+    def _draw_crop(self, box: Box, rng: Random) -> Box:
+        """Draw a box in the box: ten tries at area and ratio, then the middle, as torchvision."""
+        left, top, right, bottom = box
+        width, height = right - left, bottom - top
+        low, high = self.ratio
+        for _ in range(10):
+            area = width * height * rng.uniform(*self.scale)
+            ratio = math.exp(rng.uniform(math.log(low), math.log(high)))
+            w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+            if 0 < w <= width and 0 < h <= height:
+                x = left + rng.randint(width - w + 1)
+                y = top + rng.randint(height - h + 1)
+                return x, y, x + w, y + h
+        w = max(1, min(width, round(height * high)))
+        h = max(1, min(height, round(width / low)))
+        x, y = left + (width - w) // 2, top + (height - h) // 2
+        return x, y, x + w, y + h
+
+
+def _part(box: Box, share: tuple[float, float, float, float]) -> Box:
+    """Find the pixels of a part of the box, given in shares of it; one at least, if it is thin."""
+    left, right = _span(box[0], box[2], share[0], share[2])
+    top, bottom = _span(box[1], box[3], share[1], share[3])
+    return left, top, right, bottom
+
+
+def _span(start: int, stop: int, low: float, high: float) -> tuple[int, int]:
+    length = stop - start
+    first = min(round(low * length), length - 1)
+    return start + first, start + max(round(high * length), first + 1)
+
+
+def _resized(image: np.ndarray, box: Box, size: tuple[int, int]) -> np.ndarray:
+    left, top, right, bottom = box
+    # Where pixels become fewer, INTER_LINEAR reads four of them and leaves the rest out, which
+    # aliases; INTER_AREA takes the mean of all. Where they become more it would make blocks.
+    shrinks = right - left >= size[0] and bottom - top >= size[1]
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return cv2.resize(image[top:bottom, left:right], size, interpolation=interpolation)
+
+
+def set_patches(dataset, grid: int, size: tuple[int, int]) -> int:
+    """Tell every PatchAugmentation of a data set, and of those that it wraps, about its patches.
+
+    Args:
+        dataset: with a ``pipeline``, a ``dataset`` or ``datasets``, as MMEngine's and MMPose's.
+        grid: m.
+        size: (width, height) of a patch in pixels.
+
+    Returns:
+        How many were told.
+    """
+    steps = getattr(getattr(dataset, 'pipeline', None), 'transforms', ())
+    mine = [step for step in steps if isinstance(step, PatchAugmentation)]
+    for step in mine:
+        step.set_patches(grid, size)
+    wrapped = [*getattr(dataset, 'datasets', ())]
+    if hasattr(dataset, 'dataset'):
+        wrapped.append(dataset.dataset)
+    return len(mine) + sum(set_patches(inner, grid, size) for inner in wrapped)

@@ -1,0 +1,17 @@
+from hsjp_mm.engine.hooks.bottomup_visualization_hook import BottomupVisualizationHook
+from hsjp_mm.engine.hooks.epoch_seed_hook import EpochSeedHook
+from hsjp_mm.engine.hooks.freeze_hook import FreezeHook
+from hsjp_mm.engine.hooks.patch_hook import PatchHook
+from hsjp_mm.engine.hooks.pose_probe_hook import PoseProbeHook
+from hsjp_mm.engine.hooks.puzzle_visualization_hook import PuzzleVisualizationHook
+from hsjp_mm.engine.hooks.skipped_images_hook import SkippedImagesHook
+
+__all__ = [
+    'BottomupVisualizationHook',
+    'EpochSeedHook',
+    'FreezeHook',
+    'PatchHook',
+    'PoseProbeHook',
+    'PuzzleVisualizationHook',
+    'SkippedImagesHook',
+]

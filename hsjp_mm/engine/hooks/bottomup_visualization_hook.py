@@ -1,0 +1,43 @@
+"""Pictures of a bottom-up model while it trains."""
+
+from mmengine.dataset import pseudo_collate
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+
+from hsjp_mm.registry import HOOKS
+from hsjp_mm.visualization.bottomup import draw_bottomup
+
+
+@HOOKS.register_module()
+class BottomupVisualizationHook(Hook):
+    """Draw the poses, tags and heat maps of the first validation images.
+
+    The boards are those of :func:`~hsjp_mm.visualization.draw_bottomup` and go to the runner's
+    visualizer, from the main process, after a validation.
+
+    Args:
+        num_images: how many images.
+        interval: draw after every so many validations.
+
+    Raises:
+        ValueError: an argument below 1.
+    """
+
+    def __init__(self, num_images: int = 4, interval: int = 1):
+        if num_images < 1 or interval < 1:
+            raise ValueError(f'num_images={num_images} and interval={interval} must be at least 1')
+        self.num_images = num_images
+        self.interval = interval
+        self.validations = 0
+
+    def after_val_epoch(self, runner, metrics=None) -> None:
+        """Draw the boards, one image at a time."""
+        self.validations += 1
+        if runner.rank != 0 or self.validations % self.interval:
+            return
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        dataset = runner.val_dataloader.dataset
+        links = dataset.metainfo['skeleton_links']
+        for i in range(min(self.num_images, len(dataset))):
+            (board,) = draw_bottomup(model, pseudo_collate([dataset[i]]), links)
+            runner.visualizer.add_image(f'bottomup_{i}', board, step=runner.iter)

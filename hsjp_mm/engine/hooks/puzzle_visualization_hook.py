@@ -1,0 +1,55 @@
+"""Pictures of a pretraining while it goes on."""
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+
+from hsjp_mm.models.pretext import JigClu
+from hsjp_mm.registry import HOOKS
+from hsjp_mm.visualization import draw_boards
+
+
+@HOOKS.register_module()
+class PuzzleVisualizationHook(Hook):
+    """Draw the puzzles of the first validation instances through the runner's visualizer.
+
+    The same instances and puzzles each time, so that one can watch them being solved. HSJP has a
+    board for each instance, JigClu one for up to 8.
+
+    Args:
+        num_samples: how many instances; 2 or more for JigClu.
+        interval: draw after every so many validations.
+
+    Raises:
+        ValueError: an argument below 1, or a single instance for JigClu.
+    """
+
+    def __init__(self, num_samples: int = 4, interval: int = 1):
+        if num_samples < 1 or interval < 1:
+            raise ValueError(
+                f'num_samples={num_samples} and interval={interval} must be at least 1'
+            )
+        self.num_samples = num_samples
+        self.interval = interval
+        self.validations = 0
+
+    def before_run(self, runner) -> None:
+        """Refuse a single instance for JigClu."""
+        if self.num_samples < 2 and isinstance(_model(runner), JigClu):
+            raise ValueError(
+                f'num_samples={self.num_samples} must be at least 2 for JigClu, which tells the '
+                'patches of several images apart'
+            )
+
+    def after_val_epoch(self, runner, metrics=None) -> None:
+        """Draw the boards on the main process."""
+        self.validations += 1
+        if runner.rank != 0 or self.validations % self.interval:
+            return
+        dataset = runner.val_dataloader.dataset
+        indices = list(range(min(self.num_samples, len(dataset))))
+        for i, (_, board) in enumerate(draw_boards(_model(runner), dataset, indices)):
+            runner.visualizer.add_image(f'puzzle_{i}', board, step=runner.iter)
+
+
+def _model(runner):
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model

@@ -1,0 +1,54 @@
+"""How many images could not be read."""
+
+import math
+
+import torch
+from mmengine.dist import all_reduce, get_world_size
+from mmengine.hooks import Hook
+
+from hsjp_mm.registry import HOOKS
+
+
+@HOOKS.register_module()
+class SkippedImagesHook(Hook):
+    """Count the images that PersonCropDataset could not read, and stop if there are too many.
+
+    After each epoch, or as many samples in an iteration-based run, the count of all processes is
+    logged (``train/skipped_images``).
+
+    Args:
+        max_share: training stops when more than this share of an epoch's samples were skipped.
+
+    Raises:
+        ValueError: ``max_share`` outside [0, 1].
+        RuntimeError: too many were skipped; with the number and the first paths.
+    """
+
+    def __init__(self, max_share: float = 0.01):
+        if not 0 <= max_share <= 1:
+            raise ValueError(f'max_share={max_share} must be in [0, 1]')
+        self.max_share = max_share
+        self.samples = 0
+        self.skipped: list[str] = []
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
+        """Add what the batch's samples stand in for."""
+        self.samples += len(data_batch['data_samples'])
+        for sample in data_batch['data_samples']:
+            self.skipped += sample.metainfo.get('skipped', ())
+        epoch = math.ceil(len(runner.train_dataloader.dataset) / get_world_size())
+        if len(self.skipped) > self.max_share * epoch:
+            raise RuntimeError(
+                f'{len(self.skipped)} images could not be read in this epoch, more than '
+                f'max_share={self.max_share} of its {epoch} samples: '
+                f'{", ".join(self.skipped[:10])}{" …" if len(self.skipped) > 10 else ""}'
+            )
+        if self.samples >= epoch:
+            self._log(runner)
+
+    def _log(self, runner) -> None:
+        count = torch.tensor(len(self.skipped))
+        all_reduce(count)
+        runner.message_hub.update_scalar('train/skipped_images', int(count))
+        runner.logger.info(f'{int(count)} images of the last epoch could not be read')
+        self.samples, self.skipped = 0, []

@@ -1,0 +1,1 @@
+"""What is installed, and does it fit. Imports the standard library only."""

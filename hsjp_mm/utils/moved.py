@@ -1,0 +1,83 @@
+"""Names of earlier versions: they go on working, with a warning, until 1.0."""
+
+import importlib
+import sys
+import warnings
+from collections.abc import Callable, Mapping
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+MODULES = {
+    'hsjp_mm.analysis.compare_inits': 'hsjp_mm.comparison.execution',
+    'hsjp_mm.analysis.compare_runs': 'hsjp_mm.comparison.runs',
+    'hsjp_mm.analysis.pose_probes': 'hsjp_mm.probing.pose',
+    'hsjp_mm.analysis.probes': 'hsjp_mm.probing.classification',
+    'hsjp_mm.conversion': 'hsjp_mm.checkpoint.conversion',
+    'hsjp_mm.coverage': 'hsjp_mm.checkpoint.coverage',
+    'hsjp_mm.datasets.bottomup_transforms': 'hsjp_mm.datasets.transforms.bottomup',
+    'hsjp_mm.datasets.image_pyramid': 'hsjp_mm.datasets.transforms.pyramid',
+    'hsjp_mm.datasets.sampler': 'hsjp_mm.datasets.samplers',
+    'hsjp_mm.datasets.topdown_transforms': 'hsjp_mm.datasets.transforms.topdown',
+    'hsjp_mm.datasets.toy_people': 'hsjp_mm.datasets.toy',
+    'hsjp_mm.distributed': 'hsjp_mm.ops.distributed',
+    'hsjp_mm.engine.bottomup_hook': 'hsjp_mm.engine.hooks.bottomup_visualization_hook',
+    'hsjp_mm.engine.freeze_hook': 'hsjp_mm.engine.hooks.freeze_hook',
+    'hsjp_mm.engine.pose_probe_hook': 'hsjp_mm.engine.hooks.pose_probe_hook',
+    'hsjp_mm.evaluation.columns': 'hsjp_mm.evaluation.pck',
+    'hsjp_mm.models.losses.clustering_loss': 'hsjp_mm.models.losses.contrastive_loss',
+    'hsjp_mm.models.part_branches': 'hsjp_mm.models.utils.part_branches',
+    'hsjp_mm.models.part_groups': 'hsjp_mm.models.utils.part_groups',
+    'hsjp_mm.patches': 'hsjp_mm.ops.patches',
+    'hsjp_mm.seeds': 'hsjp_mm.ops.seeds',
+    'hsjp_mm.versions': 'hsjp_mm.environment.requirements',
+    'hsjp_mm.visualization.bottomup_boards': 'hsjp_mm.visualization.bottomup',
+    'hsjp_mm.visualization.compare_report': 'hsjp_mm.comparison.report',
+    'hsjp_mm.visualization.jigclu_visualizer': 'hsjp_mm.visualization.jigclu',
+    'hsjp_mm.visualization.keypoint_error_figures': 'hsjp_mm.visualization.keypoint_errors',
+    'hsjp_mm.visualization.puzzle_visualizer': 'hsjp_mm.visualization.hsjp',
+}
+"""Where the modules of version 0.1 are now."""
+
+
+def _warn(old: str, new: str) -> None:
+    message = f'{old} is now {new}; the old name goes with version 1.0'
+    warnings.warn(message, FutureWarning, stacklevel=3)
+
+
+class _MovedModules(MetaPathFinder, Loader):
+    """Imports a module of :data:`MODULES` as a copy of what stands at its new place."""
+
+    def find_spec(self, fullname: str, path=None, target=None) -> ModuleSpec | None:
+        return ModuleSpec(fullname, self) if fullname in MODULES else None
+
+    def exec_module(self, module: ModuleType) -> None:
+        new = MODULES[module.__name__]
+        _warn(module.__name__, new)
+        names = vars(importlib.import_module(new))
+        vars(module).update({k: v for k, v in names.items() if not k.startswith('__')})
+
+
+def find_moved_modules() -> None:
+    """Let the modules of version 0.1 be imported by their old names."""
+    if not any(isinstance(finder, _MovedModules) for finder in sys.meta_path):
+        sys.meta_path.append(_MovedModules())
+
+
+def moved_names(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
+    """Make a module's ``__getattr__`` that knows names of version 0.1.
+
+    Args:
+        module: The module's ``__name__``.
+        names: ``'module.name'`` of today by the old name.
+    """
+
+    def find(name: str) -> Any:
+        if name not in names:
+            raise AttributeError(f'module {module!r} has no attribute {name!r}')
+        _warn(f'{module}.{name}', names[name])
+        place, _, new = names[name].rpartition('.')
+        return getattr(importlib.import_module(place), new)
+
+    return find

@@ -1,0 +1,103 @@
+"""Pictures of puzzles: what went in, what was asked, what was answered.
+
+Letters: B batch, H and W height and width of the input, N patches along a side, K = N².
+"""
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from hsjp_mm.models.pretext.hsjp import HSJP, Puzzle
+from hsjp_mm.ops import patches
+from hsjp_mm.visualization.pictures import TILE, to_rgb, write
+
+CAPTIONS = ('crop', 'shuffled', 'input', 'target', 'prediction', 'put back')
+
+
+@torch.no_grad()
+def puzzle_boards(model: HSJP, crops: Tensor, ids: list | None = None) -> list[np.ndarray]:
+    """Draw a board for each crop: crop, shuffled, input, target, prediction, put back.
+
+    Each patch has a colour of its own, by its original place: its Gaussian in ``target`` and its
+    predicted map in ``prediction`` have it, and where both agree they look alike. The predicted
+    maps are brightened to their highest value, which the caption gives. ``put back`` takes for each
+    original place the piece of the shuffled image that lies around the predicted peak.
+
+    Args:
+        model: in evaluation mode, or its normalisation statistics would move.
+        crops: (B, 3, H, W), preprocessed by the model's data preprocessor.
+        ids: B instance ids, for the evaluation puzzles; None for random, augmented ones.
+
+    Returns:
+        B images (height, width, 3), RGB, uint8.
+    """
+    puzzle = model.make_puzzle(crops, ids)
+    points, _, heatmaps = model.head.predict(model.extract_feat(puzzle.inputs))
+    targets, inside = model.head.targets(puzzle.centres)
+    restored = put_back(puzzle, points, model.grid)
+    colours = patch_colours(model.grid)
+    boards = []
+    for i in range(len(crops)):
+        tiles = [
+            to_rgb(model, crops[i]),
+            to_rgb(model, puzzle.shuffled[i]),
+            to_rgb(model, puzzle.inputs[i, :3]),
+            colour_maps(targets[i] * inside[i, :, None, None], colours),
+            colour_maps(heatmaps[i] / heatmaps[i].max().clamp(min=1e-6), colours),
+            to_rgb(model, restored[i]),
+        ]
+        names = [*CAPTIONS[:4], f'{CAPTIONS[4]}, highest {heatmaps[i].max():.2f}', *CAPTIONS[5:]]
+        boards.append(_board(tiles, names))
+    return boards
+
+
+def put_back(puzzle: Puzzle, points: Tensor, grid: int) -> Tensor:
+    """Cut a patch around each predicted point out of the shuffled image and join them in order.
+
+    Args:
+        puzzle: B puzzles.
+        points: (B, K, 2) predicted places of the original patches, (x, y) in input pixels.
+        grid: N.
+
+    Returns:
+        (B, 3, N·p, N·p), the size of ``puzzle.shuffled``.
+    """
+    height, width = (side // grid for side in puzzle.shuffled.shape[-2:])
+    places = patches.warp_points(points, patches.invert_affine(puzzle.matrices))
+    corner = (places - places.new_tensor([width / 2, height / 2])).round().long()
+    rows = corner[..., 1].clamp(0, puzzle.shuffled.shape[-2] - height)
+    columns = corner[..., 0].clamp(0, puzzle.shuffled.shape[-1] - width)
+    pieces = [
+        torch.stack([image[:, r : r + height, c : c + width] for r, c in zip(*at, strict=True)])
+        for image, *at in zip(puzzle.shuffled, rows.tolist(), columns.tolist(), strict=True)
+    ]
+    return patches.join(torch.stack(pieces), grid)
+
+
+def patch_colours(grid: int) -> np.ndarray:
+    """Give each original place a colour, (K, 3) RGB from 0 to 1."""
+    hue = np.arange(grid**2) / grid**2 * 180
+    hsv = np.stack([hue, np.full(grid**2, 200), np.full(grid**2, 255)], axis=1).astype(np.uint8)
+    return cv2.cvtColor(hsv[None], cv2.COLOR_HSV2RGB)[0] / 255
+
+
+def colour_maps(heatmaps: Tensor, colours: np.ndarray) -> np.ndarray:
+    """Paint maps (K, h, w) over each other, each in its colour; (h, w, 3), RGB, uint8."""
+    maps = heatmaps.clamp(0, 1).cpu().numpy()
+    best = maps.argmax(axis=0)
+    return (255 * maps.max(axis=0)[..., None] * colours[best]).astype(np.uint8)
+
+
+def _board(
+    tiles: list[np.ndarray], names: list[str], gap: int = 6, caption: int = 22
+) -> np.ndarray:
+    board = np.full((TILE + caption + gap, (TILE + gap) * len(tiles) + gap, 3), 255, np.uint8)
+    for i, (tile, name) in enumerate(zip(tiles, names, strict=True)):
+        left = gap + i * (TILE + gap)
+        enlarge = cv2.INTER_NEAREST if tile.shape[0] < TILE // 2 else cv2.INTER_LINEAR
+        board[caption : caption + TILE, left : left + TILE] = cv2.resize(
+            tile, (TILE, TILE), interpolation=enlarge
+        )
+        write(board, name, left, caption - 7)
+    return board

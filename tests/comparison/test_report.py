@@ -1,0 +1,183 @@
+"""The report that compares initialisations, also as a browser shows it."""
+
+import html
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from hsjp_mm.comparison.report import write_comparison
+from hsjp_mm.comparison.runs import Failure, FineTuning
+from hsjp_mm.visualization import compare_report
+
+KINDS = ('good', 'jitter', 'inversion', 'swap', 'miss')
+SCORES = {
+    (0.1, 'scratch'): (0.20, 0.22, 0.24),
+    (0.1, 'hsjp <b>'): (0.40, 0.42, 0.47),
+    (1.0, 'scratch'): (0.60, 0.63, 0.66),
+    (1.0, 'hsjp <b>'): (0.61, 0.65, 0.69),
+}
+
+
+def make_runs(seeds: int = 3) -> list[FineTuning]:
+    return [
+        FineTuning(
+            init, fraction, seed, f'/somewhere/rather/deep/compare/{init}/{fraction}/{seed}',
+            'coco/AP', [(3200, score / 2), (6400, score)], 400, 50.0 + seed,
+            f'backbone: {init}, {"a-name-of-a-file-that-does-not-break" * 3}', '', {'lr': 1},
+            host_memory=1000.0 + seed, commands=[f'python tools/train.py {"x/" * 60}config.py'],
+            hashes={'recipe': 'ab' * 32}, versions={'torch': '2.11.0'},
+        )
+        for (fraction, init), scores in SCORES.items()
+        for seed, score in list(enumerate(scores))[:seeds]
+    ]  # fmt: skip
+
+
+def diagnosis(run: FineTuning) -> dict:
+    return {
+        'oks_thresholds': [0.5, 0.75, 0.95],
+        'AP_by_oks': [run.score + 0.2, run.score, run.score / 8],
+        'shares': dict(zip(KINDS, (run.score, 0.1, None, 0.05, 0.2), strict=True)),
+        'AP_gain': {kind: run.score / 10 for kind in (*KINDS[1:], 'all')},
+    }
+
+
+def write(path: Path, runs: list[FineTuning], **values) -> str:
+    errors = {run.folder: diagnosis(run) for run in runs}
+    write_comparison(path, 'A & B', runs, **{'errors': errors, **values})
+    return path.read_text().replace(compare_report.DASH, '–')
+
+
+def test_numbers_and_records_are_in_it_and_nothing_else_is_needed(tmp_path):
+    text = write(tmp_path / 'r.html', make_runs())
+    for part in (
+        '<title>A &amp; B</title>',
+        '400 iterations, in which 6,400 images (in top-down models, crops of persons) are seen',
+        '(scratch and hsjp &lt;b&gt;), on 10 % and 100 % of the labels, seeds 0, 1 and 2: 12 runs',
+        '<td>scratch</td><td>0.220 (0.200–0.240)</td><td>0.630 (0.600–0.660)</td>',
+        '<td>hsjp &lt;b&gt;</td><td>0.430 (0.400–0.470)</td><td>0.650 (0.610–0.690)</td>',
+        '<td>10 %</td><td>scratch</td><td>3</td><td>51 (50–52)</td><td>6,400</td><td>1,002</td>',
+        '<td>10 %</td><td>scratch</td><td>+0.022</td>',  # a tenth of 0.22
+        'python tools/train.py',
+        'sha256 ' + 'ab' * 32 + '  recipe',
+        'Versions: torch 2.11.0',
+    ):
+        assert part in text, part
+    assert 'hsjp <b>' not in text
+    assert text.count('<svg') == 3 * 2 + 1  # curves, thresholds, errors by share; by share
+    assert text.count('<details>') == 12
+    assert not re.findall(r'(?:src|href|url\()\s*=?\s*["\']?(?!#)(?:https?:)?//', text)
+    assert '<script' not in text and '<link' not in text and '@import' not in text
+
+
+def test_a_winner_is_named_only_where_the_spreads_are_apart(tmp_path):
+    text = write(tmp_path / 'r.html', make_runs())
+    few, many = text.split('With 100 % of the labels:')
+    assert 'hsjp &lt;b&gt; is ahead of scratch' in few.split('With 10 % of the labels:')[1]
+    assert 'is ahead of' not in many
+    assert 'no difference shown, their spreads overlap' in many
+    assert 'come apart by chance in 1 of 10 comparisons' in many
+
+
+@pytest.mark.parametrize(
+    ('seeds', 'said'),
+    [(1, 'There is one seed: no spread can be seen'), (2, 'Two seeds are too few')],
+)
+def test_too_few_seeds_give_no_winner(seeds, said, tmp_path):
+    text = write(tmp_path / 'r.html', make_runs(seeds))
+    assert said in text
+    assert 'is ahead of' not in text
+
+
+def test_failures_and_missing_diagnoses_are_told(tmp_path):
+    runs = make_runs()
+    failure = Failure('c, seed 3', 'w/c', 'exit status 1', 'RuntimeError: <out> of memory')
+    text = write(
+        tmp_path / 'r.html', runs, failures=[failure], errors={}, undiagnosed={'w': 'no file w'}
+    )
+    assert '1 run failed or unfinished' in text
+    assert 'c, seed 3: exit status 1' in text and 'RuntimeError: &lt;out&gt; of memory' in text
+    assert 'Without a diagnosis: no file w' in text
+    assert 'Kinds of error' not in text
+    other = replace(runs[0], versions={'torch': '2.6'})
+    assert 'Not all runs were made with the same versions' in write(
+        tmp_path / 's.html', [other, *runs[1:]]
+    )
+    with pytest.raises(ValueError, match='nothing to compare'):
+        write_comparison(tmp_path / 't.html', 'x', [])
+
+
+def test_figures_show_mean_and_range(tmp_path, monkeypatch):
+    drawn: list[Figure] = []
+    monkeypatch.setattr(compare_report, 'svg', lambda figure: drawn.append(figure) or '<svg>')
+    write(tmp_path / 'r.html', make_runs())
+    few, many, by_labels, thresholds, _, kinds, _ = (figure.axes[0] for figure in drawn)
+    scratch = few.lines[0]
+    assert scratch.get_label() == 'scratch'
+    assert list(scratch.get_xdata()) == [3200, 6400]
+    assert list(scratch.get_ydata()) == pytest.approx([0.11, 0.22])
+    band = few.collections[0].get_paths()[0].vertices
+    assert sorted(set(band[band[:, 0] == 6400, 1])) == pytest.approx([0.20, 0.24])
+    assert few.get_ylim() == many.get_ylim() == (0, pytest.approx(0.69 * 1.05))
+    means, caps, _ = by_labels.containers[0].lines
+    assert list(means.get_ydata()) == pytest.approx([0.22, 0.63])
+    assert list(caps[0].get_ydata()) == pytest.approx([0.20, 0.60])
+    assert list(caps[1].get_ydata()) == pytest.approx([0.24, 0.66])
+    assert list(thresholds.lines[1].get_ydata()) == pytest.approx([0.63, 0.43, 0.43 / 8])
+    assert [bar.get_height() for bar in kinds.patches[:5]] == pytest.approx(
+        [0.22, 0.1, 0, 0.05, 0.2]
+    )
+
+
+CHROMIUM = shutil.which('chromium') or shutil.which('chromium-browser')
+
+
+def browse(folder: Path, page: Path, width: int, *options: str) -> str:
+    command = [
+        CHROMIUM, '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic',
+        '--no-first-run', '--disable-background-networking', '--disable-component-update',
+        '--disable-sync', f'--user-data-dir={folder}/profile-{width}-{len(options[0])}',
+        f'--window-size={width},1500', *options, page.as_uri(),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason='needs Chromium (apt-get install chromium)')
+@pytest.mark.parametrize('width', [1280, 400])
+def test_page_in_a_browser(width, tmp_path):
+    failure = Failure('c, seed 3', '/a/rather/long/folder/' * 9, 'exit status 1', 'x' * 300)
+    text = write(tmp_path / 'r.html', make_runs(), failures=[failure])
+    # in a frame, for Chromium's own windows are no narrower than 500 pixels; all that is folded is
+    # unfolded, and the page measures itself
+    measure = (
+        '<script>document.querySelectorAll("details").forEach(d => d.open = true);'
+        'const e = document.documentElement; const f = document.querySelector("figure svg");'
+        'parent.document.body.dataset.sizes = [e.clientWidth, e.scrollWidth, f.clientWidth]'
+        '.join(" ")</script></body>'
+    )
+    inner = html.escape(text.replace('</body>', measure))
+    frame = tmp_path / 'frame.html'
+    frame.write_text(
+        f'<body><iframe width="{width}" height="900" srcdoc="{inner}"></iframe></body>'
+    )
+    dom = browse(tmp_path, frame, 1600, '--dump-dom')
+    client, scroll, figure = map(int, re.search(r'data-sizes="(\d+) (\d+) (\d+)"', dom).groups())
+    assert width - 20 <= client <= width  # a scroll bar
+    assert scroll == client  # nothing sticks out
+    assert figure > 0.85 * min(width, 24 * 16)
+    picture = tmp_path / 'page.png'
+    browse(tmp_path, tmp_path / 'r.html', width, f'--screenshot={picture}')
+    image = cv2.imread(str(picture))
+    assert image.shape == (1500, width, 3)
+    rows = (image != 255).any(axis=(1, 2))
+    assert rows[:750].mean() > 0.3 and rows[750:].mean() > 0.3  # written all over
+    colours = np.unique(image.reshape(-1, 3), axis=0)[:, ::-1].tolist()
+    assert [0x00, 0x72, 0xB2] in colours and [0xD5, 0x5E, 0x00] in colours  # the curves

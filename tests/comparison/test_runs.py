@@ -1,0 +1,268 @@
+"""Reading fine-tunings from work folders, and what is said of them."""
+
+import itertools
+import json
+import re
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from hsjp_mm.analysis import compare_runs
+from hsjp_mm.comparison.runs import (
+    FineTuning,
+    Spread,
+    UnfinishedError,
+    chance_apart,
+    collect,
+    diagnose_all,
+    differences,
+    fraction_of,
+    protocol_of,
+    read_run,
+    require_comparable,
+    spread_note,
+    verdict,
+    verdicts,
+)
+
+CONFIG = """
+model = dict(type='X', backbone=dict(type='R', depth=18, init_cfg={init}))
+train_dataloader = dict(batch_size=4, dataset={dataset})
+train_cfg = {loop}
+optim_wrapper = dict(optimizer=dict(type='Adam', lr={lr}))
+val_dataloader = dict(dataset=dict(type='CocoDataset', ann_file='v.json'))
+val_evaluator = dict(type='CocoMetric', ann_file='v.json', outfile_prefix='{out}')
+default_hooks = dict(logger=dict(type='LoggerHook', log_metric_by_epoch={by_epoch}))
+randomness = dict(seed={seed})
+"""
+DATASET = "dict(type='CocoDataset', ann_file='t.json')"
+BY_ITERATIONS = dict(loop="dict(type='IterBasedTrainLoop', max_iters=20)", by_epoch=False)
+
+
+def config_text(**values) -> str:
+    given = dict(
+        init='None', dataset=DATASET, loop='dict(by_epoch=True, max_epochs=2)', by_epoch=True,
+        lr=0.1, out='x', seed=3,
+    )  # fmt: skip
+    return CONFIG.format(**{**given, **values})
+
+
+def write_attempt(folder: Path, stamp: str, lines: list[dict], log: str, **values) -> None:
+    """Write what MMEngine leaves of one start of a run."""
+    (folder / stamp / 'vis_data').mkdir(parents=True)
+    (folder / stamp / 'vis_data/config.py').write_text(config_text(**values))
+    text = '\n'.join(map(json.dumps, lines))
+    (folder / stamp / 'vis_data/scalars.json').write_text(text)
+    (folder / stamp / f'{stamp}.log').write_text(log)
+
+
+LOG = """2026/01/02 10:00:00 - mmengine - INFO - environment
+    seed: 77
+    GPU number: 2
+2026/01/02 10:00:10 - mmengine - INFO - backbone: 5 of 5 tensors, 9 of 9 parameters from a/b.pth
+2026/01/02 10:00:11 - mmengine - INFO - LabelSubset: 2 of 4 images, 3 of 9 persons of t.json
+2026/01/02 10:00:20 - mmengine - INFO - Epoch(train)  [1][  5/7]  loss: 1
+2026/01/02 10:01:30 - mmengine - INFO - Epoch(val) [1][2/2]  coco/AP: 0.1
+"""
+
+
+def test_epochs_are_counted_in_images(tmp_path):
+    lines = [
+        {'loss': 1, 'memory': 300, 'step': 5},
+        {'coco/AP': 0.1, 'step': 1},
+        {'loss': 1, 'memory': 400, 'step': 12},
+        {'coco/AP': 0.3, 'step': 2},
+    ]
+    init = "dict(type='hsjp_mm.PretextInit', checkpoint='a/b.pth')"
+    subset = f"dict(type='hsjp_mm.LabelSubset', dataset={DATASET}, fraction=0.5)"
+    write_attempt(tmp_path, '20260102_100000', lines, LOG, init=init, dataset=subset)
+    run = read_run(tmp_path)
+    # 7 iterations an epoch, 4 images on each of 2 processes
+    assert run.curve == [(56, 0.1), (112, 0.3)]
+    assert (run.images, run.score, run.iterations) == (112, 0.3, 14)
+    assert (run.init, run.fraction, run.seed) == ('b', 0.5, 3)
+    assert (run.seconds, run.gpu_memory, run.host_memory) == (90, 400, None)
+    assert run.coverage == 'backbone: 5 of 5 tensors, 9 of 9 parameters from a/b.pth'
+    assert run.labels == '2 of 4 images, 3 of 9 persons'
+    assert read_run(tmp_path, 'mine').init == 'mine'
+
+
+def test_attempts_are_joined_and_the_later_one_counts(tmp_path):
+    first = [{'coco/AP': 0.1, 'step': 10}, {'coco/AP': 0.9, 'step': 20}]
+    second = [{'coco/AP': 0.2, 'step': 20}]
+    write_attempt(tmp_path, '20260102_100000', first, LOG, **BY_ITERATIONS)
+    write_attempt(tmp_path, '20260103_100000', second, LOG, **BY_ITERATIONS)
+    run = read_run(tmp_path)
+    assert run.curve == [(80, 0.1), (160, 0.2)]
+    assert run.seconds == 180
+    assert run.init == 'scratch'
+
+
+@pytest.mark.parametrize(
+    ('init', 'name'),
+    [
+        ("[dict(type='Kaiming', layer='Conv2d')]", 'scratch'),
+        ("[dict(type='Kaiming', layer='Conv2d'), dict(type='X', checkpoint='a/b.pth')]", 'b'),
+    ],
+)
+def test_several_initialisers(init, name, tmp_path):
+    lines = [{'loss': 1, 'step': 5}, {'coco/AP': 0.1, 'step': 2}]
+    write_attempt(tmp_path, '20260102_100000', lines, LOG, init=init)
+    assert read_run(tmp_path).init == name
+
+
+def test_a_seed_that_only_the_log_says(tmp_path):
+    lines = [{'coco/AP': 0.1, 'step': 20}]
+    write_attempt(tmp_path, '20260102_100000', lines, LOG, **BY_ITERATIONS, seed='None')
+    assert read_run(tmp_path).seed == 77
+
+
+def test_unfinished_and_unreadable_runs(tmp_path):
+    with pytest.raises(FileNotFoundError, match='holds no run'):
+        read_run(tmp_path)
+    half, none = tmp_path / 'half', tmp_path / 'none'
+    write_attempt(half, '20260102_100000', [{'coco/AP': 0.1, 'step': 10}], LOG, **BY_ITERATIONS)
+    with pytest.raises(UnfinishedError, match='evaluated at 10 of 20'):
+        read_run(half)
+    write_attempt(none, '20260102_100000', [{'loss': 1, 'step': 10}], LOG, **BY_ITERATIONS)
+    with pytest.raises(UnfinishedError, match='no coco/AP yet of 20'):
+        read_run(none)
+    runs, failures = collect([half])
+    assert runs == []
+    assert (failures[0].folder, failures[0].log.splitlines()[-1][:10]) == (str(half), '2026/01/02')
+    loop = {**BY_ITERATIONS, 'by_epoch': True}
+    write_attempt(tmp_path / 'x', '20260102_100000', [{'coco/AP': 0.1, 'step': 0}], LOG, **loop)
+    with pytest.raises(ValueError, match='log_metric_by_epoch=False'):
+        read_run(tmp_path / 'x')
+
+
+def parse(text: str) -> Config:
+    return Config.fromstring(text, '.py')
+
+
+def test_protocol_is_all_but_initialisation_seed_labels_and_names():
+    subset = f"dict(type='hsjp_mm.LabelSubset', dataset={DATASET}, fraction=0.5, seed=8)"
+    one = protocol_of(parse(config_text()))
+    other = config_text(init="dict(type='Pretrained')", dataset=subset, seed=9, out='elsewhere')
+    assert one == protocol_of(parse(other))
+    resumed = parse(other + "resume = True\nload_from = 'iter_5.pth'\n")
+    assert one == protocol_of(resumed)
+    assert list(differences(one, protocol_of(parse(config_text(lr=0.2))))) == [
+        'optim_wrapper.optimizer.lr: 0.1, 0.2'
+    ]
+    loaded = protocol_of(parse(config_text() + "load_from = 'pose.pth'\n"))
+    assert list(differences(one, loaded)) == ['load_from: absent, pose.pth']
+    with pytest.raises(ValueError, match='this one has a number'):
+        fraction_of(parse(config_text(dataset=subset.replace('fraction=0.5', 'number=5'))))
+
+
+def make(init: str, seed: int, score: float, fraction: float = 1.0, **values) -> FineTuning:
+    given = dict(
+        folder=f'w/{init}/{fraction}/{seed}', metric='coco/AP', curve=[(8, 0.0), (16, score)],
+        iterations=4, seconds=1.0, coverage='c', labels='', protocol={'lr': 1},
+    )  # fmt: skip
+    return FineTuning(init, fraction, seed, **{**given, **values})
+
+
+def test_runs_that_cannot_be_compared():
+    one = make('a', 0, 0.1)
+    require_comparable([one, make('a', 1, 0.1), make('b', 0, 0.1), make('a', 0, 0.1, 0.5)])
+    for other, message in (
+        (make('a', 0, 0.2, folder='elsewhere'), 'elsewhere and w/a/1.0/0 are both a with 1'),
+        (make('b', 0, 0.2, protocol={'lr': 2}), 'another recipe than w/a/1.0/0: lr: 1, 2'),
+        (make('b', 0, 0.2, curve=[(32, 0.2)]), 'has seen 32 images, w/a/1.0/0 16'),
+    ):
+        with pytest.raises(ValueError, match=re.escape(message)):
+            require_comparable([one, other])
+
+
+def test_spread_is_the_range():
+    spread = Spread((0.2, 0.4, 0.3))
+    assert (spread.low, spread.high) == (0.2, 0.4)
+    assert spread.mean == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize(('first', 'second'), [(1, 1), (2, 2), (3, 3), (2, 4)])
+def test_chance_of_not_mixing_by_all_orders(first, second):
+    apart, orders = 0, list(itertools.permutations(range(first + second)))
+    for order in orders:
+        ones, others = order[:first], order[first:]
+        apart += min(ones) > max(others) or min(others) > max(ones)
+    assert chance_apart(first, second) == pytest.approx(apart / len(orders))
+
+
+@pytest.mark.parametrize(
+    ('ones', 'others', 'said'),
+    [
+        ([0.5, 0.6, 0.7], [0.1, 0.2, 0.3], 'a is ahead of b: each of its seeds (0.500–0.700) is '
+         'above each of the other’s (0.100–0.300).'),
+        ([0.1, 0.2, 0.3], [0.5, 0.6, 0.7], 'b is ahead of a: each of its seeds (0.500–0.700) is '
+         'above each of the other’s (0.100–0.300).'),
+        ([0.5, 0.6, 0.7], [0.1, 0.2, 0.55], 'no difference shown, their spreads overlap'),
+        ([0.5, 0.6, 0.7], [0.1, 0.2, 0.5], 'no difference shown'),  # they touch
+        ([0.5, 0.6], [0.1, 0.2], 'no order is given, for though their seeds do not mix, so few of '
+         'equal initialisations do not mix either in 1 of 3 comparisons'),
+        ([0.5, 0.6], [0.1, 0.55], 'no difference shown'),
+        ([0.9], [0.1], 'no order can be given, for of one seed nothing is known of the spread'),
+        ([0.9], [0.1, 0.2, 0.3], 'no order can be given'),
+    ],
+)  # fmt: skip
+def test_an_order_is_given_only_where_spreads_are_apart(ones, others, said):
+    text = verdict('a', ones, 'b', others)
+    assert said in text
+    assert ('ahead' in text) == ('ahead' in said)
+
+
+def test_verdicts_of_all_pairs_by_share():
+    runs = [
+        make(init, seed, base + 0.01 * seed, fraction)
+        for fraction, bases in ((0.1, (0.1, 0.5, 0.505)), (1.0, (0.6, 0.605, 0.8)))
+        for init, base in zip('abc', bases, strict=True)
+        for seed in range(3)
+    ]
+    ahead = {
+        share: [text.split(':')[0] for text in texts if 'is ahead of' in text]
+        for share, texts in verdicts(runs).items()
+    }
+    assert ahead == {
+        0.1: ['b is ahead of a', 'c is ahead of a'],
+        1.0: ['c is ahead of a', 'c is ahead of b'],
+    }
+    note = spread_note(runs)
+    assert '3 seeds each would come apart by chance in 1 of 10' in note
+    assert 'makes 6, so 0.6 of them' in note
+
+
+def test_too_few_seeds_are_named():
+    two = [make(init, seed, 0.1) for init in 'ab' for seed in range(2)]
+    assert 'Two seeds are too few to give an order' in spread_note(two)
+    assert 'in 1 of 3 comparisons' in spread_note(two)
+    assert spread_note(two[::2]).startswith('There is one seed: no spread')
+    assert spread_note(two[:3]).startswith('Of some there is one seed only: no spread')
+
+
+def test_diagnosis_is_kept_until_the_predictions_change(tmp_path, monkeypatch):
+    calls = []
+
+    def diagnose(annotations, results, metainfo, iou_type, use_area):
+        calls.append((annotations, Path(results).read_text(), metainfo, iou_type, use_area))
+        return {'AP': len(calls)}
+
+    monkeypatch.setattr(compare_runs, 'diagnose', diagnose)
+    protocol = protocol_of(parse(config_text()))
+    run = make('a', 0, 0.1, folder=str(tmp_path), protocol=protocol)
+    found, reasons = diagnose_all([run])
+    assert not found and 'no predictions were kept' in reasons[str(tmp_path)]
+    predictions = tmp_path / 'predictions.keypoints.json'
+    predictions.write_text('[1]')
+    assert diagnose_all([run]) == ({str(tmp_path): {'AP': 1}}, {})
+    assert diagnose_all([run]) == ({str(tmp_path): {'AP': 1}}, {})
+    predictions.write_text('[2]')
+    assert diagnose_all([run])[0] == {str(tmp_path): {'AP': 2}}
+    first, second = calls
+    assert first == ('v.json', '[1]', 'configs/_base_/datasets/coco.py', 'keypoints', True)
+    assert second[1] == '[2]'
+    protocol['val_evaluator']['type'] = 'PCKAccuracy'
+    predictions.write_text('[3]')
+    assert 'not evaluated by CocoMetric' in diagnose_all([run])[1][str(tmp_path)]

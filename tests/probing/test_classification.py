@@ -1,0 +1,388 @@
+"""Classification protocols on a generated folder of colours and small networks."""
+
+import hashlib
+import math
+import pickle
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from mmengine import Config
+from PIL import Image
+from torch import nn
+from torchvision import transforms
+from torchvision.datasets import CIFAR10
+
+from hsjp_mm.analysis import probe, probes
+from hsjp_mm.checkpoint.coverage import CheckpointError
+
+ROOT = Path(__file__).resolve().parents[2]
+COLOURS = {'blue': (40, 60, 220), 'green': (40, 200, 60), 'red': (210, 50, 40)}
+RESNET = dict(type='ResNet', depth=18, stem_channels=8, base_channels=8)
+FAST = dict(size=32, workers=0)
+
+
+def make_images(folder: Path, colours: dict, number: int, seed: int) -> None:
+    """Plain colours with noise, dotted with grey, on images that are not square."""
+    rng = np.random.RandomState(seed)
+    for name, colour in colours.items():
+        (folder / name).mkdir(parents=True)
+        for index in range(number):
+            image = np.array(colour) + rng.normal(0, 12, (36, 44, 3))
+            top, left = rng.randint(0, 28, 2)
+            image[top : top + 8, left : left + 8] = 128
+            path = folder / f'{name}/{index}.png'
+            Image.fromarray(image.clip(0, 255).astype(np.uint8)).save(path)
+
+
+@pytest.fixture
+def images(tmp_path) -> str:
+    make_images(tmp_path / 'data/train', COLOURS, number=20, seed=0)
+    make_images(tmp_path / 'data/val', COLOURS, number=5, seed=1)
+    return str(tmp_path / 'data')
+
+
+@pytest.fixture
+def config() -> Config:
+    return Config(dict(default_scope='mmpose', model=dict(backbone=RESNET)))
+
+
+@pytest.fixture
+def backbones(monkeypatch) -> list[tuple[nn.Module, dict]]:
+    """The backbones that probe built, each with its state at that time."""
+    built = []
+    build = probes.build_backbone
+
+    def spy(*args):
+        backbone, coverage = build(*args)
+        state = {name: value.clone() for name, value in backbone.state_dict().items()}
+        built.append((backbone, state))
+        return backbone, coverage
+
+    monkeypatch.setattr(probes, 'build_backbone', spy)
+    return built
+
+
+def moved(backbone: nn.Module, before: dict) -> set[str]:
+    after = backbone.state_dict()
+    return {name for name, value in before.items() if not torch.equal(value, after[name])}
+
+
+# The protocols
+
+
+def test_linear_learns_colours_and_moves_nothing_of_the_backbone(config, images, backbones):
+    result = probe(config, None, images, 'linear', epochs=30, batch_size=16, **FAST)
+    assert result['top1'] == 1
+    assert moved(*backbones[0]) == set()
+    assert not any(p.requires_grad and p.grad is not None for p in backbones[0][0].parameters())
+    assert (result['train_images'], result['val_images'], result['classes']) == (60, 15, 3)
+    assert result['chance'] == pytest.approx(1 / 3)
+    assert result['top5'] is None
+    assert result['lr'] == 10.0 * 16 / 256
+    assert result['coverage'] == 'backbone: random weights'
+
+
+def test_knn_trains_nothing(config, images, backbones):
+    result = probe(config, None, images, 'knn', **FAST)
+    assert result['top1'] == 1
+    assert moved(*backbones[0]) == set()
+    assert result['epochs'] is result['lr'] is None
+
+
+def test_finetune_trains_all_layers_even_those_the_config_freezes(images, backbones):
+    backbone = dict(RESNET, frozen_stages=2, norm_eval=True)
+    config = Config(dict(default_scope='mmpose', model=dict(backbone=backbone)))
+    result = probe(config, None, images, 'finetune', epochs=2, batch_size=10, lr=0.05, **FAST)
+    network, before = backbones[0]
+    # every parameter and batch-norm statistic
+    assert moved(network, before) == set(before)
+    assert not network.training
+    assert result['lr_last_layer'] == 0.2 * 10 / 256
+
+
+@pytest.mark.parametrize(
+    'scope, backbone',
+    [
+        ('mmpose', Config.fromfile(ROOT / 'configs/_base_/hrnet-tiny.py').hrnet_tiny.to_dict()),
+        ('mmdet', dict(type='ResNet', depth=18, base_channels=8, stem_channels=8)),
+    ],
+)
+def test_other_backbones_and_scopes(scope, backbone, images):
+    config = Config(dict(default_scope=scope, model=dict(backbone=backbone)))
+    result = probe(config, None, images, 'knn', **FAST)
+    assert result['channels'] == {'mmpose': 16, 'mmdet': 64}[scope]
+    assert result['top1'] > 0.6
+
+
+@pytest.mark.parametrize('protocol', ['linear', 'knn', 'finetune'])
+def test_same_call_same_result(protocol, config, images):
+    epochs = None if protocol == 'knn' else 2
+    results = [
+        probe(config, None, images, protocol, seed=seed, epochs=epochs, labels=0.5, **FAST)
+        for seed in (3, 3)
+    ]
+    for result in results:
+        del result['seconds']
+    assert results[0] == results[1]
+
+
+def test_checkpoint_is_loaded_through_the_audit(config, images, backbones, tmp_path):
+    torch.manual_seed(5)
+    state = probes.build_backbone(config, None)[0].state_dict()
+    torch.save({f'backbone.{name}': value for name, value in state.items()}, tmp_path / 'x.pth')
+    result = probe(config, str(tmp_path / 'x.pth'), images, 'knn', **FAST)
+    assert f'{len(state)} of {len(state)} tensors' in result['coverage']
+    assert moved(backbones[-1][0], state) == set()
+    del state['layer4.0.conv1.weight']
+    torch.save(state, tmp_path / 'y.pth')
+    with pytest.raises(CheckpointError, match=r'layer4\.0\.conv1\.weight'):
+        probe(config, str(tmp_path / 'y.pth'), images, 'knn', **FAST)
+
+
+@pytest.mark.parametrize(
+    'labels, lr, lr_last_layer', [(0.01, 0.02, 5.0), (0.1, 0.01, 0.2), (1.0, 0.01, 0.2)]
+)
+def test_settings_of_the_published_commands(labels, lr, lr_last_layer):
+    recipe = probes.default_recipe('finetune', labels)
+    assert (recipe.lr, recipe.lr_last_layer) == (lr, lr_last_layer)
+    assert probes.default_recipe('linear', labels).drops == (60, 80)
+
+
+def test_learning_rate_drops(config, images, log_file):
+    probe(config, None, images, 'linear', epochs=5, batch_size=30, lr=0.4, **FAST)
+    lines = [line for line in log_file.read_text().splitlines() if line.startswith('epoch')]
+    rates = [float(line.split()[-1]) for line in lines]
+    assert rates == pytest.approx([0.4, 0.4, 0.4, 0.04, 0.004])
+
+
+def test_training_is_gradient_descent_with_momentum():
+    """Two steps of the last layer against the update written out."""
+    features = torch.tensor([[1.0, 2.0], [0.5, -1.0]])
+    targets = torch.tensor([0, 1])
+    head = nn.Linear(2, 2)
+    weight, velocity = head.weight.detach().clone(), 0
+    bias = head.bias.detach().clone()
+    bias_velocity = 0
+    for _ in range(2):
+        error = (features @ weight.T + bias).softmax(1) - F.one_hot(targets)
+        velocity = 0.9 * velocity + error.T @ features / 2
+        bias_velocity = 0.9 * bias_velocity + error.mean(0)
+        weight, bias = weight - 0.3 * velocity, bias - 0.3 * bias_velocity
+    maps = features[:, :, None, None].expand(2, 2, 3, 4)
+    probes.train_classifier(nn.Identity(), head, [(maps, targets)], 2, 0.3, None, [9])
+    torch.testing.assert_close(head.weight.detach(), weight)
+    torch.testing.assert_close(head.bias.detach(), bias)
+
+
+# The measures
+
+
+def test_knn_by_hand():
+    """Cosines with (1, 0): 1, 0.6, 0, of which K = 2 vote; lengths do not matter."""
+    bank = torch.tensor([[5.0, 0.0], [0.6, 0.8], [0.0, 0.1]])
+    scores = probes.knn_scores(
+        torch.tensor([[2.0, 0.0]]), bank, torch.tensor([2, 0, 1]), 4, neighbours=2, temperature=0.5
+    )
+    torch.testing.assert_close(scores, torch.tensor([[math.exp(1.2), 0, math.exp(2), 0]]))
+
+
+def test_knn_against_a_loop():
+    generator = torch.Generator().manual_seed(0)
+    queries = torch.randn(11, 6, generator=generator, dtype=torch.float64)
+    bank = torch.randn(30, 6, generator=generator, dtype=torch.float64)
+    targets = torch.randint(5, (30,), generator=generator)
+    expected = torch.zeros(11, 5, dtype=torch.float64)
+    for q, query in enumerate(queries):
+        cosines = [
+            (float(query @ row / query.norm() / row.norm()), int(target))
+            for row, target in zip(bank, targets, strict=True)
+        ]
+        for cosine, target in sorted(cosines)[-7:]:
+            expected[q, target] += math.exp(cosine / 0.07)
+    scores = probes.knn_scores(queries, bank, targets, 5, neighbours=7, chunk=4)
+    torch.testing.assert_close(scores, expected)
+
+
+def test_knn_with_fewer_images_than_neighbours():
+    scores = probes.knn_scores(torch.ones(1, 2), torch.ones(3, 2), torch.tensor([0, 1, 1]), 2)
+    torch.testing.assert_close(scores[0, 1] / scores[0, 0], torch.tensor(2.0))
+
+
+def test_top_k_by_hand():
+    scores = torch.tensor([[0.1, 0.9, 0.5], [0.7, 0.2, 0.1], [0.0, 0.0, 0.3]])
+    targets = torch.tensor([2, 0, 0])
+    # ranks 2, 1, and 2 or 3 with equal chance
+    assert probes.top_k(scores, targets, 1) == pytest.approx(1 / 3)
+    assert probes.top_k(scores, targets, 2) == pytest.approx(2.5 / 3)
+    assert probes.top_k(torch.zeros(4, 10), torch.arange(4), 5) == pytest.approx(0.5)
+    with pytest.raises(ValueError, match='NaN'):
+        probes.top_k(torch.full((1, 2), math.nan), torch.tensor([0]), 1)
+
+
+def test_top5_with_more_than_five_classes(config, tmp_path):
+    colours = {f'c{i}': (40 * i, 20 * i, 240 - 40 * i) for i in range(6)}
+    make_images(tmp_path / 'train', colours, number=3, seed=0)
+    make_images(tmp_path / 'val', colours, number=2, seed=1)
+    result = probe(config, None, str(tmp_path), 'knn', **FAST)
+    assert result['top1'] <= result['top5'] <= 1
+    assert result['top5'] > 5 / 6
+
+
+def test_pooled_averages_the_last_map():
+    maps = [torch.full((2, 3, 4, 4), 9.0), torch.arange(12.0).reshape(2, 1, 2, 3)]
+    features = probes.pooled(lambda images: tuple(maps), torch.zeros(2, 3, 8, 8))
+    torch.testing.assert_close(features, torch.tensor([[2.5], [8.5]]))
+
+
+# Labels and data
+
+
+def test_label_subset_is_balanced_and_nested():
+    targets = [0] * 40 + [1] * 20 + [2] * 3
+    fractions = (0.01, 0.1, 0.25, 0.5, 1.0)
+    subsets = [probes.label_subset(targets, fraction, seed=4) for fraction in fractions]
+    counts = [np.bincount(np.asarray(targets)[subset]).tolist() for subset in subsets]
+    assert counts == [[1, 1, 1], [4, 2, 1], [10, 5, 1], [20, 10, 2], [40, 20, 3]]
+    for smaller, larger in pairwise(subsets):
+        assert set(smaller) < set(larger)
+        assert len(set(larger)) == len(larger)
+    assert subsets[-1] == list(range(63))
+    assert probes.label_subset(targets, 0.25, seed=5) != subsets[2]
+
+
+def test_labels_reach_the_training(config, images):
+    result = probe(config, None, images, 'knn', labels=0.2, **FAST)
+    assert result['train_images'] == 12
+    assert result['batch_size'] == 12
+
+
+def test_channels_and_normalisation_of_the_config():
+    rgb = Image.fromarray(np.full((4, 4, 3), (30, 20, 10), dtype=np.uint8))
+
+    def transform(settings):
+        return transforms.Compose(
+            probes.normalisation(Config(dict(model=dict(data_preprocessor=settings))))
+        )(rgb)[:, 0, 0]
+
+    stats = dict(mean=[10.0, 5.0, 1.0], std=[2.0, 5.0, 3.0])
+    torch.testing.assert_close(
+        transform(dict(stats, bgr_to_rgb=True)), torch.tensor([10.0, 3.0, 3.0])
+    )
+    torch.testing.assert_close(transform(stats), torch.tensor([0.0, 3.0, 29 / 3]))
+    imagenet = [(30 - 123.675) / 58.395, (20 - 116.28) / 57.12, (10 - 103.53) / 57.375]
+    torch.testing.assert_close(transform(None), torch.tensor(imagenet))
+
+
+def test_training_crops_differ_between_epochs(images):
+    train, val = probes.load_images(images, probes.random_crop(32), probes.centre_crop(32))
+    assert np.abs(np.float32(train[0][0]) - np.float32(train[0][0])).mean() > 1
+    assert np.array_equal(val[0][0], val[0][0])
+
+
+def test_cifar(config, tmp_path, monkeypatch):
+    """Files of CIFAR-10's layout with other contents."""
+    folder = tmp_path / CIFAR10.base_folder
+    folder.mkdir()
+
+    def write(name: str, content: dict) -> str:
+        (folder / name).write_bytes(pickle.dumps(content))
+        return hashlib.md5((folder / name).read_bytes()).hexdigest()
+
+    for part, number in (('train', 40), ('test', 20)):
+        labels = np.arange(number) % 10
+        planes = np.random.RandomState(0).randint(0, 255, (10, 3))[labels]
+        content = {'data': np.repeat(planes, 1024, 1).astype(np.uint8), 'labels': labels.tolist()}
+        monkeypatch.setattr(CIFAR10, f'{part}_list', [[part, write(part, content)]])
+    names = write('batches.meta', {'label_names': [f'c{i}' for i in range(10)]})
+    monkeypatch.setattr(CIFAR10, 'meta', {**CIFAR10.meta, 'md5': names})
+    result = probe(config, None, f'cifar10:{tmp_path}', 'knn', **FAST)
+    assert (result['train_images'], result['val_images'], result['classes']) == (40, 20, 10)
+    assert result['top1'] == 1
+    with pytest.raises(FileNotFoundError, match=r'CIFAR100.*cifar-100-python.*nothing is down'):
+        probe(config, None, f'cifar100:{tmp_path}', 'knn', **FAST)
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    'protocol, options, message',
+    [
+        ('ridge', {}, "protocol='ridge' must be one of linear, knn, finetune"),
+        ('knn', dict(labels=0.0), r'labels=0.0 must be in \(0, 1\]'),
+        ('knn', dict(labels=1.5), r'labels=1.5 must be in \(0, 1\]'),
+        ('knn', dict(size=31), 'size=31 must be at least 32'),
+        ('knn', dict(lr=0.1), "lr=0.1 has no use in protocol 'knn'"),
+        ('linear', dict(lr_last_layer=0.1), 'lr_last_layer=0.1 has no use'),
+        ('linear', dict(lr=-1.0), 'lr=-1.0 must be positive'),
+        ('linear', dict(epochs=0), 'epochs=0 must be at least 1'),
+        ('linear', dict(batch_size=0), 'batch_size=0 must be at least 1'),
+        ('finetune', dict(batch_size=1), 'batch_size=1 must be at least 2'),
+        ('knn', dict(workers=-1), 'workers=-1'),
+        ('knn', dict(device='gpu'), "device='gpu' cannot be used"),
+    ],
+)
+def test_settings_out_of_range(protocol, options, message, config, images):
+    with pytest.raises(ValueError, match=message):
+        probe(config, None, images, protocol, **{**FAST, **options})
+
+
+def test_missing_and_empty_folders(config, images):
+    with pytest.raises(FileNotFoundError, match=r'nowhere/train.*cifar10:PATH or cifar100:PATH'):
+        probe(config, None, 'nowhere', 'knn', **FAST)
+    (Path(images) / 'val/empty').mkdir()
+    with pytest.raises(FileNotFoundError, match=r'data/val: .*empty'):
+        probe(config, None, images, 'knn', **FAST)
+
+
+def test_classes_differ(config, images):
+    (Path(images) / 'val/red').rename(Path(images) / 'val/pink')
+    with pytest.raises(ValueError, match=r"same classes, not \['pink', 'red'\]"):
+        probe(config, None, images, 'knn', **FAST)
+
+
+def test_one_class(config, tmp_path):
+    for part in ('train', 'val'):
+        make_images(tmp_path / part, {'red': COLOURS['red']}, number=1, seed=0)
+    with pytest.raises(ValueError, match=r"one class, \['red'\]"):
+        probe(config, None, str(tmp_path), 'knn', **FAST)
+
+
+def test_image_that_cannot_be_decoded(config, images):
+    path = Path(images) / 'train/green/3.png'
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(ValueError, match=r'train/green/3\.png cannot be decoded'):
+        probe(config, None, images, 'knn', **FAST)
+
+
+def test_nan_features(config, images, monkeypatch):
+    def broken(*args):
+        backbone, coverage = build(*args)
+        backbone.layer4[1].bn2.bias.data[0] = math.nan
+        return backbone, coverage
+
+    build = probes.build_backbone
+    monkeypatch.setattr(probes, 'build_backbone', broken)
+    with pytest.raises(ValueError, match='ResNet gives NaN or infinity for 1 of 1 images'):
+        probe(config, None, images, 'linear', **FAST)
+
+
+def test_learning_rate_too_high():
+    torch.manual_seed(0)
+    batch = 1e3 * torch.rand(2, 3, 2, 2), torch.tensor([0, 1])
+    with pytest.raises(ValueError, match=r'loss is (inf|nan) in epoch 2: lower lr=1e\+38'):
+        probes.train_classifier(nn.Identity(), nn.Linear(3, 2), [batch], 3, 1e38, None, [])
+
+
+def test_backbone_without_maps():
+    with pytest.raises(ValueError, match=r'must be a map \(B, C, H, W\), but is \(2, 5\)'):
+        probes.pooled(lambda images: torch.zeros(2, 5), torch.zeros(2, 3, 8, 8))
+
+
+def test_config_without_backbone(images):
+    with pytest.raises(ValueError, match=r'has no model\.backbone'):
+        probe(Config(dict(model=dict(type='X'))), None, images, 'knn', **FAST)
