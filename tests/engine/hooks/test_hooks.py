@@ -14,7 +14,13 @@ from mmengine.structures import BaseDataElement
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from hsjp_mm.datasets import PatchAugmentation
-from hsjp_mm.engine import EpochSeedHook, PatchHook, PuzzleVisualizationHook, SkippedImagesHook
+from hsjp_mm.engine import (
+    EpochSeedHook,
+    PrepareDataHook,
+    PuzzleVisualizationHook,
+    SkippedImagesHook,
+)
+from hsjp_mm.models import JigClu
 from hsjp_mm.visualization import jigclu_board, puzzle_boards
 
 # ------------------------------------------------------------------------------- skipped images
@@ -123,6 +129,8 @@ class PatchCounter(BaseModel):
     """What the hook needs of a model; notes the shapes of the batches."""
 
     grid, patch_size = 3, (12, 16)
+    overlap = position = None
+    prepare = JigClu.prepare
 
     def __init__(self):
         super().__init__()
@@ -161,7 +169,7 @@ def patch_runner(cfg, val_step: str = 'hsjp_mm.PatchAugmentation', **train_cfg) 
         val_evaluator=[NoMetric()],
         test_evaluator=[NoMetric()],
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
-        custom_hooks=[dict(type='hsjp_mm.PatchHook')],
+        custom_hooks=[dict(type='hsjp_mm.PrepareDataHook')],
         experiment_name=cfg.experiment_name,
         randomness=dict(seed=0),
         default_scope='mmpose',
@@ -200,10 +208,12 @@ def test_the_models_patches_reach_a_validation_or_test_alone(tiny_config, run):
 
 def test_a_pipeline_without_patches_stops_the_run_before_it_trains(tiny_config):
     runner = patch_runner(tiny_config(), val_step='hsjp_mm.ColourAugmentation')
-    with pytest.raises(ValueError, match=r'val_dataloader\.dataset has no .*needs for its 3×3'):
+    with pytest.raises(
+        ValueError, match=r'val_dataloader\.dataset: no hsjp_mm\.Pat.*needs for its 3×3'
+    ):
         runner.train()
     assert runner.model.seen == []
-    with pytest.raises(ValueError, match=r'test_dataloader\.dataset has no hsjp_mm\.PatchAugm'):
+    with pytest.raises(ValueError, match=r'test_dataloader\.dataset: no hsjp_mm\.PatchAugm'):
         runner.test()
 
 
@@ -214,7 +224,7 @@ def test_the_model_is_found_in_its_wrapper():
         model=torch.nn.DataParallel(PatchCounter()),
         test_dataloader=SimpleNamespace(dataset=dataset),
     )
-    PatchHook().before_test(runner)
+    PrepareDataHook().before_test(runner)
     assert (augmentation.grid, augmentation.patch_size) == (3, (12, 16))
 
 
@@ -265,7 +275,7 @@ def jigclu_runner(cfg, **options) -> Runner:
     cfg.test_cfg = cfg.test_dataloader = cfg.test_evaluator = None
     cfg.auto_scale_lr = cfg.default_hooks.checkpoint = None
     cfg.custom_hooks = [
-        dict(type='hsjp_mm.PatchHook'),
+        dict(type='hsjp_mm.PrepareDataHook'),
         dict(type='hsjp_mm.PuzzleVisualizationHook', **options),
     ]
     return Runner.from_cfg(cfg)
