@@ -8,9 +8,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS
 from mmengine.runner import Runner
 
-from tests.conftest import run_pair
-
-ROOT = Path(__file__).resolve().parents[1]
+from tests.helpers import ROOT, run_pair
 
 RANK_RECORDER = """
 import torch
