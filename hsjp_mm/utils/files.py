@@ -1,7 +1,10 @@
-"""Files: their hashes."""
+"""Files: where the package's own are, and hashes."""
 
 import hashlib
 from pathlib import Path
+
+PACKAGE = Path(__file__).parents[1] / '.mim'
+"""The folder of the configs and tools, which are links in a clone and copies in a wheel."""
 
 
 def file_sha256(path: str | Path) -> str:
