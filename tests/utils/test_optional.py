@@ -24,7 +24,7 @@ def test_what_is_absent_is_named_with_its_command():
 def test_a_broken_package_speaks_for_itself(tmp_path, monkeypatch):
     (tmp_path / 'half_there.py').write_text('import no_such_package')
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(ModuleNotFoundError, match="^No module named 'no_such_package'$"):
+    with pytest.raises(ModuleNotFoundError, match=r"^No module named 'no_such_package'$"):
         import_optional('half_there', 'this')
 
 
