@@ -29,7 +29,7 @@ class ColourAugmentation(BaseTransform):
 
     Args:
         brightness, contrast, saturation: factors are drawn from 1 ± this.
-        hue: turned by ± this share of the colour circle, at most 0.5.
+        hue: turned by ± this share of the color circle, at most 0.5.
         jitter_prob: probability of these four, in random order.
         gray_prob: probability of grayscale.
         blur_prob: probability of a Gaussian blur.
@@ -39,6 +39,12 @@ class ColourAugmentation(BaseTransform):
 
     Raises:
         ValueError: an argument outside its range.
+
+    Examples:
+        >>> train_pipeline = [
+        ...     dict(type='LoadImage'),
+        ...     dict(type='hsjp_mm.ColourAugmentation', jitter_prob=0.5),
+        ... ]
     """
 
     def __init__(
@@ -121,7 +127,7 @@ def adjust_saturation(image: np.ndarray, factor: float) -> np.ndarray:
 
 
 def adjust_hue(image: np.ndarray, turn: float) -> np.ndarray:
-    """Turn the colours by a share of the circle."""
+    """Turn the colors by a share of the circle."""
     hsv = cv2.cvtColor(image, cv2.COLOR_BGR2HSV_FULL)
     hsv[..., 0] = hsv[..., 0] + np.uint8(round(turn * 256) % 256)  # which wraps round
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR_FULL)
