@@ -33,6 +33,11 @@ def _history_buffer_method(owner: Any, name: str) -> Any:
     return getattr(owner, name)
 
 
+def _empty_bytes() -> bytes:
+    """What ``builtins.bytes`` means in a checkpoint: the content of an empty array."""
+    return b''
+
+
 def allow_mmengine_checkpoints() -> None:
     """Let ``torch.load(weights_only=True)`` read what MMEngine 0.10 saves, and nothing more.
 
@@ -45,10 +50,11 @@ def allow_mmengine_checkpoints() -> None:
         for value, name in ((np.empty(0), '_reconstruct'), (np.float64(0), 'scalar'))
         for core in ('core', '_core')
     ]
-    dtypes = [type(np.dtype(name)) for name in ('float64', 'float32', 'int64', 'uint8')]
-    guarded = (_history_buffer_method, 'builtins.getattr')
+    codes = '?efd' + np.typecodes['AllInteger']
+    dtypes = dict.fromkeys(type(np.dtype(code)) for code in codes)
+    guarded = [(_history_buffer_method, 'builtins.getattr'), (_empty_bytes, 'builtins.bytes')]
     torch.serialization.add_safe_globals(
-        [HistoryBuffer, np.ndarray, np.dtype, *dtypes, *functions, guarded]
+        [HistoryBuffer, np.ndarray, np.dtype, *dtypes, *functions, *guarded]
     )
 
 
