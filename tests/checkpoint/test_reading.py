@@ -1,8 +1,10 @@
 import functools
+import hashlib
 import http.server
 import os
 import pickle
 import threading
+import zipfile
 
 import numpy as np
 import pytest
@@ -129,6 +131,107 @@ def test_no_checkpoint_at_all_shows_how_it_starts(content, tmp_path):
     assert repr(content[:24]) in str(error.value)
 
 
+def tensors() -> dict:
+    torch.manual_seed(0)
+    return {'w': torch.rand(30, 30), 'half': torch.rand(9).half(), 'n': torch.tensor(3)}
+
+
+def flip(path, position: int, bit: int = 0) -> None:
+    content = bytearray(path.read_bytes())
+    content[position] ^= 1 << bit
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize('trust', [False, True])
+@pytest.mark.parametrize('record', ['data.pkl', 'data/0', 'data/1', 'version', 'byteorder'])
+def test_a_record_that_its_checksum_does_not_fit_is_refused(record, trust, tmp_path):
+    path = tmp_path / 'x.pth'
+    torch.save(tensors(), path)
+    with zipfile.ZipFile(path) as file:
+        begin = file.read(f'x/{record}')
+    position = path.read_bytes().index(begin)
+    flip(path, position + len(begin) // 2)
+    with pytest.raises(CheckpointError, match=rf'truncated or damaged: its record x/{record} is'):
+        read_checkpoint(path, trust)
+
+
+def test_one_flipped_bit_of_a_zip_is_refused_or_changes_nothing(tmp_path):
+    path = tmp_path / 'x.pth'
+    state = {'w': torch.rand(8, 8)}
+    torch.save(state, path)
+    content = path.read_bytes()
+    refused = 0
+    for position in range(0, len(content), 5):
+        flip(path, position, position % 8)
+        try:
+            read = read_checkpoint(path)
+        except CheckpointError:
+            refused += 1
+        else:
+            assert read.keys() == state.keys()
+            assert torch.equal(read['w'], state['w'])
+        path.write_bytes(content)
+    assert refused > 0.3 * len(content) / 5  # the rest is padding
+
+
+def test_a_file_that_torch_wrote_without_checksums_is_read(tmp_path):
+    crc = torch.serialization.get_crc32_options()
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save(tensors(), tmp_path / 'x.pth')
+    finally:
+        torch.serialization.set_crc32_options(crc)
+    assert torch.equal(read_checkpoint(tmp_path / 'x.pth')['w'], tensors()['w'])
+
+
+def write(kind: str, path) -> None:
+    if kind == 'safetensors':
+        safetensors.torch.save_file(tensors(), path)
+    else:
+        torch.save(tensors(), path, _use_new_zipfile_serialization=kind == 'zip')
+
+
+@pytest.mark.parametrize('name', ['x-{}', 'hrnet_w32-coco-{}', 'x-{}_20220909', 'a-1a2b3c4d-{}'])
+@pytest.mark.parametrize('kind, suffix', [('safetensors', '.safetensors'), ('old', '.pth')])
+def test_the_hash_in_a_name_is_checked(kind, suffix, name, tmp_path):
+    write(kind, tmp_path / 'x')
+    digest = hashlib.sha256((tmp_path / 'x').read_bytes()).hexdigest()[:8]
+    path = tmp_path / (name.format(digest) + suffix)
+    (tmp_path / 'x').rename(path)
+    assert torch.equal(read_checkpoint(path)['w'], tensors()['w'])
+    flip(path, path.read_bytes().index(tensors()['w'].numpy().tobytes()) + 500)
+    with pytest.raises(CheckpointError, match=rf'promises sha256 {digest}.*give it another name'):
+        read_checkpoint(path)
+    renamed = path.rename(tmp_path / f'renamed{suffix}')
+    assert torch.equal(read_checkpoint(renamed)['half'], tensors()['half'])
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        'epoch-20240131', 'x-20240131', 'x-1a2b3c4', 'x-1a2b3c4d5', 'x-1A2B3C4D', 'x_1a2b3c4d',
+        '1a2b3c4d', 'x-1a2b3c4d-best', 'x-1a2b3c4g', 'x-1a2b3c4d.epoch',
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize('kind, suffix', [('safetensors', '.safetensors'), ('old', '.pth')])
+def test_names_that_end_in_no_hash_are_not_checked(kind, suffix, name, tmp_path, log_file):
+    write(kind, tmp_path / f'{name}{suffix}')
+    assert torch.equal(read_checkpoint(tmp_path / f'{name}{suffix}')['w'], tensors()['w'])
+    assert log_file.read_text() == ''
+
+
+def test_a_sound_zip_with_a_commit_in_its_name_is_read_and_said(tmp_path, log_file):
+    path = tmp_path / 'mine-1a2b3c4d.pth'
+    torch.save(tensors(), path)
+    assert torch.equal(read_checkpoint(path)['w'], tensors()['w'])
+    assert 'promises sha256 1a2b3c4d…' in log_file.read_text()
+    assert 'its own checksums hold' in log_file.read_text()
+    # but of an export the name is the hash
+    torch.save({'state_dict': tensors(), 'meta': {'source_sha256': '0'}}, path)
+    with pytest.raises(CheckpointError, match='damaged or was changed'):
+        read_checkpoint(path)
+
+
 def test_missing_or_unset_file(tmp_path):
     with pytest.raises(FileNotFoundError, match=r'nowhere\.pth'):
         read_checkpoint(tmp_path / 'nowhere.pth')
@@ -155,6 +258,10 @@ def test_web_address_is_fetched_once_and_read_as_safely(tmp_path, monkeypatch):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         host = f'http://127.0.0.1:{server.server_port}'
         assert torch.equal(read_checkpoint(f'{host}/good.pth')['w'], torch.ones(3))
+        # the name is all hash digits: that of the address goes before it with a hyphen
+        old = dict(_use_new_zipfile_serialization=False)
+        torch.save({'w': torch.ones(2)}, tmp_path / 'www/1a2b3c4d.pth', **old)
+        assert torch.equal(read_checkpoint(f'{host}/1a2b3c4d.pth?x=1')['w'], torch.ones(2))
         (tmp_path / 'www/good.pth').unlink()
         assert torch.equal(read_checkpoint(f'{host}/good.pth')['w'], torch.ones(3))
         with pytest.raises(CheckpointError, match='refused'):
