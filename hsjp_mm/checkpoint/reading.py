@@ -52,7 +52,10 @@ def allow_mmengine_checkpoints() -> None:
     ]
     codes = '?efd' + np.typecodes['AllInteger']
     dtypes = dict.fromkeys(type(np.dtype(code)) for code in codes)
-    guarded = [(_history_buffer_method, 'builtins.getattr'), (_empty_bytes, 'builtins.bytes')]
+    guarded: list[Any] = [
+        (_history_buffer_method, 'builtins.getattr'),
+        (_empty_bytes, 'builtins.bytes'),
+    ]
     torch.serialization.add_safe_globals(
         [HistoryBuffer, np.ndarray, np.dtype, *dtypes, *functions, *guarded]
     )

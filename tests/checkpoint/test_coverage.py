@@ -346,6 +346,14 @@ def test_weights_of_another_kind_are_refused_and_named(tensor):
     assert '16 bits or more' in coverage.report()
 
 
+@pytest.mark.filterwarnings('ignore:The PyTorch API of nested')
+def test_a_nested_tensor_has_another_shape():
+    nested = torch.nested.nested_tensor([torch.ones(2), torch.ones(3)])
+    coverage = compare(tensors() | {'stem.bias': nested}, expected())
+    assert coverage.differing == [('stem.bias', ('nested',), (4,))]
+    assert find_backbone({'stem.bias': nested}, toy().state_dict())[1] == ''
+
+
 def test_a_subclass_of_tensors_is_another_kind():
     class Distributed(torch.Tensor):
         pass
