@@ -13,7 +13,7 @@ from mmpose.structures import PoseDataSample
 
 from hsjp_mm.engine import BottomupVisualizationHook
 from hsjp_mm.visualization import bottomup_board, draw_bottomup
-from hsjp_mm.visualization import bottomup_boards as boards
+from hsjp_mm.visualization import bottomup as boards
 from tests.helpers import ROOT
 
 CONFIG = ROOT / 'configs/higherhrnet/coco/higherhrnet_hrnet-w32_4xb12-300e_coco-512x512.py'
