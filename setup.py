@@ -45,11 +45,12 @@ setup(
         'pycocotools',
         'safetensors',
         'scipy',
-        'scikit-learn',
-        'h5py',
         'munkres',
     ],
+    # analysis: groups of keypoints (tools/part_groups.py), MPII's file of which joints are visible
+    # mim: `mim train hsjp_mm`; vit: backbones of MMPretrain, such as ViT-S
     extras_require={
+        'analysis': ['scikit-learn', 'h5py'],
         'mim': ['openmim==0.3.9', 'pandas<3', 'pip'],
         'vit': ['mmpretrain==1.2.0'],
     },
