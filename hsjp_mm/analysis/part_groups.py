@@ -29,8 +29,8 @@ The paper does not give it, but says what comes out: the five groups of figure 2
 groups the head and the neck apart from the shoulders, while ankles and knees stay together. Of all
 MPII poses both come out from 5 to 5.75 head lengths; from 5.8 on the legs split instead. Within
 that, the five groups depend least on which poses are taken at 5.75: half of the poses give the same
-ones in 19 of 20 draws, at 5.5 in 4 and at 5 in none. Six percent of the keypoints, mostly those of
-stretched arms and legs, lie beyond it.
+ones in 19 of 20 draws, at 5.5 in 4 and at 5 in none. Six percent of the keypoints lie beyond it,
+nearly all of them ankles and head tops.
 """
 INITIALISATIONS = 100
 """Of k-means: with sklearn's 10, some seeds miss the best of eight clusters."""

@@ -409,8 +409,8 @@ def test_the_shipped_groups_are_those_of_mpii(mpii, number):
 
 @needs_mpii
 def test_six_groups_of_mpii_are_what_the_paper_says(mpii):
-    """"These four parts will still be in the same group even if the cluster number is increased by
-    one. Instead, the head and neck will be detached from the shoulders and thorax." (section 3.1)
+    """Section 3.1: ankles and knees "will still be in the same group even if the cluster number is
+    increased by one. Instead, the head and neck will be detached from the shoulders and thorax."
     """
     head = frozenset({'upper_neck', 'head_top'})
     trunk = next(group for group in PAPER if head < group)
