@@ -27,7 +27,7 @@ from torchvision.datasets import CIFAR10, CIFAR100, ImageFolder
 from torchvision.datasets.folder import default_loader
 
 from hsjp_mm.checkpoint import load_backbone
-from hsjp_mm.ops.seeds import instance_random_state
+from hsjp_mm.ops.subsets import subset_order
 
 PROTOCOLS = ('linear', 'knn', 'finetune')
 CIFAR: dict[str, Any] = {'cifar10': CIFAR10, 'cifar100': CIFAR100}
@@ -458,7 +458,7 @@ def label_subset(targets: Sequence[int], fraction: float, seed: int) -> list[int
     chosen: list[int] = []
     for target in sorted(set(targets)):
         members = np.flatnonzero(np.asarray(targets) == target)
-        order = instance_random_state(seed, target).permutation(members)
+        order = members[subset_order(members, seed)]
         chosen += order[: max(1, round(fraction * len(members)))].tolist()
     return sorted(chosen)
 

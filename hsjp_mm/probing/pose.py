@@ -29,7 +29,7 @@ from mmpose.models.heads import HeatmapHead
 from torch import Tensor, nn
 
 from hsjp_mm.ops.oks import similarity
-from hsjp_mm.ops.seeds import instance_random_state
+from hsjp_mm.ops.subsets import subset_order
 from hsjp_mm.probing.classification import build_backbone, draw_weights, last_map, require_device
 
 PERSONS, ITERATIONS = 500, 300
@@ -413,7 +413,7 @@ def _choose(dataset: Any, persons: int, seed: int) -> list[int]:
         images.setdefault(dataset.get_data_info(i)['img_id'], []).append(i)
     groups = list(images.values())
     chosen: list[int] = []
-    for group in instance_random_state(seed, 'pose probe').permutation(len(groups)):
+    for group in subset_order(list(images), seed):
         if len(chosen) >= persons:
             break
         chosen += groups[group]
