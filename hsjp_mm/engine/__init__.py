@@ -5,6 +5,7 @@ from hsjp_mm.engine.hooks import (
     PatchHook,
     PoseProbeHook,
     PuzzleVisualizationHook,
+    SeedHook,
     SkippedImagesHook,
 )
 
@@ -15,5 +16,6 @@ __all__ = [
     'PatchHook',
     'PoseProbeHook',
     'PuzzleVisualizationHook',
+    'SeedHook',
     'SkippedImagesHook',
 ]

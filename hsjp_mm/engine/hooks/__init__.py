@@ -1,9 +1,9 @@
 from hsjp_mm.engine.hooks.bottomup_visualization_hook import BottomupVisualizationHook
-from hsjp_mm.engine.hooks.epoch_seed_hook import EpochSeedHook
 from hsjp_mm.engine.hooks.freeze_hook import FreezeHook
 from hsjp_mm.engine.hooks.patch_hook import PatchHook
 from hsjp_mm.engine.hooks.pose_probe_hook import PoseProbeHook
 from hsjp_mm.engine.hooks.puzzle_visualization_hook import PuzzleVisualizationHook
+from hsjp_mm.engine.hooks.seed_hook import EpochSeedHook, SeedHook
 from hsjp_mm.engine.hooks.skipped_images_hook import SkippedImagesHook
 
 __all__ = [
@@ -13,5 +13,6 @@ __all__ = [
     'PatchHook',
     'PoseProbeHook',
     'PuzzleVisualizationHook',
+    'SeedHook',
     'SkippedImagesHook',
 ]

@@ -56,7 +56,7 @@ def train(tiny_config):
 
     def train(name: str, *hooks: dict, **options) -> Runner:
         cfg = tiny_config(name, **{'train_cfg.val_interval': 1, **options})
-        kept = [hook for hook in cfg.custom_hooks if hook.type != 'hsjp_mm.EpochSeedHook']
+        kept = [hook for hook in cfg.custom_hooks if hook.type != 'hsjp_mm.SeedHook']
         cfg.custom_hooks = [*kept, *hooks]
         runner = Runner.from_cfg(cfg)
         runner.train()
