@@ -3,6 +3,7 @@
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 
+from hsjp_mm.engine.validations import validation_number
 from hsjp_mm.models.pretext import JigClu
 from hsjp_mm.registry import HOOKS
 from hsjp_mm.visualization import draw_boards
@@ -17,7 +18,8 @@ class PuzzleVisualizationHook(Hook):
 
     Args:
         num_samples: how many instances; 2 or more for JigClu.
-        interval: draw after every so many validations.
+        interval: draw after every so many validations of a training; a resumed one goes on
+            counting.
 
     Raises:
         ValueError: an argument below 1, or a single instance for JigClu.
@@ -30,7 +32,6 @@ class PuzzleVisualizationHook(Hook):
             )
         self.num_samples = num_samples
         self.interval = interval
-        self.validations = 0
 
     def before_run(self, runner) -> None:
         """Refuse a single instance for JigClu."""
@@ -42,8 +43,7 @@ class PuzzleVisualizationHook(Hook):
 
     def after_val_epoch(self, runner, metrics=None) -> None:
         """Draw the boards on the main process."""
-        self.validations += 1
-        if runner.rank != 0 or self.validations % self.interval:
+        if runner.rank != 0 or validation_number(runner) % self.interval:
             return
         dataset = runner.val_dataloader.dataset
         indices = list(range(min(self.num_samples, len(dataset))))
