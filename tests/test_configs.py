@@ -8,19 +8,19 @@ from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
+import mmengine.registry as registries
 import pytest
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.dataset import pseudo_collate
 from mmengine.hub import get_config
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import DATASETS, HOOKS, METRICS, MODELS, PARAM_SCHEDULERS, TRANSFORMS
+from mmengine.registry import DATASETS, HOOKS, MODELS, PARAM_SCHEDULERS, TRANSFORMS
 from modelindex.load_model_index import load as load_index
 
-from hsjp_mm.datasets import set_patches  # the package makes `hsjp_mm::` known
 from hsjp_mm.datasets.lsp import LSP_TO_MPII, MPII_OF_LSP
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = sorted(p for p in ROOT.glob('configs/*/**/*.py') if '_base_' not in p.parts)
 HSJP = [path for path in CONFIGS if path.parent.name == 'hsjp']
 JIGCLU = [path for path in CONFIGS if path.parent.name == 'jigclu']
@@ -33,6 +33,7 @@ PBN = [path for path in CONFIGS if 'pbn' in path.parts]
 PBN_OWN = [path for path in PBN if path.name.startswith('pbn_')]
 INDEXED = HSJP + JIGCLU + TOPDOWN + DETECTION + HIGHERHRNET + PBN
 DEFAULT = ROOT / 'configs/hsjp/hsjp_hrnet-w32_4xb64-240e_coco-224x224.py'
+SEED_HOOK = {'custom_hooks.1.type': 'hsjp_mm.SeedHook'}
 STOCK = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_{}_8xb64-210e_coco-256x192.py'
 
 every_config = pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
@@ -45,10 +46,15 @@ def read(path: Path) -> Config:
     return Config.fromfile(path)
 
 
+def build(registry: str, part: dict):
+    """Build a part of a config: models without memory and random numbers, data sets unread."""
+    options = {'lazy_init': True} if registry == 'DATASETS' else {}
+    with torch.device('meta' if registry == 'MODELS' else 'cpu'):
+        return getattr(registries, registry).build({**copy.deepcopy(part), **options})
+
+
 def build_model(config: Config):
-    """Build without memory and without random numbers."""
-    with torch.device('meta'):
-        return MODELS.build(copy.deepcopy(config.model))
+    return build('MODELS', config.model)
 
 
 def flatten(value, name: str = '') -> dict:
@@ -78,12 +84,18 @@ def test_builds(path):
     build_model(config)
     for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
         for dataset in loader.dataset.get('datasets', [loader.dataset]):  # of a CombinedDataset
-            DATASETS.build({**dataset, 'lazy_init': True})
+            build('DATASETS', dataset)
     for hook in config.get('custom_hooks', []):
-        HOOKS.build(hook)
+        build('HOOKS', hook)
     if path in HSJP + JIGCLU + PBN_OWN:
-        METRICS.build(config.val_evaluator)
-        METRICS.build(config.test_evaluator)
+        build('METRICS', config.val_evaluator)
+        build('METRICS', config.test_evaluator)
+
+
+@every_config
+def test_resumes_to_the_same_result(path):
+    types = [hook.type for hook in read(path).custom_hooks]
+    assert types.count('hsjp_mm.SeedHook') == 1
 
 
 @every_config
@@ -177,24 +189,17 @@ def jigclu(network: str, data: str) -> Path:
     return ROOT / f'configs/jigclu/jigclu_{network}_4xb64-200e_{data}-224x224.py'
 
 
-def in_all_pipelines(**options) -> dict:
-    """What differs when an ablation on whole images changes these options of PatchAugmentation."""
-    places = ('patches', 'train_pipeline.1', 'val_pipeline.1')
-    loaders = (f'{name}_dataloader.dataset.pipeline.1' for name in ('train', 'val', 'test'))
-    return {f'{p}.{k}': value for p in (*places, *loaders) for k, value in options.items()}
-
-
 JIGCLU_CHANGES = {
     'clustering-only': {'model.head.beta': 0},
     'location-only': {'model.head.alpha': 0},
-    'public-code': {'model.head.alpha': 0.3 / 0.07, **in_all_pipelines(overlap=0.6)},
+    'public-code': {'model.head.alpha': 0.3 / 0.07, 'model.overlap': 0.6},
     'grid3': {'model.grid': 3},
     'grid4': {'model.grid': 4},
-    'augment-before-split': in_all_pipelines(position='before_split'),
-    'crop-before-split': in_all_pipelines(position='crop_before_split'),
+    'augment-before-split': {'model.position': 'before_split'},
+    'crop-before-split': {'model.position': 'crop_before_split'},
     'small-patches': {'model.input_format': 'small_patches'},
     'scaled-patches': {'model.input_format': 'scaled_patches'},
-    **{f'overlap{x}': in_all_pipelines(overlap=x) for x in (0, 0.1, 0.2, 0.4, 0.5)},
+    **{f'overlap{x}': {'model.overlap': x} for x in (0, 0.1, 0.2, 0.4, 0.5)},
 }
 
 
@@ -274,8 +279,8 @@ def train_once(config: Config) -> dict:
     model.init_weights()
     model.train()
     dataset = DATASETS.build(config.train_dataloader.dataset)
-    if dict(type='hsjp_mm.PatchHook') in config.custom_hooks:
-        set_patches(dataset, model.grid, model.patch_size)
+    if dict(type='hsjp_mm.PrepareDataHook') in config.custom_hooks:
+        model.prepare(dataset)
     before = {name: value.clone() for name, value in model.named_parameters()}
     optim_wrapper = build_optim_wrapper(model, config.optim_wrapper)
     for _ in range(2):
@@ -339,7 +344,8 @@ def test_topdown_differs_from_stock_only_in_what_its_name_says(path):
     stock = get_config(STOCK.format(network))
     changed = difference(read(path), stock)
     init = {n: v for n, v in changed.items() if n.startswith('model.backbone.init_cfg')}
-    schedule = {n: v for n, v in changed.items() if n not in init}
+    assert SEED_HOOK.items() <= changed.items()
+    schedule = {n: v for n, v in changed.items() if n not in init | SEED_HOOK}
     backbone = read(path).model.backbone
     if pretraining == 'scratch':
         assert backbone.init_cfg is None
@@ -414,11 +420,11 @@ def test_frozen_leaf_freezes_what_its_name_says(path):
     last = int(re.search(r'-frozen0-(\d)-', path.stem)[1])
     config, base = leaf_and_base(path, r'-frozen0-\d(?=-8xb64)')
     assert difference(config, base) == {
-        'custom_hooks.1.type': 'hsjp_mm.FreezeHook',
-        **{f'custom_hooks.1.layers.{layer}': layer for layer in range(last + 1)},
+        'custom_hooks.2.type': 'hsjp_mm.FreezeHook',
+        **{f'custom_hooks.2.layers.{layer}': layer for layer in range(last + 1)},
     }
     model = build_model(config)
-    HOOKS.build(config.custom_hooks[1]).before_run(SimpleNamespace(model=model))
+    HOOKS.build(config.custom_hooks[2]).before_run(SimpleNamespace(model=model))
     stock = copy.deepcopy(config)
     stock.model.backbone.frozen_stages = last
     trained, expected = (
@@ -437,6 +443,7 @@ def test_detection_differs_from_stock_only_in_its_backbone(path):
     stock = get_config('mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py')
     changed = difference(read(path), stock)
     assert changed == {
+        'custom_hooks.0.type': 'hsjp_mm.SeedHook',
         'model.backbone.frozen_stages': -1,
         'model.backbone.norm_eval': False,
         'model.backbone.norm_cfg.type': 'SyncBN',
@@ -515,7 +522,8 @@ def test_higherhrnet_changes_in_the_stock_baseline_what_the_paper_has_otherwise(
     changed = without_pipelines(difference(config, stock))
     changed = {name: value for name, value in changed.items() if 'model.head' not in name}
     assert changed == {
-        'custom_hooks.1.type': 'hsjp_mm.BottomupVisualizationHook',
+        **SEED_HOOK,
+        'custom_hooks.2.type': 'hsjp_mm.BottomupVisualizationHook',
         'auto_scale_lr.base_batch_size': 48,
         'optim_wrapper.optimizer.lr': 1e-3,
         'train_dataloader.batch_size': 12,
@@ -671,6 +679,7 @@ def test_pbn_on_lsp_differs_in_data_and_measure():
 def test_part_branches_change_the_stock_head_alone(network):
     path = ROOT / f'configs/pbn/coco/td-hm_{network}_part-branch-8xb64-210e_coco-256x192.py'
     assert difference(read(path), get_config(STOCK.format(network))) == {
+        **SEED_HOOK,
         'model.head.type': 'hsjp_mm.PartBranchHead',
         'model.head.part_groups': 'configs/pbn/part_groups/coco.json',
     }

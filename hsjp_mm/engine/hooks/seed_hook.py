@@ -1,7 +1,6 @@
 """Random numbers that a resumed run draws again."""
 
 import logging
-import warnings
 from collections.abc import Mapping
 
 from mmengine.hooks import Hook
@@ -12,6 +11,7 @@ from torch.utils.data import DataLoader
 from hsjp_mm.datasets.sample_seeds import SeededSampler, seed_samples
 from hsjp_mm.ops.seeds import derived_seeds
 from hsjp_mm.registry import HOOKS
+from hsjp_mm.utils.moved import old_class
 
 STEP = 2
 """Ends the key of a step's seeds, which so are never those of a sample."""
@@ -107,13 +107,5 @@ def _init_again(part, config, given: dict) -> None:
         part.__init__(**{**given, **options})
 
 
-@HOOKS.register_module()
-class EpochSeedHook(SeedHook):
-    """The name of :class:`SeedHook` in version 0.1."""
-
-    def __init__(self):
-        warnings.warn(
-            'hsjp_mm.EpochSeedHook is now hsjp_mm.SeedHook; the old name goes with version 1.0',
-            FutureWarning,
-            stacklevel=2,
-        )
+EpochSeedHook = old_class('EpochSeedHook', SeedHook)
+HOOKS.register_module(module=EpochSeedHook)

@@ -11,9 +11,8 @@ from mmengine.runner import Runner
 from hsjp_mm.analysis import PoseProbe
 from hsjp_mm.datasets.toy import render
 from hsjp_mm.engine import PoseProbeHook
-from tests.conftest import run_pair
+from tests.helpers import ROOT, run_pair
 
-ROOT = Path(__file__).resolve().parents[3]
 TOPDOWN = 'configs/demo/td-hm_hrnet-tiny_scratch-1xb16-400i_toy-128x96.py'
 PROBE = dict(persons=6, iterations=8)
 
@@ -51,7 +50,7 @@ def probe(hook) -> PoseProbe:
 def train(tiny_config):
     """A function that runs a tiny pretraining that validates after each of two epochs.
 
-    Without EpochSeedHook, which would hide what the probe does to the random numbers.
+    Without SeedHook, which would hide what the probe does to the random numbers.
     """
 
     def train(name: str, *hooks: dict, **options) -> Runner:

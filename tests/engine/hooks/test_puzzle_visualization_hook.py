@@ -65,7 +65,7 @@ def jigclu_runner(cfg, **options) -> Runner:
     cfg.test_cfg = cfg.test_dataloader = cfg.test_evaluator = None
     cfg.auto_scale_lr = cfg.default_hooks.checkpoint = None
     cfg.custom_hooks = [
-        dict(type='hsjp_mm.PatchHook'),
+        dict(type='hsjp_mm.PrepareDataHook'),
         dict(type='hsjp_mm.PuzzleVisualizationHook', **options),
     ]
     return Runner.from_cfg(cfg)

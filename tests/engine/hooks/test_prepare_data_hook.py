@@ -4,16 +4,20 @@ import pytest
 import torch
 from mmengine.evaluator import BaseMetric
 from mmengine.model import BaseModel
+from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 from hsjp_mm.datasets import PatchAugmentation
-from hsjp_mm.engine import PatchHook
+from hsjp_mm.engine import PatchHook, PrepareDataHook
+from hsjp_mm.models import JigClu
 
 
 class PatchCounter(BaseModel):
     """What the hook needs of a model; notes the shapes of the batches."""
 
     grid, patch_size = 3, (12, 16)
+    overlap = position = None
+    prepare = JigClu.prepare
 
     def __init__(self):
         super().__init__()
@@ -52,7 +56,7 @@ def patch_runner(cfg, val_step: str = 'hsjp_mm.PatchAugmentation', **train_cfg) 
         val_evaluator=[NoMetric()],
         test_evaluator=[NoMetric()],
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
-        custom_hooks=[dict(type='hsjp_mm.PatchHook')],
+        custom_hooks=[dict(type='hsjp_mm.PrepareDataHook')],
         experiment_name=cfg.experiment_name,
         randomness=dict(seed=0),
         default_scope='mmpose',
@@ -91,10 +95,10 @@ def test_the_models_patches_reach_a_validation_or_test_alone(tiny_config, run):
 
 def test_a_pipeline_without_patches_stops_the_run_before_it_trains(tiny_config):
     runner = patch_runner(tiny_config(), val_step='hsjp_mm.ColourAugmentation')
-    with pytest.raises(ValueError, match=r'val_dataloader\.dataset has no .*needs for its 3×3'):
+    with pytest.raises(ValueError, match=r'val_dataloader\.dataset: no hsjp_mm.*for its 3×3'):
         runner.train()
     assert runner.model.seen == []
-    with pytest.raises(ValueError, match=r'test_dataloader\.dataset has no hsjp_mm\.PatchAugm'):
+    with pytest.raises(ValueError, match=r'test_dataloader\.dataset: no hsjp_mm\.PatchAugm'):
         runner.test()
 
 
@@ -105,5 +109,16 @@ def test_the_model_is_found_in_its_wrapper():
         model=torch.nn.DataParallel(PatchCounter()),
         test_dataloader=SimpleNamespace(dataset=dataset),
     )
-    PatchHook().before_test(runner)
+    PrepareDataHook().before_test(runner)
     assert (augmentation.grid, augmentation.patch_size) == (3, (12, 16))
+
+
+def test_the_hooks_name_of_version_0_1_warns_and_does_the_same():
+    with pytest.warns(FutureWarning, match='PatchHook is now PrepareDataHook'):
+        hook = HOOKS.build(dict(type='hsjp_mm.PatchHook'))
+    assert isinstance(hook, PatchHook) and isinstance(hook, PrepareDataHook)
+
+
+def test_a_model_with_nothing_to_tell_leaves_the_data_alone(make_model):
+    runner = SimpleNamespace(model=make_model(), test_dataloader=SimpleNamespace(dataset=object()))
+    PrepareDataHook().before_test(runner)
