@@ -1,9 +1,12 @@
-"""Files: their hashes, and how text and JSON are read."""
+"""Files: where the package's own are, hashes, and how text and JSON are read."""
 
 import hashlib
 import json
 from pathlib import Path
 from typing import Any
+
+PACKAGE = Path(__file__).parents[1] / '.mim'
+"""The folder of the configs and tools, which are links in a clone and copies in a wheel."""
 
 
 def file_sha256(path: str | Path) -> str:

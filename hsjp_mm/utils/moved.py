@@ -81,3 +81,20 @@ def moved_names(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
         return getattr(importlib.import_module(place), new)
 
     return find
+
+
+def old_class(name: str, new: type) -> type:
+    """Make a class of version 0.1 of the one that has taken its place: it warns when it is built.
+
+    Args:
+        name: The class's name in version 0.1, to be registered beside the new one.
+        new: The class of today, with the same arguments.
+    """
+
+    def init(self, *args, **kwargs) -> None:
+        _warn(name, new.__name__)
+        super(cls, self).__init__(*args, **kwargs)
+
+    doc = f'The name of :class:`{new.__name__}` in version 0.1.'
+    cls: Any = type(name, (new,), {'__init__': init, '__doc__': doc, '__module__': new.__module__})
+    return cls
