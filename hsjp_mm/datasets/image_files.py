@@ -89,19 +89,20 @@ def decoding(path: str | Path, label: str = '') -> Iterator[None]:
     Raises:
         UnreadableImageError: it cannot be decoded, or is damaged.
     """
-    name = f'{path}{label}'
-    try:
-        with _caught_stderr() as caught:
+    failure = None
+    with _caught_stderr() as caught:
+        try:
             yield
-    except Exception as error:
-        raise UnreadableImageError(f'{name} cannot be read: {error}', str(path)) from error
-    if not caught:
-        return
-    lines = caught[0].decode(errors='replace').splitlines(keepends=True)
+        except Exception as error:
+            failure = error
+    text = b''.join(caught).decode(errors='replace')
+    lines = text.splitlines(keepends=True)
     damage = [line.strip() for line in lines if line.startswith(DAMAGE)]
     sys.stderr.write(''.join(line for line in lines if not line.startswith(DAMAGE)))
-    if damage:
-        raise UnreadableImageError(f'{name} cannot be read: {damage[0]}', str(path))
+    if failure or damage:
+        reason = damage[0] if damage else failure
+        message = f'{path}{label} cannot be read: {reason}'
+        raise UnreadableImageError(message, str(path)) from failure
 
 
 @contextlib.contextmanager

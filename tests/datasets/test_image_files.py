@@ -132,9 +132,10 @@ def test_what_others_write_meanwhile_comes_out_and_is_no_damage(capfd):
     ]
     descriptors = len(os.listdir('/proc/self/fd')) if os.path.isdir('/proc/self/fd') else 0
     with pytest.raises(UnreadableImageError, match='cannot be read: inside'), decoding('a.jpg'):
+        os.write(2, b'before\n')
         raise ValueError('inside')
     os.write(2, b'afterwards\n')
-    assert capfd.readouterr().err == 'afterwards\n'
+    assert capfd.readouterr().err == 'before\nafterwards\n'
     if descriptors:
         assert len(os.listdir('/proc/self/fd')) == descriptors
 
