@@ -47,6 +47,7 @@ class Entries:
     Args:
         rows: the dictionaries.
         where: file and list, such as ``"ann_file='a.json': annotations"``.
+        places: of the rows in that list, if it has more.
 
     Raises:
         ValueError: ``rows`` is not a list of dictionaries.
@@ -54,6 +55,7 @@ class Entries:
 
     rows: list[dict[str, Any]]
     where: str
+    places: Sequence[int] | None = None
 
     def __post_init__(self):
         if not isinstance(self.rows, list):
@@ -74,15 +76,17 @@ class Entries:
     def __getitem__(self, index: int) -> dict[str, Any]:
         return self.rows[index]
 
-    def take(self, indices: Sequence[int] | np.ndarray) -> 'Entries':
+    def take(self, indices: Sequence[int]) -> 'Entries':
         """Only some of the entries."""
-        return Entries([self.rows[index] for index in indices], self.where)
+        places = indices if self.places is None else [self.places[index] for index in indices]
+        return Entries([self.rows[index] for index in indices], self.where, places)
 
     def error(self, row: dict[str, Any], message: str) -> ValueError:
         """Make the error about an entry."""
         if 'id' in row:
             return ValueError(f'{self.where}, id {row["id"]!r}: {message}')
         index = next(i for i, other in enumerate(self.rows) if other is row)
+        index = index if self.places is None else self.places[index]
         return ValueError(f'{self.where}[{index}]: {message}')
 
     def column(self, key: str, hint: str = '') -> list[Any]:
@@ -207,9 +211,9 @@ class Entries:
         ids = self.ids('id')
         if len(set(ids)) == len(ids):
             return self
-        first: dict[Id, dict] = {}
-        for key, row in zip(ids, self.rows, strict=True):
-            other = first.setdefault(key, row)
+        first: dict[Id, int] = {}
+        for index, (key, row) in enumerate(zip(ids, self.rows, strict=True)):
+            other = self.rows[first.setdefault(key, index)]
             if other is not row and other != row:
                 raise self.error(
                     row,
@@ -221,7 +225,7 @@ class Entries:
             'for word, and are left out',
             'current',
         )
-        return Entries(list(first.values()), self.where)
+        return self.take(list(first.values()))
 
 
 @dataclass(frozen=True)

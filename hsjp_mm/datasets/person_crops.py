@@ -193,7 +193,7 @@ class PersonCropDataset(BaseDataset):
         ):
             dropped[why] = int((taken & ~fits).sum())
             taken &= fits
-        kept = np.flatnonzero(taken)
+        kept = np.flatnonzero(taken).tolist()
         images = images[kept]
         corners, reasons = self._clip(boxes.take(kept), images, coco)
         dropped |= {why: int(count.sum()) for why, count in reasons.items()}
@@ -212,7 +212,7 @@ class PersonCropDataset(BaseDataset):
                 'bbox_score': scores[index : index + 1],
                 'img_index': image,
             }
-            for place, (index, image) in enumerate(zip(kept.tolist(), images.tolist(), strict=True))
+            for place, (index, image) in enumerate(zip(kept, images.tolist(), strict=True))
             if fits[place]
         ]
 
