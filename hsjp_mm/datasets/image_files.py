@@ -78,9 +78,9 @@ def decoding(path: str | Path, label: str = '') -> Iterator[None]:
     """Decode an image inside, and learn whether it is damaged.
 
     The decoders fill up what is missing in the middle of an image, and say so on the standard
-    error of the process alone. So that is caught while they work, which takes 7 µs; what else is
-    written there meanwhile comes out afterwards. A flipped bit may leave an image that is sound
-    for every decoder.
+    error of the process alone. So that is caught while they work, which takes some ten
+    microseconds; what else is written there meanwhile comes out afterwards. A flipped bit may leave
+    an image that is sound for every decoder.
 
     Args:
         path: of the image, for the message.
