@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS
 
 from hsjp_mm.ops.oks import similarity
-from hsjp_mm.ops.seeds import instance_random_state
+from hsjp_mm.ops.subsets import subset_order
 
 NEEDED = (
     'model.backbone',
@@ -105,7 +105,7 @@ def _choose(dataset: Any, persons: int, seed: int) -> list[int]:
         images.setdefault(dataset.get_data_info(i)['img_id'], []).append(i)
     groups = list(images.values())
     chosen: list[int] = []
-    for group in instance_random_state(seed, 'pose probe').permutation(len(groups)):
+    for group in subset_order(list(images), seed):
         if len(chosen) >= persons:
             break
         chosen += groups[group]

@@ -11,7 +11,7 @@ from torchvision import transforms
 from torchvision.datasets import CIFAR10, CIFAR100, ImageFolder
 from torchvision.datasets.folder import default_loader
 
-from hsjp_mm.ops.seeds import instance_random_state
+from hsjp_mm.ops.subsets import subset_order
 
 CIFAR: dict[str, Any] = {'cifar10': CIFAR10, 'cifar100': CIFAR100}
 IMAGENET = {'mean': [123.675, 116.28, 103.53], 'std': [58.395, 57.12, 57.375], 'bgr_to_rgb': True}
@@ -94,7 +94,7 @@ def label_subset(targets: Sequence[int], fraction: float, seed: int) -> list[int
     chosen: list[int] = []
     for target in sorted(set(targets)):
         members = np.flatnonzero(np.asarray(targets) == target)
-        order = instance_random_state(seed, target).permutation(members)
+        order = members[subset_order(members, seed)]
         chosen += order[: max(1, round(fraction * len(members)))].tolist()
     return sorted(chosen)
 

@@ -11,13 +11,14 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from hsjp_mm.registry import TRANSFORMS
+from hsjp_mm.utils.moved import old_class
 
 # numpy.random, which MMEngine seeds in every worker, or the random numbers of one instance
 Random = ModuleType | np.random.RandomState
 
 
 @TRANSFORMS.register_module()
-class ColourAugmentation(BaseTransform):
+class ColorAugmentation(BaseTransform):
     """Jitter, grayscale, blur and solarise an image, each with its own probability.
 
     The operations that section 3.2 of the HSJP paper lists, with the strengths of the second view
@@ -43,7 +44,7 @@ class ColourAugmentation(BaseTransform):
     Examples:
         >>> train_pipeline = [
         ...     dict(type='LoadImage'),
-        ...     dict(type='hsjp_mm.ColourAugmentation', jitter_prob=0.5),
+        ...     dict(type='hsjp_mm.ColorAugmentation', jitter_prob=0.5),
         ... ]
     """
 
@@ -102,6 +103,10 @@ class ColourAugmentation(BaseTransform):
         if rng.rand() < self.solarise_prob:
             image = np.where(image < 128, image, 255 - image)
         return image
+
+
+ColourAugmentation = old_class('ColourAugmentation', ColorAugmentation)
+TRANSFORMS.register_module(module=ColourAugmentation)
 
 
 def _gray(image: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from mmengine.dist import broadcast_object_list
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 
+from hsjp_mm.engine.validations import validation_number
 from hsjp_mm.probing.pose import ITERATIONS, PERSONS, PoseProbe
 from hsjp_mm.registry import HOOKS
 
@@ -38,8 +39,8 @@ class PoseProbeHook(Hook):
 
     Args:
         config: path of the top-down config to fine-tune with, which has labels.
-        interval: probe with every so many validations. Of a run that validates every 10 epochs,
-            3 is every 30 epochs.
+        interval: probe with every so many validations of a training; a resumed one goes on
+            counting. Of a run that validates every 10 epochs, 3 is every 30 epochs.
         persons: train the probe on at least so many persons, and find as many; all that there
             are, if there are fewer.
         iterations: steps in which the probe's linear head is trained.
@@ -80,7 +81,6 @@ class PoseProbeHook(Hook):
         self.interval = interval
         self.options = dict(persons=persons, iterations=iterations, seed=seed)
         self.probe: PoseProbe | None = None
-        self.validations = 0
 
     def before_train(self, runner) -> None:
         """Cut the crops, for an error is best met before training."""
@@ -93,8 +93,7 @@ class PoseProbeHook(Hook):
 
     def after_val_epoch(self, runner, metrics=None) -> None:
         """Probe, and add the figures to validation's."""
-        self.validations += 1
-        if self.validations % self.interval:
+        if validation_number(runner) % self.interval:
             return
         self._prepare(runner)
         figures = [self._figures(runner)] if runner.rank == 0 else [{}]

@@ -50,12 +50,12 @@ def probe(hook) -> PoseProbe:
 def train(tiny_config):
     """A function that runs a tiny pretraining that validates after each of two epochs.
 
-    Without EpochSeedHook, which would hide what the probe does to the random numbers.
+    Without SeedHook, which would hide what the probe does to the random numbers.
     """
 
     def train(name: str, *hooks: dict, **options) -> Runner:
         cfg = tiny_config(name, **{'train_cfg.val_interval': 1, **options})
-        kept = [hook for hook in cfg.custom_hooks if hook.type != 'hsjp_mm.EpochSeedHook']
+        kept = [hook for hook in cfg.custom_hooks if hook.type != 'hsjp_mm.SeedHook']
         cfg.custom_hooks = [*kept, *hooks]
         runner = Runner.from_cfg(cfg)
         runner.train()
