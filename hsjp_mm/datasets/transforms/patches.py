@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from hsjp_mm.datasets.transforms.color import ColourAugmentation, Random
+from hsjp_mm.datasets.transforms.color import ColorAugmentation, Random
 from hsjp_mm.ops import patches
 from hsjp_mm.ops.seeds import instance_random_state
 from hsjp_mm.registry import TRANSFORMS
@@ -50,7 +50,7 @@ class PatchAugmentation(BaseTransform):
         scale: range of the crop's share of the area.
         ratio: range of its width to its height, drawn uniformly in the logarithm.
         flip_prob: probability of a horizontal flip.
-        colours: arguments of :class:`ColourAugmentation` that differ from MoCo v2's. Its
+        colours: arguments of :class:`ColorAugmentation` that differ from MoCo v2's. Its
             ``blur_sigma`` is in pixels of a 224-pixel side and in proportion for other sizes: the
             (0.2, 4) here is 0.1 to 2 pixels in a patch of 112, as in the authors' code.
         seed: None in training. With a number, in evaluation, (seed, ``id``) alone decide what
@@ -89,7 +89,7 @@ class PatchAugmentation(BaseTransform):
         self.scale = scale
         self.ratio = ratio
         self.flip_prob = flip_prob
-        self.colours = ColourAugmentation(**{**MOCO_V2_COLOURS, **(colours or {})})
+        self.colours = ColorAugmentation(**{**MOCO_V2_COLOURS, **(colours or {})})
         self.seed = seed
         self.grid: int | None = None
         self.patch_size: tuple[int, int] | None = None
