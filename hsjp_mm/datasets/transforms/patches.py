@@ -5,6 +5,7 @@ of a patch. Images are BGR, uint8, as MMCV loads them. Boxes are (left, top, rig
 """
 
 import math
+from typing import Any
 
 import cv2
 import numpy as np
@@ -83,7 +84,7 @@ class PatchAugmentation(BaseTransform):
         if not 0 <= flip_prob <= 1:
             raise ValueError(f'flip_prob={flip_prob} must be in [0, 1]')
         # what the pipeline states, and what holds once the model has told its own
-        self.stated = {'overlap': overlap, 'position': position}
+        self.stated: dict[str, Any] = {'overlap': overlap, 'position': position}
         self._take(**self.stated)
         self.scale = scale
         self.ratio = ratio
@@ -120,7 +121,7 @@ class PatchAugmentation(BaseTransform):
         """
         if grid < 1 or min(size) < 1:
             raise ValueError(f'grid={grid} and size={size} must be at least 1')
-        told = {'overlap': overlap, 'position': position}
+        told: dict[str, Any] = {'overlap': overlap, 'position': position}
         for name, value in told.items():
             stated = self.stated[name]
             if None not in (value, stated) and value != stated:
