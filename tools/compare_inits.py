@@ -50,6 +50,11 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument('--metric', default='coco/AP', help='what to compare (%(default)s)')
     parser.add_argument(
+        '--rule', choices=['greater', 'less'],
+        help='what is better of it; by default the checkpoint hook of the config says it, or its '
+        'name does, as of AP, PCK, AUC (greater), EPE, NME, MPJPE (less)',
+    )  # fmt: skip
+    parser.add_argument(
         '--rerun', action='store_true', help='put runs of another recipe aside and run anew'
     )
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={})
@@ -78,7 +83,10 @@ def run(args: argparse.Namespace) -> tuple[list[Path], list[Failure]]:
     inits = dict(map(parse_init, args.init))
     if len(inits) < len(args.init):
         raise ValueError(f'--init: names must differ, got {" ".join(args.init)}')
-    runs = plan(config, inits, args.labels, args.seeds, args.work_dir, args.processes, args.metric)
+    runs = plan(
+        config, inits, args.labels, args.seeds, args.work_dir, args.processes, args.metric,
+        args.rule,
+    )  # fmt: skip
     if args.rerun:
         for aside in filter(None, map(put_aside, runs)):
             say(f'put aside: {aside}')
@@ -98,7 +106,7 @@ def main(argv: list[str] | None = None) -> int:
             folders = [Path(folder) for _, folder in pairs]
         else:
             folders, failures = run(args)
-        runs, unfinished = collect(folders, names, args.metric)
+        runs, unfinished = collect(folders, names, args.metric, args.rule)
         failures += unfinished
         if not runs:
             print('no run is finished: no report', file=sys.stderr)

@@ -29,6 +29,7 @@ from mmengine.registry import DATASETS, MODELS, init_default_scope
 import hsjp_mm
 from hsjp_mm.checkpoint import audit
 from hsjp_mm.checkpoint.coverage import CheckpointError
+from hsjp_mm.comparison.fine_tuning_config import rule_of
 from hsjp_mm.comparison.runs import (
     LOG,
     RESULT,
@@ -39,6 +40,7 @@ from hsjp_mm.comparison.runs import (
     differences,
     end_of_log,
     evaluators_of,
+    number_form,
     plain,
     protocol_of,
     read_run,
@@ -91,6 +93,7 @@ class PlannedRun:
         iterations: In all.
         processes: Of torchrun.
         metric: Key of the measure.
+        rule: What is better of it, 'greater' or 'less'.
     """
 
     init: Init
@@ -102,6 +105,7 @@ class PlannedRun:
     iterations: int
     processes: int
     metric: str
+    rule: str
 
     @property
     def title(self) -> str:
@@ -134,6 +138,7 @@ def plan(
     work_dir: str | Path,
     processes: int = 1,
     metric: str = 'coco/AP',
+    rule: str | None = None,
 ) -> list[PlannedRun]:
     """Lay out the runs, and check before the first one starts what would fail in each.
 
@@ -152,6 +157,8 @@ def plan(
         work_dir: Folder of the runs' folders.
         processes: Of torchrun, each with the batch size of the config; 1 for none.
         metric: Key of the measure in the evaluations.
+        rule: What is better of it, 'greater' or 'less'; by default the config or the name of the
+            measure says it, see :func:`rule_of`.
 
     Returns:
         The runs, seed by seed, so that what is there half way is already balanced.
@@ -162,6 +169,7 @@ def plan(
         CheckpointError: A checkpoint does not fit the backbone.
     """
     _check(inits, fractions, seeds, processes)
+    rule = rule_of(config, metric, rule)
     config = _prepare(config, processes, min(fractions))
     found = [_check_init(config, name, checkpoint) for name, checkpoint in inits.items()]
     data = _data_hashes(config)
@@ -182,7 +190,7 @@ def plan(
                 runs.append(
                     PlannedRun(
                         init, fraction, seed, folder, own, plain(recipe),
-                        _iterations(own, processes), processes, metric,
+                        _iterations(own, processes), processes, metric, rule,
                     )
                 )  # fmt: skip
     return runs
@@ -524,7 +532,7 @@ def _attempts(folder: Path) -> list[dict]:
 
 def _result(run: PlannedRun) -> FineTuning:
     """Read what a run left, and add what only its runner knows."""
-    found = read_run(run.folder, run.init.name, run.metric)
+    found = read_run(run.folder, run.init.name, run.metric, run.rule)
     if run.init.sha256 and f'sha256 {run.init.sha256[:8]}' not in found.coverage:
         raise ValueError(f'the log does not show that {run.init.checkpoint} was loaded')
     if changed := list(differences(run.recipe['protocol'], found.protocol)):
@@ -550,6 +558,10 @@ def _write(path: Path, value: Any) -> None:
     new = path.with_name(f'{path.name}.new')
     new.write_text(json.dumps(value, indent=1) + '\n', encoding='utf-8')
     new.replace(path)
+
+
+def _number(value: str | float) -> str:
+    return f'{float(value):{number_form([float(value)])}}'
 
 
 class _Progress:
@@ -583,7 +595,7 @@ class _Progress:
             self.done[run.folder] = iteration
         elif match := re.search(rf'{re.escape(run.metric)}: (-?[\d.]+)', line):
             at = f'{self.done[run.folder]} of {run.iterations} iterations'
-            self._say(run, f'{at}, {run.metric} {float(match[1]):.3f}; {self._left()}')
+            self._say(run, f'{at}, {run.metric} {_number(match[1])}; {self._left()}')
 
     def failed(self, run: PlannedRun, reason: str, log: str) -> Failure:
         self.total -= run.iterations - self.done[run.folder]
@@ -594,7 +606,7 @@ class _Progress:
 
     def ended(self, run: PlannedRun, result: FineTuning) -> None:
         self.done[run.folder] = run.iterations
-        self._say(run, f'{run.metric} {result.score:.3f} after {result.seconds:.0f} s')
+        self._say(run, f'{run.metric} {_number(result.score)} after {result.seconds:.0f} s')
 
     def _left(self) -> str:
         skipped = sum(self.skipped.values())

@@ -1,6 +1,8 @@
 """One HTML file that compares fine-tunings of several initialisations."""
 
 import html
+import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,6 +20,7 @@ from hsjp_mm.comparison.runs import (
     FineTuning,
     Spread,
     groups,
+    number_form,
     sha256_of,
     spread_note,
     verdicts,
@@ -80,14 +83,14 @@ def write_comparison(
     if not runs:
         raise ValueError('runs: none is finished, so there is nothing to compare')
     looks, errors = _Looks(runs), errors or {}
-    highest = _top(value for run in runs for _, value in run.curve)
+    limits = _limits(runs, (value for run in runs for _, value in run.curve))
     sections = [
         _what(runs),
         *_failed(failures),
         '<h2>What it shows</h2>',
         *_shown(runs),
         f'<h2>{_name(runs)} against images seen</h2>',
-        _panels(runs, partial(_draw_curves, looks=looks, top=highest)),
+        _panels(runs, partial(_draw_curves, looks=looks, limits=limits)),
         *_by_labels(runs, looks),
         *_diagnoses(runs, errors, undiagnosed or {}, looks),
         '<h2>What it cost</h2>',
@@ -103,6 +106,11 @@ def write_comparison(
 def _name(runs: Sequence[FineTuning]) -> str:
     """Of the measure, for readers."""
     return runs[0].metric.removeprefix('coco/')
+
+
+def _better(runs: Sequence[FineTuning]) -> str:
+    """What to add to the name of a measure of which less is better."""
+    return ' (less is better)' if runs[0].rule == 'less' else ''
 
 
 def _percent(fraction: float) -> str:
@@ -146,13 +154,16 @@ def _failed(failures: Sequence[Failure]) -> list[str]:
 
 
 def _shown(runs: Sequence[FineTuning]) -> list[str]:
-    found = groups(runs)
+    found, form = groups(runs), number_form(run.score for run in runs)
     shares = sorted({fraction for fraction, _ in found})
     rows = [
-        [name, *(_score(found.get((share, name), [])) for share in shares)]
+        [name, *(_score(found.get((share, name), []), form) for share in shares)]
         for name in _Looks(runs).names
     ]
-    header = [f'{_name(runs)} at the end', *(f'{_percent(share)} of labels' for share in shares)]
+    header = [
+        f'{_name(runs)} at the end{_better(runs)}',
+        *(f'{_percent(share)} of labels' for share in shares),
+    ]
     parts = [f'<div class="scroll">{table(header, rows)}</div>']
     for share, sentences in verdicts(runs).items():
         if sentences:
@@ -161,10 +172,10 @@ def _shown(runs: Sequence[FineTuning]) -> list[str]:
     return [*parts, f'<p class="note">{html.escape(spread_note(runs))}</p>']
 
 
-def _score(group: Sequence[FineTuning]) -> str:
+def _score(group: Sequence[FineTuning], form: str) -> str:
     if not group:
         return '–'
-    return _range([run.score for run in group], '.3f')
+    return _range([run.score for run in group], form)
 
 
 def _range(values: Sequence[float], form: str) -> str:
@@ -200,9 +211,18 @@ def _panels(runs: Sequence[FineTuning], draw: Callable) -> str:
     return _figures(figures)
 
 
-def _top(values: Iterable[float]) -> float:
+def _limits(runs: Sequence[FineTuning], values: Iterable[float]) -> tuple[float, float]:
+    """Ends of the axis of a measure: from 0 for shares, around the values for all else."""
+    known = [value for value in values if math.isfinite(value)]
+    if runs[0].rule == 'greater' and all(0 <= value <= 1 for value in known):
+        return 0, _top(known)
+    margin = 0.05 * ((max(known) - min(known)) or abs(known[0]) or 1)
+    return min(known) - margin, max(known) + margin
+
+
+def _top(shares: Iterable[float]) -> float:
     # an axis that ends at a few thousandths would make nothing look like a lead
-    return 1.05 * max(0.1, *values)
+    return 1.05 * max(0.1, *shares)
 
 
 def _draw_band(axes: Axes, x: Sequence[float], ys: np.ndarray, name: str, looks: _Looks) -> None:
@@ -213,13 +233,15 @@ def _draw_band(axes: Axes, x: Sequence[float], ys: np.ndarray, name: str, looks:
         axes.fill_between(x, ys.min(axis=0), ys.max(axis=0), color=colour, alpha=0.2, lw=0)
 
 
-def _draw_curves(axes: Axes, group: dict[str, list[FineTuning]], looks: _Looks, top: float) -> None:
+def _draw_curves(
+    axes: Axes, group: dict[str, list[FineTuning]], looks: _Looks, limits: tuple[float, float]
+) -> None:
     for name, runs in group.items():
         images = sorted(set.intersection(*({x for x, _ in run.curve} for run in runs)))
         ys = np.array([[dict(run.curve)[x] for x in images] for run in runs])
         _draw_band(axes, images, ys, name, looks)
     one = next(iter(group.values()))
-    axes.set(xlabel='images seen', ylabel=_name(one), ylim=(0, top), xlim=(0, None))
+    axes.set(xlabel='images seen', ylabel=_name(one) + _better(one), ylim=limits, xlim=(0, None))
     axes.xaxis.set_major_formatter(FuncFormatter(_thousands))
     axes.locator_params(axis='x', nbins=6)
     axes.legend(frameon=False)
@@ -263,8 +285,8 @@ def _draw_labels(axes: Axes, runs: Sequence[FineTuning], looks: _Looks) -> None:
     axes.set_xscale('log')
     axes.set_xticks(shares, [_percent(share) for share in shares])
     axes.minorticks_off()
-    axes.set(xlabel='share of the labels', ylabel=_name(runs))
-    axes.set_ylim(0, _top([run.score for run in runs]))
+    axes.set(xlabel='share of the labels', ylabel=_name(runs) + _better(runs))
+    axes.set_ylim(_limits(runs, (run.score for run in runs)))
     axes.legend(frameon=False)
 
 
@@ -281,11 +303,12 @@ def _diagnoses(
 ) -> list[str]:
     known = [run for run in runs if run.folder in errors]
     notes = [
-        f'<p class="note">Without a diagnosis: {html.escape(reason)}</p>'
-        for reason in undiagnosed.values()
+        f'<p class="note">{_whose(number, len(runs))} no diagnosis of errors: '
+        f'{html.escape(reason)}.</p>'
+        for reason, number in Counter(undiagnosed.values()).items()
     ]
     if not known:
-        return ['<h2>AP by OKS threshold, kinds of error</h2>', *notes] if notes else []
+        return ['<h2>Kinds of error</h2>', *notes] if notes else []
     highest = _top(y for run in known for y in errors[run.folder]['AP_by_oks'])
     return [
         '<h2>AP by OKS threshold</h2>',
@@ -302,6 +325,10 @@ def _diagnoses(
         f'<div class="scroll nowrap">{_gains(known, errors)}</div>',
         *notes,
     ]
+
+
+def _whose(number: int, of: int) -> str:
+    return 'There is' if number == of else f'Of {number} of {of} runs there is'
 
 
 def _draw_thresholds(
@@ -412,7 +439,7 @@ def _record(run: FineTuning) -> str:
         lines.append(f'labels: {run.labels}')
     summary = (
         f'{run.init}, {_percent(run.fraction)} of the labels, seed {run.seed}: '
-        f'{_name([run])} {run.score:.3f}'
+        f'{_name([run])} {run.score:{number_form([run.score])}}'
     )
     return (
         f'<details><summary>{html.escape(summary)}</summary><p><code>{html.escape(run.folder)}'

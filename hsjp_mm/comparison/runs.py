@@ -22,6 +22,7 @@ from typing import Any
 from mmengine.config import Config
 
 from hsjp_mm.analysis.keypoint_errors import METAINFO, diagnose
+from hsjp_mm.comparison.fine_tuning_config import rule_of
 from hsjp_mm.utils.files import file_sha256
 
 RESULT, LOG = 'result.json', 'train.log'
@@ -55,6 +56,7 @@ class FineTuning:
         seed: Of the run, and of the choice of labels.
         folder: Its work folder.
         metric: Key of the measure, such as 'coco/AP'.
+        rule: What is better of it, 'greater' or 'less'.
         curve: Images seen and the measure, of each evaluation; the last is that of the end.
         iterations: In all.
         seconds: From the first to the last line of the log, summed over attempts.
@@ -73,6 +75,7 @@ class FineTuning:
     seed: int
     folder: str
     metric: str
+    rule: str
     curve: list[tuple[int, float]]
     iterations: int
     seconds: float
@@ -121,7 +124,12 @@ def end_of_log(folder: str | Path, lines: int = 20) -> str:
     return '\n'.join(line for text in texts for line in text.splitlines()[-lines:])
 
 
-def read_run(folder: str | Path, name: str | None = None, metric: str = 'coco/AP') -> FineTuning:
+def read_run(
+    folder: str | Path,
+    name: str | None = None,
+    metric: str = 'coco/AP',
+    rule: str | None = None,
+) -> FineTuning:
     """Read a finished run from its work folder.
 
     Args:
@@ -129,15 +137,16 @@ def read_run(folder: str | Path, name: str | None = None, metric: str = 'coco/AP
         name: Of the initialisation. By default that of result.json, else 'scratch' where the
             backbone loads no checkpoint, else the name of the checkpoint file.
         metric: Key of the measure in the evaluations.
+        rule: What is better of it, 'greater' or 'less'; by default see :func:`rule_of`.
 
     Raises:
         FileNotFoundError: The folder holds no run.
-        UnfinishedError: The run has no evaluation at its end.
+        UnfinishedError: The run has no evaluation at its end, or it came to no number.
         ValueError: The run does not say what is needed.
     """
     folder = Path(folder)
     if (folder / RESULT).is_file():
-        return _from_result(folder, name, metric)
+        return _from_result(folder, name, metric, rule)
     logs = sorted(folder.glob('*/*.log'))
     configs = sorted(folder.glob('*/vis_data/config.py'))
     if not logs or not configs:
@@ -151,6 +160,8 @@ def read_run(folder: str | Path, name: str | None = None, metric: str = 'coco/AP
     if not curve or max(curve) != last:
         reached = f'evaluated at {max(curve)}' if curve else f'no {metric} yet'
         raise UnfinishedError(f'{folder}: {reached} of {last}')
+    if not math.isfinite(curve[last]):
+        raise UnfinishedError(f'{folder}: {metric} is {curve[last]} at the end')
     batch = config.train_dataloader.batch_size * int(_one(PROCESSES, text, '1'))
     seed = config.get('randomness', {}).get('seed')
     if seed is None and not (seed := _one(SEED, text, '')):
@@ -162,6 +173,7 @@ def read_run(folder: str | Path, name: str | None = None, metric: str = 'coco/AP
         seed=int(seed),
         folder=str(folder),
         metric=metric,
+        rule=rule_of(config, metric, rule),
         curve=[(step * unit * batch, curve[step]) for step in sorted(curve)],
         iterations=last * unit,
         seconds=sum(map(_seconds, texts)),
@@ -172,17 +184,25 @@ def read_run(folder: str | Path, name: str | None = None, metric: str = 'coco/AP
     )
 
 
-def _from_result(folder: Path, name: str | None, metric: str) -> FineTuning:
-    values = json.loads((folder / RESULT).read_text(encoding='utf-8'))
+def _from_result(folder: Path, name: str | None, metric: str, rule: str | None) -> FineTuning:
+    path = folder / RESULT
+    values = json.loads(path.read_text(encoding='utf-8'))
     if values['metric'] != metric:
         raise ValueError(
             f'metric={metric!r}, but {folder} was run for {values["metric"]!r}; ask for that'
         )
     values.pop('recipe')
     values.update(folder=str(folder), curve=[tuple(point) for point in values['curve']])
+    if rule or 'rule' not in values:  # version 0.1 did not record it
+        configs = sorted(folder.glob('*/vis_data/config.py'))
+        config = Config.fromfile(configs[-1]) if configs else Config()
+        values['rule'] = rule_of(config, metric, rule)
     if name:
         values['init'] = name
-    return FineTuning(**values)
+    try:
+        return FineTuning(**values)
+    except TypeError as error:
+        raise ValueError(f'{path} is of another version of hsjp_mm: {error}') from error
 
 
 def _merge_scalars(files: Sequence[Path], metric: str) -> tuple[list[dict], dict[int, float]]:
@@ -339,10 +359,18 @@ def require_comparable(runs: Sequence[FineTuning]) -> None:
                 f'{run.folder} has seen {run.images} images, {runs[0].folder} {runs[0].images}: '
                 'not the same budget'
             )
+        if run.rule != runs[0].rule:
+            raise ValueError(
+                f'{run.folder} takes the {run.rule} {run.metric} for the better one, '
+                f'{runs[0].folder} the {runs[0].rule}; say which by --rule'
+            )
 
 
 def collect(
-    folders: Iterable[str | Path], names: Mapping[str, str] | None = None, metric: str = 'coco/AP'
+    folders: Iterable[str | Path],
+    names: Mapping[str, str] | None = None,
+    metric: str = 'coco/AP',
+    rule: str | None = None,
 ) -> tuple[list[FineTuning], list[Failure]]:
     """Read runs from work folders.
 
@@ -350,6 +378,7 @@ def collect(
         folders: Of finished runs, and of others, which are told of.
         names: Of the initialisation by folder, see :func:`read_run`.
         metric: Key of the measure.
+        rule: What is better of it, see :func:`read_run`.
 
     Returns:
         The finished runs, sorted by share of the labels, and the others.
@@ -361,7 +390,7 @@ def collect(
     runs, unfinished = [], []
     for folder in folders:
         try:
-            runs.append(read_run(folder, (names or {}).get(str(folder)), metric))
+            runs.append(read_run(folder, (names or {}).get(str(folder)), metric, rule))
         except UnfinishedError as error:
             unfinished.append(Failure(str(folder), str(folder), str(error), end_of_log(folder)))
     require_comparable(runs)
@@ -380,16 +409,21 @@ def diagnose_run(run: FineTuning) -> dict:
     """
     folder = Path(run.folder)
     predictions, kept = folder / PREDICTIONS, folder / 'errors.json'
+    evaluators = evaluators_of(run.protocol)
+    evaluator = next((e for e in evaluators if 'CocoMetric' in e['type']), None)
+    if evaluator is None:
+        types = ', '.join(e['type'] for e in evaluators)
+        raise ValueError(
+            'they are found in the predictions that CocoMetric keeps, and the evaluation is by '
+            f'{types}'
+        )
     if not predictions.is_file():
-        raise FileNotFoundError(f'{predictions} does not exist: no predictions were kept')
+        raise FileNotFoundError(f'no predictions were kept ({PREDICTIONS} in the work folder)')
     digest = file_sha256(predictions)
     if kept.is_file():
         found = json.loads(kept.read_text(encoding='utf-8'))
         if found['predictions_sha256'] == digest:
             return found['errors']
-    evaluator = next((e for e in evaluators_of(run.protocol) if 'CocoMetric' in e['type']), None)
-    if evaluator is None:
-        raise ValueError(f'{folder} was not evaluated by CocoMetric')
     annotations = evaluator.get('ann_file') or folder / 'predictions.gt.json'
     metainfo = run.protocol['val_dataloader']['dataset'].get('metainfo') or {}
     errors = diagnose(
@@ -474,24 +508,33 @@ def chance_apart(first: int, second: int) -> float:
     return 2 / math.comb(first + second, first)
 
 
-def verdict(one: str, ones: Sequence[float], other: str, others: Sequence[float]) -> str:
+def verdict(
+    one: str,
+    ones: Sequence[float],
+    other: str,
+    others: Sequence[float],
+    rule: str = 'greater',
+) -> str:
     """Say what the seeds of two initialisations show, in a sentence.
 
-    One is called ahead only if each of its seeds is above each of the other's, and either has at
-    least three.
+    One is called ahead only if each of its seeds is better than each of the other's, and either
+    has at least three.
 
     Args:
         one, other: Names.
         ones, others: What their seeds came to.
+        rule: What is better, 'greater' or 'less'.
     """
+    if not all(map(math.isfinite, [*ones, *others])):
+        return f'{one} and {other}: no order can be given, for a seed came to no number.'
     fewest = min(len(ones), len(others))
     if fewest == 1:
         return (
             f'{one} and {other}: no order can be given, for of one seed nothing is known of the '
             'spread.'
         )
-    apart = min(ones) > max(others) or min(others) > max(ones)
-    if not apart:
+    above, below = min(ones) > max(others), max(ones) < min(others)
+    if not (above or below):
         return f'{one} and {other}: no difference shown, their spreads overlap.'
     if fewest < FEWEST_SEEDS:
         odds = 1 / chance_apart(len(ones), len(others))
@@ -499,16 +542,24 @@ def verdict(one: str, ones: Sequence[float], other: str, others: Sequence[float]
             f'{one} and {other}: no order is given, for though their seeds do not mix, so few of '
             f'equal initialisations do not mix either in 1 of {odds:.0f} comparisons.'
         )
-    if max(ones) < min(others):
+    if above != (rule == 'greater'):
         one, ones, other, others = other, others, one, ones
+    form = number_form([*ones, *others])
+    side = 'above' if rule == 'greater' else 'below'
     return (
-        f'{one} is ahead of {other}: each of its seeds ({_range(ones)}) is above each of the '
-        f'other’s ({_range(others)}).'
+        f'{one} is ahead of {other}: each of its seeds ({_range(ones, form)}) is {side} each of '
+        f'the other’s ({_range(others, form)}).'
     )
 
 
-def _range(values: Sequence[float]) -> str:
-    return f'{min(values):.3f}–{max(values):.3f}'
+def number_form(values: Iterable[float]) -> str:
+    """How to write numbers of such a size: shares with three digits, millimetres with one."""
+    highest = max(map(abs, values))
+    return '.3f' if highest < 10 else '.2f' if highest < 50 else '.1f'
+
+
+def _range(values: Sequence[float], form: str) -> str:
+    return f'{min(values):{form}}–{max(values):{form}}'
 
 
 def verdicts(runs: Sequence[FineTuning]) -> dict[float, list[str]]:
@@ -518,7 +569,7 @@ def verdicts(runs: Sequence[FineTuning]) -> dict[float, list[str]]:
     for fraction in dict.fromkeys(fraction for fraction, _ in scores):
         names = [init for share, init in scores if share == fraction]
         found[fraction] = [
-            verdict(one, scores[fraction, one], other, scores[fraction, other])
+            verdict(one, scores[fraction, one], other, scores[fraction, other], runs[0].rule)
             for one, other in itertools.combinations(names, 2)
         ]
     return found

@@ -13,8 +13,8 @@ from mmengine.config import Config
 from mmengine.registry import MODELS
 from mmengine.runner import Runner
 
-from hsjp_mm.analysis import compare_inits
 from hsjp_mm.checkpoint.coverage import CheckpointError
+from hsjp_mm.comparison import execution
 from hsjp_mm.comparison.execution import (
     checkpoint_to_resume,
     is_finished,
@@ -102,7 +102,7 @@ def run(tmp_path, monkeypatch):
     """A function that runs a plan with the stand-in, returning the failures and what was said."""
     script = tmp_path / 'train.py'
     script.write_text(TRAIN)
-    monkeypatch.setattr(compare_inits, 'TRAIN', script)
+    monkeypatch.setattr(execution, 'TRAIN', script)
 
     def run(runs, jobs=1):
         said = []
@@ -359,13 +359,13 @@ def test_a_folder_in_use_is_left_alone(config, tmp_path, run):
 def test_jobs_run_beside_each_other(config, tmp_path, run, monkeypatch):
     runs = plan(config, {'scratch': None}, [1.0], [0, 1], tmp_path / 'w')
     both = threading.Barrier(2, timeout=60)
-    train = compare_inits._train
+    train = execution._train
 
     def wait_and_train(*arguments):
         both.wait()  # nobody comes through it alone
         return train(*arguments)
 
-    monkeypatch.setattr(compare_inits, '_train', wait_and_train)
+    monkeypatch.setattr(execution, '_train', wait_and_train)
     assert run(runs, jobs=2)[0] == []
     assert all(map(is_finished, runs))
     with pytest.raises(ValueError, match='jobs=0'):
@@ -374,7 +374,7 @@ def test_jobs_run_beside_each_other(config, tmp_path, run, monkeypatch):
 
 def test_interrupting_stops_the_trainings(config, tmp_path, run):
     runs = plan(config, {'scratch': None, 'other': None}, [1.0], [0], tmp_path / 'w')
-    script = compare_inits.TRAIN
+    script = execution.TRAIN
     script.write_text('import time\nprint("Iter(train) [5/20]", flush=True)\ntime.sleep(600)')
 
     def interrupt():

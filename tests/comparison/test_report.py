@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from hsjp_mm.comparison import report
 from hsjp_mm.comparison.report import write_comparison
 from hsjp_mm.comparison.runs import Failure, FineTuning
-from hsjp_mm.visualization import compare_report
 
 KINDS = ('good', 'jitter', 'inversion', 'swap', 'miss')
 SCORES = {
@@ -29,7 +29,7 @@ def make_runs(seeds: int = 3) -> list[FineTuning]:
     return [
         FineTuning(
             init, fraction, seed, f'/somewhere/rather/deep/compare/{init}/{fraction}/{seed}',
-            'coco/AP', [(3200, score / 2), (6400, score)], 400, 50.0 + seed,
+            'coco/AP', 'greater', [(3200, score / 2), (6400, score)], 400, 50.0 + seed,
             f'backbone: {init}, {"a-name-of-a-file-that-does-not-break" * 3}', '', {'lr': 1},
             host_memory=1000.0 + seed, commands=[f'python tools/train.py {"x/" * 60}config.py'],
             hashes={'recipe': 'ab' * 32}, versions={'torch': '2.11.0'},
@@ -51,7 +51,7 @@ def diagnosis(run: FineTuning) -> dict:
 def write(path: Path, runs: list[FineTuning], **values) -> str:
     errors = {run.folder: diagnosis(run) for run in runs}
     write_comparison(path, 'A & B', runs, **{'errors': errors, **values})
-    return path.read_text().replace(compare_report.DASH, '–')
+    return path.read_text().replace(report.DASH, '–')
 
 
 def test_numbers_and_records_are_in_it_and_nothing_else_is_needed(tmp_path):
@@ -99,12 +99,18 @@ def test_failures_and_missing_diagnoses_are_told(tmp_path):
     runs = make_runs()
     failure = Failure('c, seed 3', 'w/c', 'exit status 1', 'RuntimeError: <out> of memory')
     text = write(
-        tmp_path / 'r.html', runs, failures=[failure], errors={}, undiagnosed={'w': 'no file w'}
+        tmp_path / 'r.html',
+        runs,
+        failures=[failure],
+        errors={},
+        undiagnosed={run.folder: 'no <file>' for run in runs},
     )
     assert '1 run failed or unfinished' in text
     assert 'c, seed 3: exit status 1' in text and 'RuntimeError: &lt;out&gt; of memory' in text
-    assert 'Without a diagnosis: no file w' in text
-    assert 'Kinds of error' not in text
+    assert text.count('There is no diagnosis of errors: no &lt;file&gt;.') == 1
+    some = {run.folder: 'no predictions' for run in runs[:2]}
+    text = write(tmp_path / 'r.html', runs, undiagnosed=some)
+    assert text.count('Of 2 of 12 runs there is no diagnosis of errors: no predictions.') == 1
     other = replace(runs[0], versions={'torch': '2.6'})
     assert 'Not all runs were made with the same versions' in write(
         tmp_path / 's.html', [other, *runs[1:]]
@@ -115,7 +121,7 @@ def test_failures_and_missing_diagnoses_are_told(tmp_path):
 
 def test_figures_show_mean_and_range(tmp_path, monkeypatch):
     drawn: list[Figure] = []
-    monkeypatch.setattr(compare_report, 'svg', lambda figure: drawn.append(figure) or '<svg>')
+    monkeypatch.setattr(report, 'svg', lambda figure: drawn.append(figure) or '<svg>')
     write(tmp_path / 'r.html', make_runs())
     few, many, by_labels, thresholds, _, kinds, _ = (figure.axes[0] for figure in drawn)
     scratch = few.lines[0]
@@ -133,6 +139,23 @@ def test_figures_show_mean_and_range(tmp_path, monkeypatch):
     assert [bar.get_height() for bar in kinds.patches[:5]] == pytest.approx(
         [0.22, 0.1, 0, 0.05, 0.2]
     )
+
+
+def test_an_error_is_drawn_around_its_values_and_the_smaller_one_is_ahead(tmp_path, monkeypatch):
+    drawn: list[Figure] = []
+    monkeypatch.setattr(report, 'svg', lambda figure: drawn.append(figure) or '<svg>')
+    runs = [
+        replace(run, metric='EPE', rule='less', curve=[(x, 100 * (1 - y)) for x, y in run.curve])
+        for run in make_runs()
+    ]
+    text = write(tmp_path / 'r.html', runs, errors={})
+    assert '<th>EPE at the end (less is better)</th>' in text
+    assert '<td>scratch</td><td>78.0 (76.0–80.0)</td>' in text
+    assert 'hsjp &lt;b&gt; is ahead of scratch: each of its seeds (53.0–60.0) is below' in text
+    curves, _, by_labels = (figure.axes[0] for figure in drawn)
+    assert curves.get_ylim() == (pytest.approx(31 - 2.95), pytest.approx(90 + 2.95))
+    assert by_labels.get_ylim() == (pytest.approx(31 - 2.45), pytest.approx(80 + 2.45))
+    assert curves.get_ylabel() == 'EPE (less is better)'
 
 
 CHROMIUM = shutil.which('chromium') or shutil.which('chromium-browser')

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from hsjp_mm.analysis import compare_runs
+from hsjp_mm.comparison import runs as runs_module
 from hsjp_mm.comparison.runs import (
     FineTuning,
     Spread,
@@ -159,7 +159,8 @@ def test_protocol_is_all_but_initialisation_seed_labels_and_names():
 
 def make(init: str, seed: int, score: float, fraction: float = 1.0, **values) -> FineTuning:
     given = dict(
-        folder=f'w/{init}/{fraction}/{seed}', metric='coco/AP', curve=[(8, 0.0), (16, score)],
+        folder=f'w/{init}/{fraction}/{seed}', metric='coco/AP', rule='greater',
+        curve=[(8, 0.0), (16, score)],
         iterations=4, seconds=1.0, coverage='c', labels='', protocol={'lr': 1},
     )  # fmt: skip
     return FineTuning(init, fraction, seed, **{**given, **values})
@@ -172,6 +173,7 @@ def test_runs_that_cannot_be_compared():
         (make('a', 0, 0.2, folder='elsewhere'), 'elsewhere and w/a/1.0/0 are both a with 1'),
         (make('b', 0, 0.2, protocol={'lr': 2}), 'another recipe than w/a/1.0/0: lr: 1, 2'),
         (make('b', 0, 0.2, curve=[(32, 0.2)]), 'has seen 32 images, w/a/1.0/0 16'),
+        (make('b', 0, 0.2, rule='less'), 'takes the less coco/AP for the better one, w/a/1.0/0'),
     ):
         with pytest.raises(ValueError, match=re.escape(message)):
             require_comparable([one, other])
@@ -214,6 +216,49 @@ def test_an_order_is_given_only_where_spreads_are_apart(ones, others, said):
     assert ('ahead' in text) == ('ahead' in said)
 
 
+@pytest.mark.parametrize(('first', 'second'), [('a', 'b'), ('b', 'a')])
+def test_of_an_error_the_smaller_one_is_ahead(first, second):
+    millimetres = {'a': [70.0, 71.0, 72.0], 'b': [80.0, 81.0, 82.0]}
+    said = (
+        'a is ahead of b: each of its seeds (70.0–72.0) is below each of the other’s (80.0–82.0).'
+    )
+    assert verdict(first, millimetres[first], second, millimetres[second], 'less') == said
+    runs = [
+        make(init, seed, score, rule='less')
+        for init in (first, second)
+        for seed, score in enumerate(millimetres[init])
+    ]
+    assert verdicts(runs) == {1.0: [said]}
+    assert 'no difference' in verdict('a', [70.0, 71.0, 80.0], 'b', [80.0, 81.0, 82.0], 'less')
+
+
+def test_of_no_number_nothing_is_said(tmp_path):
+    nan = float('nan')
+    assert 'came to no number' in verdict('a', [0.1, 0.2, nan], 'b', [0.5, 0.6, 0.7])
+    write_attempt(tmp_path, '20260102_100000', [{'coco/AP': nan, 'step': 20}], LOG, **BY_ITERATIONS)
+    with pytest.raises(UnfinishedError, match='coco/AP is nan at the end'):
+        read_run(tmp_path)
+
+
+def test_what_is_better_of_a_run_that_was_read(tmp_path):
+    lines = [{'EPE': 4.0, 'my/measure': 1.0, 'step': 20}]
+    write_attempt(tmp_path, '20260102_100000', lines, LOG, **BY_ITERATIONS)
+    assert read_run(tmp_path, metric='EPE').rule == 'less'
+    assert read_run(tmp_path, metric='EPE', rule='greater').rule == 'greater'
+    with pytest.raises(ValueError, match="metric='my/measure': is more of it better, or less"):
+        read_run(tmp_path, metric='my/measure')
+    # result.json of version 0.1 does not say it
+    run = make('a', 0, 4.0, metric='EPE', rule='less')
+    values = runs_module.to_result(run, {})
+    del values['rule']
+    (tmp_path / 'result.json').write_text(json.dumps(values))
+    assert read_run(tmp_path, metric='EPE').rule == 'less'
+    values['colour'] = 'red'
+    (tmp_path / 'result.json').write_text(json.dumps(values))
+    with pytest.raises(ValueError, match=r'result.json is of another version.*colour'):
+        read_run(tmp_path, metric='EPE')
+
+
 def test_verdicts_of_all_pairs_by_share():
     runs = [
         make(init, seed, base + 0.01 * seed, fraction)
@@ -249,7 +294,7 @@ def test_diagnosis_is_kept_until_the_predictions_change(tmp_path, monkeypatch):
         calls.append((annotations, Path(results).read_text(), metainfo, iou_type, use_area))
         return {'AP': len(calls)}
 
-    monkeypatch.setattr(compare_runs, 'diagnose', diagnose)
+    monkeypatch.setattr(runs_module, 'diagnose', diagnose)
     protocol = protocol_of(parse(config_text()))
     run = make('a', 0, 0.1, folder=str(tmp_path), protocol=protocol)
     found, reasons = diagnose_all([run])
@@ -265,4 +310,4 @@ def test_diagnosis_is_kept_until_the_predictions_change(tmp_path, monkeypatch):
     assert second[1] == '[2]'
     protocol['val_evaluator']['type'] = 'PCKAccuracy'
     predictions.write_text('[3]')
-    assert 'not evaluated by CocoMetric' in diagnose_all([run])[1][str(tmp_path)]
+    assert 'the evaluation is by PCKAccuracy' in diagnose_all([run])[1][str(tmp_path)]
