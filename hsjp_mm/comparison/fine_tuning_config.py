@@ -1,8 +1,23 @@
-"""What the config of a fine-tuning says to a comparison."""
+"""What the config of a fine-tuning says to a comparison.
 
+A *protocol* is what must be equal for a comparison to be fair: the config without its
+initialisation, its seed and its share of the labels.
+"""
+
+import copy
+import hashlib
+import json
 import re
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from mmengine.config import Config
+
+PROTOCOL = (
+    'model', 'train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler', 'auto_scale_lr',
+    'custom_hooks', 'load_from', 'randomness', 'val_dataloader', 'val_cfg', 'val_evaluator',
+)  # fmt: skip
+"""What of a config decides on the result; the rest is about logs and files."""
 
 RULES = ('greater', 'less')
 """What is better of a measure, in the words of MMEngine's CheckpointHook."""
@@ -64,3 +79,133 @@ def _rule_of_hook(config: Config, metric: str) -> str | None:
 
 def _listed(value: str | list | None) -> list:
     return [] if value is None else [value] if isinstance(value, str) else list(value)
+
+
+def by_epoch(config: Config) -> bool:
+    """Whether the training loop counts epochs."""
+    loop = config.train_cfg.get('type', '')
+    return 'EpochBased' in loop or (not loop and config.train_cfg.get('by_epoch', True))
+
+
+def checkpoint_of(config: Config) -> str | None:
+    """The checkpoint that the backbone of a config is to load, which may be still empty."""
+    init_cfg = config.model.backbone.get('init_cfg') or []
+    cfgs = init_cfg if isinstance(init_cfg, list) else [init_cfg]
+    return next((cfg['checkpoint'] for cfg in cfgs if 'checkpoint' in cfg), None)
+
+
+def backbone_of(config: Config) -> dict:
+    """The config of the backbone.
+
+    Raises:
+        ValueError: There is none.
+    """
+    backbone = (config.get('model') or {}).get('backbone')
+    if not backbone:
+        raise ValueError(f'config {config.filename!r} lacks model.backbone')
+    return backbone
+
+
+def fraction_of(config: Config) -> float:
+    """The share of the labels that a config trains on; of a combined data set, of each part.
+
+    Raises:
+        ValueError: It is given as a number, or differs from part to part.
+    """
+    fractions = set(_fractions(config.train_dataloader.dataset))
+    if None in fractions:
+        raise ValueError('runs are compared by fraction of the labels, this one has a number')
+    if len(fractions) > 1:
+        raise ValueError(
+            'runs are compared by fraction of the labels, and the parts of this combined data set '
+            f'have several: {", ".join(map(str, sorted(fractions)))}'
+        )
+    return fractions.pop()
+
+
+def _fractions(dataset: Mapping) -> Iterator[float]:
+    """Of each data set inside a wrapper; all of one that no LabelSubset wraps."""
+    if _is_subset(dataset):
+        yield dataset.get('fraction')
+    elif parts := _parts(dataset):
+        for part in parts:
+            yield from _fractions(part)
+    else:
+        yield 1.0
+
+
+def _parts(dataset: Mapping) -> list[Mapping]:
+    """What a data set wraps: parts of CombinedDataset, or the one of RepeatDataset."""
+    parts = dataset.get('datasets') or dataset.get('dataset') or []
+    return [parts] if isinstance(parts, Mapping) else list(parts)
+
+
+def _is_subset(dataset: Mapping) -> bool:
+    return str(dataset.get('type', '')).endswith('LabelSubset')
+
+
+def _whole(dataset: Any) -> Any:
+    """A data set without the LabelSubsets in it."""
+    if _is_subset(dataset):
+        return _whole(dataset['dataset'])
+    if isinstance(dataset.get('dataset'), Mapping):
+        dataset['dataset'] = _whole(dataset['dataset'])
+    if isinstance(dataset.get('datasets'), list):
+        dataset['datasets'] = [_whole(part) for part in dataset['datasets']]
+    return dataset
+
+
+def settings_of(config: Config) -> dict[str, Any]:
+    """All of a config that decides on what a training comes to, plain values."""
+    values = {key: copy.deepcopy(config[key]) for key in PROTOCOL if config.get(key) is not None}
+    if config.get('resume'):  # it names the checkpoint to go on from
+        values.pop('load_from', None)
+    for evaluator in evaluators_of(values):
+        evaluator.pop('outfile_prefix', None)
+    return plain({key: value for key, value in values.items() if value != {}})
+
+
+def protocol_of(config: Config) -> dict[str, Any]:
+    """The protocol of a config, plain values."""
+    values = settings_of(config)
+    values['model'].get('backbone', {}).pop('init_cfg', None)
+    values.get('randomness', {}).pop('seed', None)
+    loader = values['train_dataloader']
+    loader['dataset'] = _whole(loader['dataset'])
+    return {key: value for key, value in values.items() if value != {}}
+
+
+def evaluators_of(config: Mapping) -> list[dict]:
+    """The metrics of the evaluation, also those inside a MultiDatasetEvaluator."""
+    evaluators = config.get('val_evaluator') or []
+    several = evaluators if isinstance(evaluators, (list, tuple)) else [evaluators]
+    return [metric for e in several for metric in (e.get('metrics') or [e])]
+
+
+def plain(value: Any) -> Any:
+    """What is left of a value in JSON."""
+    return json.loads(json.dumps(value, default=str))
+
+
+def sha256_of(value: Any) -> str:
+    """Of plain values, whatever the order of their keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def differences(one: Any, other: Any, at: str = '') -> Iterator[str]:
+    """Name what differs between plain values: ``optim_wrapper.optimizer.lr: 0.001, 0.002``."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in dict.fromkeys([*one, *other]):
+            yield from differences(
+                one.get(key, 'absent'), other.get(key, 'absent'), f'{at}.{key}'.lstrip('.')
+            )
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for index, pair in enumerate(zip(one, other, strict=True)):
+            yield from differences(*pair, f'{at}.{index}')
+    elif one != other:
+        yield f'{at}: {_short(one)}, {_short(other)}'
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f'{text[:57]}…'
