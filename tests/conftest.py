@@ -1,13 +1,9 @@
-"""What several test files share: a tiny data set and a tiny model."""
+"""Fixtures that several test files share: tiny data sets, tiny models, tiny configs."""
 
 import json
 import logging
 import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -17,25 +13,20 @@ from mmengine import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 
-from hsjp_mm.models import HSJP, JigClu
+from hsjp_mm.models import HSJP
+from tests.helpers import (
+    BOXES,
+    CROWD,
+    DOG,
+    IMAGE_SIZES,
+    LABELLED,
+    PERSON,
+    ROOT,
+    UNLABELLED,
+    tiny_jigclu,
+)
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')  # of the processes that tests start
-ROOT = Path(__file__).resolve().parents[1]
-PERSON, DOG = 1, 18
-IMAGE_SIZES = {1: (120, 80), 2: (70, 100), 3: (96, 64)}  # width, height
-# id: (image, category, x, y, width, height)
-BOXES = {
-    11: (1, PERSON, 10, 5, 40, 60),
-    12: (1, PERSON, 60, 10, 50, 65),
-    13: (1, PERSON, 0, 0, 120, 80),  # a crowd
-    14: (1, PERSON, -10, 30, 60, 80),  # reaches over the image's left and bottom
-    15: (2, PERSON, 5, 5, 60, 90),
-    16: (2, PERSON, 20, 20, 0.5, 30),  # narrower than a pixel
-    17: (2, DOG, 10, 40, 30, 40),
-    18: (2, PERSON, 80, 10, 20, 20),  # right of the image
-    19: (3, PERSON, 20, 4, 50, 56),
-    20: (3, PERSON, 30, 10, 9, 8),
-}
 
 
 @pytest.fixture(autouse=True)
@@ -75,9 +66,6 @@ def tiny_coco(tmp_path_factory) -> Path:
     }
     (root / 'boxes.json').write_text(json.dumps(coco))
     return root
-
-
-CROWD, UNLABELLED, LABELLED = (10, 20, 70, 60), (90, 70, 130, 150), (140, 30, 190, 140)
 
 
 @pytest.fixture(scope='session')
@@ -145,28 +133,6 @@ def make_model():
     return make
 
 
-def tiny_jigclu(
-    grid: int = 2,
-    input_size: tuple[int, int] = (40, 24),
-    alpha: float = 1.0,
-    beta: float = 1.0,
-    **options,
-) -> JigClu:
-    """Build JigClu on half of a narrow ResNet-18, with seeded weights and frozen batch norm.
-
-    Patches are 20×12 pixels, so that width and height cannot be mixed up.
-    """
-    torch.manual_seed(0)
-    parts = dict(
-        backbone=dict(
-            type='ResNet', depth=18, num_stages=2, strides=(1, 2), dilations=(1, 1),
-            out_indices=(1,), stem_channels=8, base_channels=8, norm_eval=True,
-        ),
-        head=dict(type='hsjp_mm.JigCluHead', in_channels=16, dim=8, alpha=alpha, beta=beta),
-    )  # fmt: skip
-    return JigClu(**{**parts, **options}, grid=grid, input_size=input_size).train()
-
-
 @pytest.fixture
 def make_jigclu():
     """:func:`tiny_jigclu`."""
@@ -217,36 +183,3 @@ def log_file(tmp_path) -> Path:
     logger.addHandler(handler)
     yield path
     logger.removeHandler(handler)
-
-
-def run_pair(cfg: Config, recorder: str, folder: Path) -> list[Any]:
-    """Train in two processes, in a folder.
-
-    Args:
-        recorder: A module that registers the hook ``RankRecorder``, which saves
-            ``rank_{rank}.pth`` in the work folder.
-
-    Returns:
-        What it saved of each.
-    """
-    (folder / 'rank_recorder.py').write_text(recorder)
-    cfg.custom_imports = dict(imports=['rank_recorder'])
-    cfg.custom_hooks.append(dict(type='mmengine.RankRecorder'))
-    cfg.dump(folder / 'pair.py')
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = free.getsockname()[1]
-    done = subprocess.run(
-        [
-            sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node', '2',
-            '--master_port', str(port), str(ROOT / 'tools/train.py'), str(folder / 'pair.py'),
-            '--launcher', 'pytorch',
-        ],
-        cwd=folder,
-        env={**os.environ, 'PYTHONPATH': f'{ROOT}:{folder}'},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    return [torch.load(Path(cfg.work_dir, f'rank_{rank}.pth')) for rank in range(2)]

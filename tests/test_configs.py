@@ -17,10 +17,9 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DATASETS, HOOKS, METRICS, MODELS, PARAM_SCHEDULERS, TRANSFORMS
 from modelindex.load_model_index import load as load_index
 
-from hsjp_mm.datasets import set_patches  # the package makes `hsjp_mm::` known
 from hsjp_mm.datasets.lsp import LSP_TO_MPII, MPII_OF_LSP
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = sorted(p for p in ROOT.glob('configs/*/**/*.py') if '_base_' not in p.parts)
 HSJP = [path for path in CONFIGS if path.parent.name == 'hsjp']
 JIGCLU = [path for path in CONFIGS if path.parent.name == 'jigclu']
@@ -177,24 +176,17 @@ def jigclu(network: str, data: str) -> Path:
     return ROOT / f'configs/jigclu/jigclu_{network}_4xb64-200e_{data}-224x224.py'
 
 
-def in_all_pipelines(**options) -> dict:
-    """What differs when an ablation on whole images changes these options of PatchAugmentation."""
-    places = ('patches', 'train_pipeline.1', 'val_pipeline.1')
-    loaders = (f'{name}_dataloader.dataset.pipeline.1' for name in ('train', 'val', 'test'))
-    return {f'{p}.{k}': value for p in (*places, *loaders) for k, value in options.items()}
-
-
 JIGCLU_CHANGES = {
     'clustering-only': {'model.head.beta': 0},
     'location-only': {'model.head.alpha': 0},
-    'public-code': {'model.head.alpha': 0.3 / 0.07, **in_all_pipelines(overlap=0.6)},
+    'public-code': {'model.head.alpha': 0.3 / 0.07, 'model.overlap': 0.6},
     'grid3': {'model.grid': 3},
     'grid4': {'model.grid': 4},
-    'augment-before-split': in_all_pipelines(position='before_split'),
-    'crop-before-split': in_all_pipelines(position='crop_before_split'),
+    'augment-before-split': {'model.position': 'before_split'},
+    'crop-before-split': {'model.position': 'crop_before_split'},
     'small-patches': {'model.input_format': 'small_patches'},
     'scaled-patches': {'model.input_format': 'scaled_patches'},
-    **{f'overlap{x}': in_all_pipelines(overlap=x) for x in (0, 0.1, 0.2, 0.4, 0.5)},
+    **{f'overlap{x}': {'model.overlap': x} for x in (0, 0.1, 0.2, 0.4, 0.5)},
 }
 
 
@@ -274,8 +266,8 @@ def train_once(config: Config) -> dict:
     model.init_weights()
     model.train()
     dataset = DATASETS.build(config.train_dataloader.dataset)
-    if dict(type='hsjp_mm.PatchHook') in config.custom_hooks:
-        set_patches(dataset, model.grid, model.patch_size)
+    if dict(type='hsjp_mm.PrepareDataHook') in config.custom_hooks:
+        model.prepare(dataset)
     before = {name: value.clone() for name, value in model.named_parameters()}
     optim_wrapper = build_optim_wrapper(model, config.optim_wrapper)
     for _ in range(2):

@@ -12,7 +12,8 @@ from types import SimpleNamespace
 import pytest
 from mmengine.runner import Runner
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.helpers import ROOT
+
 MIM = Path(sys.executable).with_name('mim')
 DEFAULT = 'hsjp/hsjp_hrnet-w32_4xb64-240e_coco-224x224.py'
 

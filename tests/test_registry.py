@@ -39,7 +39,7 @@ backbone = dict(type='ResNet', depth=18)
 colours = dict(type='hsjp_mm.ColourAugmentation')
 parts = [
     ('HOOKS', dict(type='hsjp_mm.SkippedImagesHook')),
-    ('HOOKS', dict(type='hsjp_mm.PatchHook')),
+    ('HOOKS', dict(type='hsjp_mm.PrepareDataHook')),
     ('HOOKS', dict(type='hsjp_mm.BottomupVisualizationHook')),
     ('HOOKS', dict(type='hsjp_mm.FreezeHook', layers=[0])),
     ('METRICS', dict(type='hsjp_mm.HSJPPrecision')),
@@ -166,7 +166,7 @@ def run(script: str, folder, *arguments: str):
 @pytest.mark.parametrize('scope', ['mmpose', 'mmdet'])
 def test_names_are_found_without_custom_imports(scope, tmp_path):
     names = [
-        'SkippedImagesHook', 'PatchHook', 'BottomupVisualizationHook', 'FreezeHook',
+        'SkippedImagesHook', 'PrepareDataHook', 'BottomupVisualizationHook', 'FreezeHook',
         'HSJPPrecision', 'JigCluAccuracy', 'PCKh', 'LSPPCK', 'ColourAugmentation',
         'PatchAugmentation', 'BottomupResize', 'TopdownShearAffine', 'TopdownPyramid',
         'PersonCropDataset', 'PretextInit', 'GroupingLoss', 'PartBranchHourglass', 'HSJPHead',

@@ -8,9 +8,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS
 from mmengine.runner import Runner
 
-from tests.conftest import run_pair
-
-ROOT = Path(__file__).resolve().parents[1]
+from tests.helpers import ROOT, run_pair
 
 RANK_RECORDER = """
 import torch
@@ -137,7 +135,7 @@ def test_two_processes_end_with_equal_weights(tiny_config, tmp_path):
     assert states_equal(one['state'], other['state'])
     assert sorted(one['ids'] + other['ids']) == sorted(2 * [11, 12, 14, 15, 19, 20])
     assert not torch.equal(one['start'], one['state']['head.final_layer.weight'])
-    assert one['state']['puzzle'].tolist() == [2, 0]  # which SyncBuffersHook averages
+    assert one['state']['identity.grid'] == 2  # which SyncBuffersHook averages
     assert not torch.equal(one['slots'], other['slots'])
 
 
@@ -152,7 +150,7 @@ def test_two_processes_share_the_montages_and_losses_of_jigclu(tiny_jigclu_confi
         assert states_equal(mine, theirs)
         assert mine['retrieval_chance'] == pytest.approx(8 / (4 * 9 - 1))  # of four images
     assert not torch.equal(one['start'], one['state']['head.location.weight'])
-    assert one['state']['puzzle'].tolist() == [3, 0]  # which SyncBuffersHook averages
+    assert one['state']['identity.grid'] == 3  # which SyncBuffersHook averages
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from mmengine.registry import MODELS
 from mmengine.runner import Runner
 
 from hsjp_mm.checkpoint import export_backbone, load_backbone
+from tests.helpers import ROOT, SHARED
 
-ROOT = Path(__file__).resolve().parents[1]
-COCO = ROOT / '../shared/data/coco_mini'
+COCO = SHARED / 'coco_mini'
 SMALL = dict(num_workers=0, persistent_workers=False)
 
 

@@ -10,14 +10,12 @@ from mmengine.runner import set_random_seed
 
 import hsjp_mm  # noqa: F401  (lets hsjp_mm:: bases resolve)
 from hsjp_mm.checkpoint import read_checkpoint
-from hsjp_mm.datasets import set_patches
-from hsjp_mm.models import JigClu
 from hsjp_mm.visualization import draw_boards
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='a config whose model is hsjp_mm.HSJP or hsjp_mm.JigClu')
+    parser.add_argument('config', help='of a pretraining')
     parser.add_argument('checkpoint', nargs='?', help='without it the network is untrained')
     parser.add_argument('--out', default='puzzles', help='folder of the pictures')
     parser.add_argument(
@@ -45,8 +43,7 @@ def main(argv: list[str] | None = None) -> None:
         model.init_weights()
     model.eval()
     dataset = DATASETS.build(cfg[f'{args.split}_dataloader'].dataset)
-    if isinstance(model, JigClu):
-        set_patches(dataset, model.grid, model.patch_size)
+    model.prepare(dataset)
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     set_random_seed(0)

@@ -32,7 +32,7 @@ default_hooks = dict(
 )
 custom_hooks = [
     dict(type='SyncBuffersHook'),
-    dict(type='hsjp_mm.PatchHook'),
+    dict(type='hsjp_mm.PrepareDataHook'),
     dict(type='hsjp_mm.EpochSeedHook'),
     dict(type='hsjp_mm.SkippedImagesHook'),
     dict(type='hsjp_mm.PuzzleVisualizationHook'),

@@ -23,10 +23,10 @@ from typing import IO, Any
 from mmengine.config import Config
 
 import hsjp_mm
-from hsjp_mm.comparison.fine_tuning_config import differences, sha256_of
+from hsjp_mm.comparison.fine_tuning_config import sha256_of
 from hsjp_mm.comparison.logs import (
     CHECKPOINT,
-    PRINTED,
+    LOG,
     Failure,
     end_of_log,
     last_checkpoint,
@@ -40,6 +40,7 @@ from hsjp_mm.comparison.plan import (
     require_fitting,
 )
 from hsjp_mm.comparison.pretrainings import Pretraining
+from hsjp_mm.comparison.recipes import changes
 from hsjp_mm.comparison.runs import RESULT, number_form
 from hsjp_mm.environment.requirements import installed_versions
 from hsjp_mm.utils.files import file_sha256, read_json, write_json
@@ -146,21 +147,13 @@ def is_finished(run: PlannedRun) -> bool:
     path = run.folder / RECIPE
     if not path.is_file():
         return False
-    changed = list(differences(*_alike(read_json(path), run.recipe)))
+    changed = changes(read_json(path), run.recipe)
     if changed:
         raise ValueError(
             f'{run.folder} holds a run of another recipe (there, now): {"; ".join(changed[:8])}. '
             'Ask for what it was, take another work folder, or put it aside and run anew (--rerun)'
         )
     return (run.folder / RESULT).is_file()
-
-
-def _alike(recorded: Any, now: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """A recorded recipe and that of now; version 0.1 had no number, and hashed fewer files."""
-    if not isinstance(recorded, dict) or 'version' in recorded:
-        return recorded, now
-    data = {name: sha for name, sha in now['data'].items() if name in recorded.get('data', {})}
-    return recorded, {key: value for key, value in now.items() if key != 'version'} | {'data': data}
 
 
 def put_aside(run: PlannedRun) -> Path | None:
@@ -298,7 +291,7 @@ def _train(
     """Run a command, follow what it prints, and record it as an attempt; returns its status."""
     threads = max(1, (os.cpu_count() or 1) // progress.jobs)
     start = time.time()
-    with (run.folder / PRINTED).open('a', encoding='utf-8') as log:
+    with (run.folder / LOG).open('a', encoding='utf-8') as log:
         child = subprocess.Popen(
             [sys.executable, *command[1:]],
             stdout=subprocess.PIPE,

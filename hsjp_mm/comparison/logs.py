@@ -12,7 +12,7 @@ from mmengine.config import Config
 
 from hsjp_mm.comparison.fine_tuning_config import by_epoch
 
-PRINTED = 'train.log'
+LOG = 'train.log'
 """What a training printed, where ``hsjp_mm.comparison.execution`` ran it."""
 CHECKPOINT = re.compile(r'(?P<unit>epoch_|iter_)(?P<number>\d+)\.pth')
 _STAMP = re.compile(r'^(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) - ', re.MULTILINE)
@@ -146,7 +146,7 @@ def whole_checkpoints(folder: Path, unit: str) -> dict[int, Path]:
 
 def end_of_log(folder: str | Path, lines: int = 20) -> str:
     """Read the last lines of what a run printed, or logged where that was not kept."""
-    logs = [*sorted(Path(folder).glob('*/*.log')), Path(folder, PRINTED)]
+    logs = [*sorted(Path(folder).glob('*/*.log')), Path(folder, LOG)]
     last = [log for log in logs if log.is_file()][-1:]
     texts = (log.read_text(encoding='utf-8', errors='replace') for log in last)
     return '\n'.join(line for text in texts for line in text.splitlines()[-lines:])

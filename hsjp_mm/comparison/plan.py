@@ -28,7 +28,6 @@ from hsjp_mm.comparison.fine_tuning_config import (
     protocol_of,
     rule_of,
     settings_of,
-    sha256_of,
 )
 from hsjp_mm.comparison.pretrainings import (
     Pretraining,
@@ -36,15 +35,11 @@ from hsjp_mm.comparison.pretrainings import (
     pretraining_result,
     read_pretraining,
 )
+from hsjp_mm.comparison.recipes import RECIPE_VERSION, data_hashes, loaded_hashes
 from hsjp_mm.comparison.runs import FineTuning, read_run, to_result
-from hsjp_mm.datasets.person_crops import IMAGE_SUFFIXES
-from hsjp_mm.utils.files import file_sha256
 
 NAME = re.compile(r'[\w.+-]+')
 SAMPLER = 'hsjp_mm.FixedLengthSampler'
-SOURCES = ('ann_file', 'bbox_file', 'image_list')
-"""What names the files of a data set in its config."""
-RECIPE_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -247,8 +242,8 @@ def plan_pretrainings(
         recipe = {
             'version': RECIPE_VERSION,
             'processes': processes,
-            'data': _data_hashes(config),
-            'starts from': _loaded_hashes(config),
+            'data': data_hashes(config),
+            'starts from': loaded_hashes(config),
             'settings': settings_of(config),
         }
         folder = Path(work_dir, name, 'pretraining').resolve()
@@ -324,7 +319,7 @@ def plan(
         config = _prepare(config, min(fractions))
         found = [_check_init(config, name, checkpoint) for name, checkpoint in inits.items()]
         iterations = _iterations(config, processes)
-    data = _data_hashes(config)
+    data = data_hashes(config)
     runs = []
     for seed in seeds:
         for fraction in fractions:
@@ -445,76 +440,6 @@ def _check_init(config: Config, name: str, checkpoint: str | None, shown: str = 
             f'{coverage.report()}'
         )
     return Init(name, checkpoint, coverage.sha256, coverage.line())
-
-
-def _data_hashes(config: Config) -> dict[str, str]:
-    """SHA-256 of what names the data of training and evaluation, by file or folder.
-
-    Of a folder of images, which no file names, that of the sorted names and sizes.
-    """
-    files: dict[str, None] = {}
-    folders: dict[str, None] = {}
-    for part in ('train_dataloader', 'val_dataloader'):
-        for dataset in _datasets((config.get(part) or {}).get('dataset')):
-            named = [_joined(dataset, dataset[key]) for key in SOURCES if dataset.get(key)]
-            files |= dict.fromkeys(named)
-            if not named and (folder := _image_folder(dataset)):
-                folders[folder] = None
-    files |= dict.fromkeys(e['ann_file'] for e in evaluators_of(config) if e.get('ann_file'))
-    for file in files:
-        if not Path(file).is_file():
-            raise FileNotFoundError(f'annotations {file!r} do not exist')
-    for folder in folders:
-        if not Path(folder).is_dir():
-            raise FileNotFoundError(f'the folder of images {folder!r} does not exist')
-    hashes = {file: file_sha256(file) for file in sorted(files)}
-    return hashes | {folder: _folder_sha256(Path(folder)) for folder in sorted(folders)}
-
-
-def _datasets(part: Any) -> Iterable[dict]:
-    """All configs of data sets in one, those inside wrappers too; only the innermost have data."""
-    if isinstance(part, Mapping):
-        inner = [part[key] for key in ('dataset', 'datasets') if part.get(key)]
-        if inner:
-            yield from _datasets(inner)
-        else:
-            yield dict(part)
-    elif isinstance(part, (list, tuple)):
-        for value in part:
-            yield from _datasets(value)
-
-
-def _joined(dataset: dict, name: str) -> str:
-    """A file of a data set; MMPose joins ``ann_file`` with ``data_root``, but not all others."""
-    joined = str(Path(dataset.get('data_root') or '', name))
-    return joined if Path(joined).is_file() or not Path(name).is_file() else str(name)
-
-
-def _image_folder(dataset: dict) -> str:
-    prefix = dataset.get('data_prefix') or ''
-    if isinstance(prefix, Mapping):
-        prefix = prefix.get('img') or prefix.get('img_path') or ''
-    root = dataset.get('data_root') or ''
-    return str(Path(root, prefix)) if root or prefix else ''
-
-
-def _folder_sha256(folder: Path) -> str:
-    found = (path for path in folder.rglob('*') if path.suffix.lower() in IMAGE_SUFFIXES)
-    return sha256_of(sorted([str(p.relative_to(folder)), p.stat().st_size] for p in found))
-
-
-def _loaded_hashes(config: Config) -> dict[str, str]:
-    """SHA-256 of the checkpoints that a pretraining itself starts from; addresses as they are."""
-    names = [config.get('load_from'), checkpoint_of(config)]
-    found = {}
-    for name in filter(None, names):
-        if '://' in name:
-            found[name] = 'by its address'
-        elif Path(name).is_file():
-            found[name] = file_sha256(name)
-        else:
-            raise FileNotFoundError(f'checkpoint {name!r} does not exist')
-    return found
 
 
 def _subset(dataset: dict, fraction: float, seed: int) -> ConfigDict:

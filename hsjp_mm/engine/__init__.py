@@ -4,6 +4,7 @@ from hsjp_mm.engine.hooks import (
     FreezeHook,
     PatchHook,
     PoseProbeHook,
+    PrepareDataHook,
     PuzzleVisualizationHook,
     SkippedImagesHook,
 )
@@ -14,6 +15,7 @@ __all__ = [
     'FreezeHook',
     'PatchHook',
     'PoseProbeHook',
+    'PrepareDataHook',
     'PuzzleVisualizationHook',
     'SkippedImagesHook',
 ]

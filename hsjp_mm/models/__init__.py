@@ -6,12 +6,12 @@ from hsjp_mm.models.heads import (
     JigCluHead,
     PartBranchHead,
 )
-from hsjp_mm.models.losses import GroupingLoss
+from hsjp_mm.models.losses import GroupingLoss, SupervisedContrastiveLoss
 from hsjp_mm.models.pose_estimators import (
     MultiscalePoseEstimator,
     MultiscaleTopdownPoseEstimator,
 )
-from hsjp_mm.models.pretext import HSJP, JigClu
+from hsjp_mm.models.pretext import HSJP, JigClu, Measure, PretextModel, PuzzleModel
 
 __all__ = [
     'HSJP',
@@ -21,8 +21,12 @@ __all__ = [
     'HigherHRNetHead',
     'JigClu',
     'JigCluHead',
+    'Measure',
     'MultiscalePoseEstimator',
     'MultiscaleTopdownPoseEstimator',
     'PartBranchHead',
     'PartBranchHourglass',
+    'PretextModel',
+    'PuzzleModel',
+    'SupervisedContrastiveLoss',
 ]

@@ -1,10 +1,13 @@
-"""Files: their hashes, and JSON that is there whole or not at all."""
+"""Files: where the package's own are, hashes, and JSON that is there whole or not at all."""
 
 import hashlib
 import json
 import os
 from pathlib import Path
 from typing import Any
+
+PACKAGE = Path(__file__).parents[1] / '.mim'
+"""The folder of the configs and tools, which are links in a clone and copies in a wheel."""
 
 
 def file_sha256(path: str | Path) -> str:

@@ -8,11 +8,28 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hsjp_mm.models.pretext.base import instance_ids
 from hsjp_mm.models.pretext.hsjp import HSJP, Puzzle
 from hsjp_mm.ops import patches
 from hsjp_mm.visualization.pictures import TILE, to_rgb, write
 
 CAPTIONS = ('crop', 'shuffled', 'input', 'target', 'prediction', 'put back')
+
+
+def draw_hsjp(
+    model: HSJP, inputs: Tensor, samples: list, fixed: bool
+) -> list[tuple[str, np.ndarray]]:
+    """Draw a board for each instance, see :func:`puzzle_boards`; the ``board`` of HSJP.
+
+    Args:
+        model, inputs: as in :func:`puzzle_boards`.
+        samples: B data samples.
+        fixed: the puzzles of the evaluation; otherwise random, augmented ones.
+    """
+    ids = instance_ids(samples)
+    boards = puzzle_boards(model, inputs, ids if fixed else None)
+    names = [f'instance {i} of {sample.img_path}' for i, sample in zip(ids, samples, strict=True)]
+    return list(zip(names, boards, strict=True))
 
 
 @torch.no_grad()

@@ -11,6 +11,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from hsjp_mm.models.pretext.base import instance_ids
 from hsjp_mm.models.pretext.jigclu import JigClu
 from hsjp_mm.ops import patches, regrouping
 from hsjp_mm.visualization.pictures import DARK, TILE, to_rgb, write
@@ -23,6 +24,22 @@ SMALLEST = 56
 FRAME = 5
 GAP = 8
 LINE = 20
+
+
+def draw_jigclu(
+    model: JigClu, inputs: Tensor, samples: list, fixed: bool
+) -> list[tuple[str, np.ndarray]]:
+    """Draw one board of all instances, see :func:`jigclu_board`; the ``board`` of JigClu.
+
+    Args:
+        model, inputs: as in :func:`jigclu_board`.
+        samples: n data samples.
+        fixed: the montages of the evaluation; otherwise random ones. The patches are augmented by
+            the data set, as its pipeline says.
+    """
+    ids = instance_ids(samples)
+    board = jigclu_board(model, inputs, ids if fixed else torch.randint(2**62, (1,)).tolist())
+    return [(f'instances {", ".join(map(str, ids))}', board)]
 
 
 @torch.no_grad()

@@ -5,18 +5,24 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from mmengine.config import Config
 from mmpose.apis import inference_topdown, init_model
 from mmpose.structures import merge_data_samples
 from mmpose.visualization import PoseLocalVisualizer
 
 
 def draw_poses(
-    config: str, checkpoint: str, ann_file: str, folder: str, number: int = 6, height: int = 240
+    config: str | Config,
+    checkpoint: str,
+    ann_file: str,
+    folder: str,
+    number: int = 6,
+    height: int = 240,
 ) -> np.ndarray:
     """Draw a top-down model's poses of the annotated persons of some images, side by side.
 
     Args:
-        config: of the model.
+        config: of the model, or its path.
         checkpoint: its weights.
         ann_file: COCO-format annotations, whose boxes are used.
         folder: the images.
@@ -25,19 +31,29 @@ def draw_poses(
 
     Returns:
         (height, width, 3), RGB, uint8.
+
+    Raises:
+        FileNotFoundError: the annotations or an image is missing.
+        ValueError: no person is annotated with keypoints.
     """
-    coco = json.loads(Path(ann_file).read_text())
+    coco = json.loads(Path(ann_file).read_text(encoding='utf-8'))
     boxes: dict[int, list] = {}
     for annotation in coco['annotations']:
-        if not annotation['iscrowd'] and annotation['num_keypoints']:
+        if not annotation.get('iscrowd') and annotation.get('num_keypoints'):
             x, y, w, h = annotation['bbox']
             boxes.setdefault(annotation['image_id'], []).append([x, y, x + w, y + h])
+    images = [image for image in coco['images'] if image['id'] in boxes][:number]
+    if not images:
+        raise ValueError(f'{ann_file} has no person with keypoints')
     model = init_model(config, checkpoint, device='cpu')
     visualizer = PoseLocalVisualizer(radius=3, line_width=2)
     visualizer.set_dataset_meta(model.dataset_meta)
     pictures = []
-    for image in [image for image in coco['images'] if image['id'] in boxes][:number]:
-        pixels = cv2.imread(str(Path(folder) / image['file_name']))
+    for image in images:
+        path = Path(folder) / image['file_name']
+        pixels = cv2.imread(str(path))
+        if pixels is None:
+            raise FileNotFoundError(f'{path} does not exist, or is no image')
         poses = inference_topdown(model, pixels, np.array(boxes[image['id']]))
         drawn = visualizer.add_datasample(
             'pose', pixels[..., ::-1], merge_data_samples(poses), draw_gt=False, kpt_thr=0.2

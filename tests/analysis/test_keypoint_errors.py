@@ -14,8 +14,8 @@ from xtcocotools.cocoeval import COCOeval
 
 from hsjp_mm.analysis import diagnose
 from hsjp_mm.analysis.keypoint_errors import ERRORS, KINDS, UNKNOWN, Persons, classify
+from tests.helpers import SHARED
 
-SHARED = Path(__file__).resolve().parents[2] / '../shared/data'
 META = parse_pose_metainfo(dict(from_file='configs/_base_/datasets/coco.py'))
 NAMES = [META['keypoint_id2name'][k] for k in range(17)]
 SIGMAS, FLIP = META['sigmas'], np.array(META['flip_indices'])

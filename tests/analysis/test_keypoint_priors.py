@@ -8,8 +8,8 @@ import pytest
 
 from hsjp_mm.analysis import measure_priors, read_persons
 from hsjp_mm.analysis.keypoint_priors import Persons
+from tests.helpers import SHARED
 
-SHARED = Path(__file__).resolve().parents[2] / '../shared/data'
 COCO_MINI = [
     SHARED / f'coco_mini/annotations/person_keypoints_{split}2017.json'
     for split in ('train', 'val')

@@ -9,8 +9,8 @@ import pytest
 from mmpose.registry import DATASETS
 
 from hsjp_mm.analysis.oracle import STEP, oracle_maps, oracle_scores
+from tests.helpers import SHARED
 
-SHARED = Path(__file__).resolve().parents[2] / '../shared/data'
 META_KEYS = (
     'id', 'img_id', 'img_path', 'ori_shape', 'input_size', 'input_center', 'input_scale',
     'flip_indices', 'crowd_index',

@@ -24,11 +24,11 @@ from hsjp_mm.analysis.part_groups import (
     write_part_groups,
 )
 from hsjp_mm.models.utils.part_groups import PartGroups, read_part_groups
+from tests.helpers import ROOT, SHARED
 
-ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / 'configs/pbn/part_groups'
-MPII = ROOT / '../shared/data/mpii'
-LSP = ROOT / '../shared/data/lsp'
+MPII = SHARED / 'mpii'
+LSP = SHARED / 'lsp'
 needs_mpii = pytest.mark.skipif(not MPII.is_dir(), reason='../shared/data/mpii is absent')
 needs_lsp = pytest.mark.skipif(not LSP.is_dir(), reason='../shared/data/lsp is absent')
 

@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import pytest
 import torch
 from mmengine import Config
@@ -10,8 +8,8 @@ from torch import nn
 
 from hsjp_mm.checkpoint.conversion import convert, convert_checkpoint
 from hsjp_mm.checkpoint.coverage import CheckpointError
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 TINY = Config.fromfile(ROOT / 'configs/_base_/hrnet-tiny.py').hrnet_tiny
 del TINY['init_cfg']  # weights are to be loaded
 W32 = Config.fromfile(ROOT / 'configs/_base_/hrnet-w32.py').hrnet_w32

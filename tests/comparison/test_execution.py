@@ -25,8 +25,8 @@ from hsjp_mm.comparison.execution import (
 )
 from hsjp_mm.comparison.runs import collect, differences, sha256_of
 from hsjp_mm.datasets.toy import render
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / 'configs/demo/td-hm_hrnet-tiny_scratch-1xb16-400i_toy-128x96.py'
 TRAIN = '''
 """Leaves what MMEngine leaves of 20 iterations with evaluations at 10 and 20."""

@@ -2,7 +2,6 @@ import hashlib
 import json
 import pickle
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +12,8 @@ from mmpose.datasets import CocoDataset
 
 from hsjp_mm.datasets import LabelSubset
 from hsjp_mm.datasets.toy import render
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 KINDS = ('labelled', 'labelled', 'unlabelled', 'crowd')
 
 

@@ -12,8 +12,9 @@ from scipy.io import loadmat, savemat
 
 from hsjp_mm.datasets import LSPDataset
 from hsjp_mm.datasets.lsp import LSP_TO_MPII, MPII_OF_LSP, read_joints
+from tests.helpers import SHARED
 
-REAL = Path(__file__).resolve().parents[3] / 'shared/data/lsp'
+REAL = SHARED / 'lsp'
 needs_real = pytest.mark.skipif(not REAL.is_dir(), reason='../shared/data/lsp is not here')
 LOWER = ('ankle', 'knee', 'hip')
 SIDES = dict(left='right', right='left')

@@ -9,8 +9,9 @@ from mmengine.dataset import pseudo_collate
 from torch.utils.data import DataLoader
 
 from hsjp_mm.datasets import PersonCropDataset
+from tests.helpers import SHARED
 
-COCO_MINI = Path(__file__).resolve().parents[2] / '../shared/data/coco_mini'
+COCO_MINI = SHARED / 'coco_mini'
 PIPELINE = [
     dict(type='LoadImage'),
     dict(type='GetBBoxCenterScale'),

@@ -1,11 +1,11 @@
 import itertools
-from pathlib import Path
 
 import numpy as np
 import pytest
 from mmengine.config import Config
 
 from hsjp_mm.evaluation import HSJPPrecision
+from tests.helpers import ROOT
 
 SIZE = (224, 224)
 CONFIG = 'configs/hsjp/hsjp_hrnet-w32_4xb64-240e_coco-224x224.py'
@@ -61,7 +61,7 @@ def test_one_wrong_patch_spoils_its_image_only():
 
 
 def test_the_kept_checkpoint_is_the_better_one_before_a_puzzle_is_solved():
-    config = Config.fromfile(Path(__file__).resolve().parents[2] / CONFIG)
+    config = Config.fromfile(ROOT / CONFIG)
     checkpoint = config.default_hooks.checkpoint
     truth = places(3)
     worse, better = truth[[1, 2, 3, 4, 5, 6, 7, 8, 0]], truth[[0, 1, 2, 3, 4, 6, 7, 8, 5]]

@@ -1,7 +1,5 @@
 """PCK by the torso; joints in LSP's order."""
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
@@ -12,8 +10,9 @@ from scipy.io import loadmat, savemat
 
 from hsjp_mm.evaluation import LSPPCK
 from hsjp_mm.evaluation.pck import COLUMNS
+from tests.helpers import SHARED
 
-LSP = Path(__file__).resolve().parents[2] / '../shared/data/lsp'
+LSP = SHARED / 'lsp'
 NAMES = [
     'right_ankle', 'right_knee', 'right_hip', 'left_hip', 'left_knee', 'left_ankle', 'right_wrist',
     'right_elbow', 'right_shoulder', 'left_shoulder', 'left_elbow', 'left_wrist', 'neck',

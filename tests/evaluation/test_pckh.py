@@ -18,8 +18,9 @@ from scipy.io import savemat
 from hsjp_mm.evaluation import PCKh, pckh
 from hsjp_mm.evaluation.pck import COLUMNS
 from hsjp_mm.evaluation.pckh import read_visibility
+from tests.helpers import SHARED
 
-MPII = Path(__file__).resolve().parents[2] / '../shared/data/mpii'
+MPII = SHARED / 'mpii'
 real_data = pytest.mark.skipif(not MPII.is_dir(), reason='../shared/data/mpii is absent')
 META = {'keypoint_name2id': MpiiDataset(lazy_init=True).metainfo['keypoint_name2id']}
 NAMES = list(META['keypoint_name2id'])

@@ -17,7 +17,7 @@ from mmengine.registry import init_default_scope
 
 from hsjp_mm.models import JigClu
 from hsjp_mm.ops import distributed
-from tests.conftest import tiny_jigclu
+from tests.helpers import tiny_jigclu
 
 # rows by rank, for the exchange
 ROWS = {3: [(2, 2, 2), (1, 3, 2), (4, 0, 3), (1, 1, 1), (0, 7, 1)], 2: [(5, 5), (2, 3), (1, 1)]}

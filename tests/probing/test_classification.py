@@ -18,8 +18,8 @@ from torchvision.datasets import CIFAR10
 
 from hsjp_mm.analysis import probe, probes
 from hsjp_mm.checkpoint.coverage import CheckpointError
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 COLOURS = {'blue': (40, 60, 220), 'green': (40, 200, 60), 'red': (210, 50, 40)}
 RESNET = dict(type='ResNet', depth=18, stem_channels=8, base_channels=8)
 FAST = dict(size=32, workers=0)

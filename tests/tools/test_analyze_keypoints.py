@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from hsjp_mm.analysis import diagnose
+from tests.helpers import ROOT
 
-main = runpy.run_path(str(Path(__file__).parents[2] / 'tools/analyze_keypoints.py'))['main']
+main = runpy.run_path(str(ROOT / 'tools/analyze_keypoints.py'))['main']
 POINTS = np.array([[20 + 40 * (k % 6), 20 + 40 * (k // 6)] for k in range(17)])
 
 

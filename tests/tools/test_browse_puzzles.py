@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 import torch
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.helpers import ROOT
+
 DEMO = ROOT / 'configs/demo'
 main = runpy.run_path(str(ROOT / 'tools/browse_puzzles.py'))['main']
 

@@ -6,7 +6,9 @@ import torch
 from mmengine.registry import DefaultScope
 from mmpose.models.backbones import ResNet
 
-main = runpy.run_path(str(Path(__file__).parents[2] / 'tools/check_init.py'))['main']
+from tests.helpers import ROOT
+
+main = runpy.run_path(str(ROOT / 'tools/check_init.py'))['main']
 
 CONFIG = """
 default_scope = 'mmpose'

@@ -12,8 +12,8 @@ from mmpose.registry import MODELS
 
 from hsjp_mm.comparison.runs import read_run
 from hsjp_mm.datasets.toy import render
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / 'configs/demo/td-hm_hrnet-tiny_scratch-1xb16-400i_toy-128x96.py'
 main = runpy.run_path(str(ROOT / 'tools/compare_inits.py'))['main']
 

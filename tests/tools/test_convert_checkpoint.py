@@ -7,8 +7,8 @@ from mmengine import Config
 from mmpose.registry import MODELS
 
 from hsjp_mm.checkpoint import read_checkpoint
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 main = runpy.run_path(str(ROOT / 'tools/convert_checkpoint.py'))['main']
 
 

@@ -2,11 +2,10 @@
 
 import runpy
 import sys
-from pathlib import Path
 
 from hsjp_mm.datasets.toy import render
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 main = runpy.run_path(str(ROOT / 'tools/demo.py'))['main']
 
 

@@ -2,7 +2,6 @@
 
 import json
 import runpy
-from pathlib import Path
 
 import pytest
 import torch
@@ -11,8 +10,8 @@ from mmengine.registry import MODELS, init_default_scope
 
 from hsjp_mm.datasets import PersonCropDataset
 from hsjp_mm.datasets.detections import detect
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 main = runpy.run_path(str(ROOT / 'tools/detect_persons.py'))['main']
 CONFIG = """
 _base_ = ['mmdet::retinanet/retinanet_r18_fpn_1x_coco.py']

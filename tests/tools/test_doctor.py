@@ -8,11 +8,11 @@ import sys
 import tomllib
 import venv
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.helpers import ROOT
+
 DOCTOR = ROOT / 'tools' / 'doctor.py'
 
 spec = importlib.util.spec_from_file_location('doctor', DOCTOR)

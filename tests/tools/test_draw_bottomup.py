@@ -9,7 +9,8 @@ import torch
 from mmengine import Config
 from mmpose.registry import MODELS
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.helpers import ROOT
+
 main = runpy.run_path(str(ROOT / 'tools/draw_bottomup.py'))['main']
 CONFIG = f"""
 _base_ = [

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from hsjp_mm.checkpoint import read_checkpoint
+from tests.helpers import ROOT
 
-main = runpy.run_path(str(Path(__file__).parents[2] / 'tools/extract_backbone.py'))['main']
+main = runpy.run_path(str(ROOT / 'tools/extract_backbone.py'))['main']
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-ANNOTATIONS = ROOT / '../shared/data/coco_mini/annotations'
+from tests.helpers import ROOT, SHARED
+
+ANNOTATIONS = SHARED / 'coco_mini/annotations'
 main = runpy.run_path(str(ROOT / 'tools/keypoint_priors.py'))['main']
 
 

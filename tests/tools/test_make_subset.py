@@ -12,8 +12,8 @@ from mmpose.evaluation import CocoMetric
 
 from hsjp_mm.datasets import LabelSubset
 from hsjp_mm.datasets.toy import render
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 main = runpy.run_path(str(ROOT / 'tools/make_subset.py'))['main']
 
 

@@ -1,9 +1,9 @@
 """The oracle's table."""
 
 import runpy
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.helpers import ROOT
+
 CONFIG = 'configs/higherhrnet/coco/higherhrnet_hrnet-w32_4xb12-300e_coco-512x512.py'
 main = runpy.run_path(str(ROOT / 'tools/oracle_ae.py'))['main']
 

@@ -2,14 +2,14 @@
 
 import json
 import runpy
-from pathlib import Path
 
 import cv2
 import numpy as np
 
 from hsjp_mm.models.utils.part_groups import read_part_groups
+from tests.helpers import ROOT
 
-main = runpy.run_path(str(Path(__file__).parents[2] / 'tools/part_groups.py'))['main']
+main = runpy.run_path(str(ROOT / 'tools/part_groups.py'))['main']
 
 
 def test_groups_overlap_and_pictures(tmp_path, capsys):

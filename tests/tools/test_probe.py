@@ -1,6 +1,5 @@
 import json
 import runpy
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +8,9 @@ from mmengine.registry import DefaultScope
 from mmpose.models.backbones import ResNet
 from PIL import Image
 
-main = runpy.run_path(str(Path(__file__).parents[2] / 'tools/probe.py'))['main']
+from tests.helpers import ROOT
+
+main = runpy.run_path(str(ROOT / 'tools/probe.py'))['main']
 
 CONFIG = """
 default_scope = 'mmpose'

@@ -63,5 +63,5 @@ def test_puzzles_are_fixed_or_random(make_model, make_jigclu, pretext):
 
 
 def test_what_cannot_be_drawn(make_jigclu):
-    with pytest.raises(ValueError, match='1 images: a board of JigClu shows 2 to 8'):
+    with pytest.raises(ValueError, match='1 instances: a board of JigClu shows 2 or more'):
         draw_boards(make_jigclu(data_preprocessor=STACK), dataset(3, 4 * 12, 20), [2])

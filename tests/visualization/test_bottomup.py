@@ -1,7 +1,5 @@
 """Letters as in the module under test."""
 
-from pathlib import Path
-
 import cv2
 import matplotlib
 import numpy as np
@@ -16,8 +14,8 @@ from mmpose.structures import PoseDataSample
 from hsjp_mm.engine import BottomupVisualizationHook
 from hsjp_mm.visualization import bottomup_board, draw_bottomup
 from hsjp_mm.visualization import bottomup_boards as boards
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / 'configs/higherhrnet/coco/higherhrnet_hrnet-w32_4xb12-300e_coco-512x512.py'
 GRAY = 100
 PERSONS = [[[10.0, 10], [20, 30]], [[60, 10], [70, 30]]]

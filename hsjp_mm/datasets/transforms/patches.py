@@ -22,6 +22,7 @@ MOCO_V2_COLOURS = dict(
     brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, jitter_prob=0.8, gray_prob=0.2,
     blur_prob=0.5, blur_sigma=(0.2, 4.0), solarise_prob=0.0,
 )  # fmt: skip
+OVERLAP = 0.3  # the paper's
 POSITIONS = ('after_split', 'crop_before_split', 'before_split')
 
 
@@ -35,20 +36,16 @@ class PatchAugmentation(BaseTransform):
     blur, flip. The crop's rule is torchvision's, written anew because torchvision's takes its
     random numbers from torch alone.
 
-    The number of patches and their size are the model's: ``hsjp_mm.PatchHook`` tells them through
-    :func:`set_patches`.
+    The number of patches, their size, overlap and position are the model's:
+    ``hsjp_mm.PrepareDataHook`` tells them through :func:`set_patches`.
 
     Required key: ``img`` (H, W, 3) of any size; ``id`` with a seed. Modified keys: ``img``, the
     patches in one column (m²·h, w, 3), patch i = row·m + column in the rows from i·h, so that the
     stock PackPoseInputs and PoseDataPreprocessor take them as one image; ``img_shape``.
 
     Args:
-        overlap: share of the image's side that neighbours have in common, in [0, 1). The paper's
-            is 0.3. The authors' code lengthens both halves by 0.3 of the side instead: that is 0.6
-            here, for m = 2.
-        position: where the augmentation stands (table 7 of the paper). 'after_split': on each
-            patch. 'crop_before_split': one crop of the image is split, and the rest is drawn for
-            each patch. 'before_split': one augmented image is split.
+        overlap, position: as in :class:`~hsjp_mm.models.JigClu`, for pipelines that state them
+            here, as in version 0.1. By default the model's.
         scale: range of the crop's share of the area.
         ratio: range of its width to its height, drawn uniformly in the logarithm.
         flip_prob: probability of a horizontal flip.
@@ -65,25 +62,23 @@ class PatchAugmentation(BaseTransform):
 
     def __init__(
         self,
-        overlap: float = 0.3,
-        position: str = 'after_split',
+        overlap: float | None = None,
+        position: str | None = None,
         scale: tuple[float, float] = (0.2, 1.0),
         ratio: tuple[float, float] = (3 / 4, 4 / 3),
         flip_prob: float = 0.5,
         colours: dict | None = None,
         seed: int | None = None,
     ):
-        patches.patch_boxes(1, overlap)  # refuses a wrong overlap now rather than when told m
-        if position not in POSITIONS:
-            raise ValueError(f'position={position!r} must be one of {", ".join(POSITIONS)}')
         if not 0 < scale[0] <= scale[1] <= 1:
             raise ValueError(f'scale={scale} must be a range in (0, 1]')
         if not 0 < ratio[0] <= ratio[1]:
             raise ValueError(f'ratio={ratio} must be a range of positive numbers')
         if not 0 <= flip_prob <= 1:
             raise ValueError(f'flip_prob={flip_prob} must be in [0, 1]')
-        self.overlap = overlap
-        self.position = position
+        # what the pipeline states, and what holds once the model has told its own
+        self.stated = {'overlap': overlap, 'position': position}
+        self._take(**self.stated)
         self.scale = scale
         self.ratio = ratio
         self.flip_prob = flip_prob
@@ -92,14 +87,42 @@ class PatchAugmentation(BaseTransform):
         self.grid: int | None = None
         self.patch_size: tuple[int, int] | None = None
 
-    def set_patches(self, grid: int, size: tuple[int, int]) -> None:
-        """Take m and the (width, height) of a patch in pixels.
+    def _take(self, overlap: float | None, position: str | None) -> None:
+        self.overlap = OVERLAP if overlap is None else overlap
+        self.position = POSITIONS[0] if position is None else position
+        patches.patch_boxes(1, self.overlap)  # refuses a wrong overlap now rather than with m
+        if self.position not in POSITIONS:
+            raise ValueError(f'position={position!r} must be one of {", ".join(POSITIONS)}')
+
+    def set_patches(
+        self,
+        grid: int,
+        size: tuple[int, int],
+        overlap: float | None = None,
+        position: str | None = None,
+    ) -> None:
+        """Take what the model says of its patches.
+
+        Args:
+            grid: m.
+            size: (width, height) of a patch in pixels.
+            overlap, position: of the model, or None for what the pipeline states.
 
         Raises:
-            ValueError: one of them below 1.
+            ValueError: a number below 1; an overlap or a position outside its range, or another
+                one than the pipeline states.
         """
         if grid < 1 or min(size) < 1:
             raise ValueError(f'grid={grid} and size={size} must be at least 1')
+        told = {'overlap': overlap, 'position': position}
+        for name, value in told.items():
+            stated = self.stated[name]
+            if None not in (value, stated) and value != stated:
+                raise ValueError(
+                    f'model.{name}={value!r}, but PatchAugmentation in the pipeline states '
+                    f'{name}={stated!r}; give it to the model alone'
+                )
+        self._take(**{k: self.stated[k] if v is None else v for k, v in told.items()})
         self.grid = grid
         self.patch_size = (size[0], size[1])
 
@@ -108,8 +131,8 @@ class PatchAugmentation(BaseTransform):
         if self.grid is None or self.patch_size is None:
             raise RuntimeError(
                 'PatchAugmentation has not been told the number and size of the patches, which '
-                "are the model's: add dict(type='hsjp_mm.PatchHook') to custom_hooks, or without "
-                'a runner call hsjp_mm.datasets.set_patches'
+                "are the model's: add dict(type='hsjp_mm.PrepareDataHook') to custom_hooks, or "
+                'without a runner call model.prepare(dataset)'
             )
         boxes = patches.patch_boxes(self.grid, self.overlap)
         made = self._patches(results['img'], boxes, self.patch_size, self._random(results))
@@ -192,22 +215,26 @@ def _resized(image: np.ndarray, box: Box, size: tuple[int, int]) -> np.ndarray:
     return cv2.resize(image[top:bottom, left:right], size, interpolation=interpolation)
 
 
-def set_patches(dataset, grid: int, size: tuple[int, int]) -> int:
+def set_patches(dataset, grid: int, size: tuple[int, int], **options) -> int:
     """Tell every PatchAugmentation of a data set, and of those that it wraps, about its patches.
 
     Args:
         dataset: with a ``pipeline``, a ``dataset`` or ``datasets``, as MMEngine's and MMPose's.
         grid: m.
         size: (width, height) of a patch in pixels.
+        options: ``overlap`` and ``position`` of the model, where it has any.
 
     Returns:
         How many were told.
+
+    Raises:
+        ValueError: as in :meth:`PatchAugmentation.set_patches`.
     """
     steps = getattr(getattr(dataset, 'pipeline', None), 'transforms', ())
     mine = [step for step in steps if isinstance(step, PatchAugmentation)]
     for step in mine:
-        step.set_patches(grid, size)
+        step.set_patches(grid, size, **options)
     wrapped = [*getattr(dataset, 'datasets', ())]
     if hasattr(dataset, 'dataset'):
         wrapped.append(dataset.dataset)
-    return len(mine) + sum(set_patches(inner, grid, size) for inner in wrapped)
+    return len(mine) + sum(set_patches(inner, grid, size, **options) for inner in wrapped)

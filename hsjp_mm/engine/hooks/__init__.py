@@ -1,8 +1,8 @@
 from hsjp_mm.engine.hooks.bottomup_visualization_hook import BottomupVisualizationHook
 from hsjp_mm.engine.hooks.epoch_seed_hook import EpochSeedHook
 from hsjp_mm.engine.hooks.freeze_hook import FreezeHook
-from hsjp_mm.engine.hooks.patch_hook import PatchHook
 from hsjp_mm.engine.hooks.pose_probe_hook import PoseProbeHook
+from hsjp_mm.engine.hooks.prepare_data_hook import PatchHook, PrepareDataHook
 from hsjp_mm.engine.hooks.puzzle_visualization_hook import PuzzleVisualizationHook
 from hsjp_mm.engine.hooks.skipped_images_hook import SkippedImagesHook
 
@@ -12,6 +12,7 @@ __all__ = [
     'FreezeHook',
     'PatchHook',
     'PoseProbeHook',
+    'PrepareDataHook',
     'PuzzleVisualizationHook',
     'SkippedImagesHook',
 ]

@@ -3,24 +3,26 @@
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 
-from hsjp_mm.models.pretext import JigClu
 from hsjp_mm.registry import HOOKS
 from hsjp_mm.visualization import draw_boards
 
 
 @HOOKS.register_module()
 class PuzzleVisualizationHook(Hook):
-    """Draw the puzzles of the first validation instances through the runner's visualizer.
+    """Draw the task of the first validation instances through the runner's visualizer.
 
-    The same instances and puzzles each time, so that one can watch them being solved. HSJP has a
-    board for each instance, JigClu one for up to 8.
+    The same instances and tasks each time, so that one can watch them being solved. What a board
+    shows is the pretext model's ``board``: HSJP has one for each instance, JigClu one for up to 8.
 
     Args:
-        num_samples: how many instances; 2 or more for JigClu.
+        num_samples: how many instances; at least as many as the task needs, 2 for JigClu.
         interval: draw after every so many validations.
 
     Raises:
-        ValueError: an argument below 1, or a single instance for JigClu.
+        ValueError: an argument below 1, or fewer instances than the task needs.
+
+    Examples:
+        >>> custom_hooks = [dict(type='hsjp_mm.PuzzleVisualizationHook', num_samples=8)]
     """
 
     def __init__(self, num_samples: int = 4, interval: int = 1):
@@ -33,11 +35,12 @@ class PuzzleVisualizationHook(Hook):
         self.validations = 0
 
     def before_run(self, runner) -> None:
-        """Refuse a single instance for JigClu."""
-        if self.num_samples < 2 and isinstance(_model(runner), JigClu):
+        """Refuse fewer instances than the task needs."""
+        model = _model(runner)
+        if self.num_samples < model.min_batch:
             raise ValueError(
-                f'num_samples={self.num_samples} must be at least 2 for JigClu, which tells the '
-                'patches of several images apart'
+                f'num_samples={self.num_samples} must be at least {model.min_batch} for '
+                f'{type(model).__name__}, which tells several images apart'
             )
 
     def after_val_epoch(self, runner, metrics=None) -> None:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from hsjp_mm.models.losses import ClusteringLoss
+from hsjp_mm.models.losses import SupervisedContrastiveLoss
 from hsjp_mm.ops import distributed, regrouping
 from hsjp_mm.ops.patches import resize_to_grid
 from hsjp_mm.registry import MODELS
@@ -72,7 +72,7 @@ class JigCluHead(BaseModule):
         self.in_channels = in_channels
         self.alpha = alpha
         self.beta = beta
-        self.clustering_loss = ClusteringLoss(temperature)
+        self.clustering_loss = SupervisedContrastiveLoss(temperature)
         if alpha:
             self.clustering = nn.Sequential(
                 nn.Linear(in_channels, in_channels), nn.ReLU(), nn.Linear(in_channels, dim)

@@ -1,4 +1,6 @@
+from hsjp_mm.models.pretext.base import Measure, PretextModel
 from hsjp_mm.models.pretext.hsjp import HSJP
 from hsjp_mm.models.pretext.jigclu import JigClu
+from hsjp_mm.models.pretext.puzzle import PuzzleModel
 
-__all__ = ['HSJP', 'JigClu']
+__all__ = ['HSJP', 'JigClu', 'Measure', 'PretextModel', 'PuzzleModel']

@@ -1,37 +1,105 @@
-"""What the pretext models have in common."""
+"""What all pretext models have in common: a backbone that learns from crops without labels.
 
-from collections.abc import Mapping
+A new pretext task is a subclass of :class:`PretextModel` in a file of its own, with its head and
+its board. Whatever else deals with pretraining (hooks, boards, export, comparison, report) asks the
+class for its ``measures``, ``health``, ``save_best``, ``min_batch`` and ``board``, and knows no
+task by its name. The class may be registered outside of this package.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from mmpose.models.pose_estimators.base import BasePoseEstimator
 from mmpose.registry import MODELS as MMPOSE_MODELS
-from torch import Tensor
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number that tells how well a pretext task is solved.
+
+    Attributes:
+        name: its key among the scalars of a validation, such as ``'hsjp/placed'``. In training it
+            is logged by the part behind the slash, if at all. Its chance level, if it has one, is
+            logged as ``name`` with ``_chance`` behind it.
+        label: what it is, for readers of a report.
+        digits: how many to print behind the point.
+        share: whether it is a share, to be drawn from 0 to 1 beside its chance level.
+    """
+
+    name: str
+    label: str
+    digits: int = 3
+    share: bool = False
+
+    @property
+    def in_training(self) -> str:
+        """Its key among the scalars of training."""
+        return self.name.rpartition('/')[2]
 
 
 class PretextModel(BasePoseEstimator):
-    """A backbone, perhaps a neck, and a head that solves puzzles.
+    """A backbone, perhaps a neck, and a head that solves a task which needs no labels.
+
+    Subclasses set the class attributes below and write ``loss`` and ``predict``, as for any
+    estimator of MMPose.
 
     Args:
-        puzzle: names and values of what makes the puzzle another one; kept in the buffer ``puzzle``
-            for whoever reads the checkpoint. The first is the grid, the second whether the network
-            has six input channels.
-        estimator: arguments of MMPose's BasePoseEstimator.
+        identity: names and values (whole numbers or truth values) of what makes the task another
+            one, so that its head cannot be used for a task of other values. They are kept in
+            buffers, ``identity.NAME``, for whoever reads a checkpoint.
+        estimator: arguments of MMPose's BasePoseEstimator: backbone, neck, head, ….
+
+    Attributes:
+        measures: what a validation reports, in the order of a report.
+        health: a scalar of training that is near 0 where nothing is learnt or all has collapsed.
+        save_best: the key of the measure by which the best checkpoint is kept; higher is better.
+        min_batch: the fewest instances that the task can be set with.
+        board: the function that draws the task, or the dotted path of one:
+            ``board(model, inputs, data_samples, fixed)`` with preprocessed inputs returns a list of
+            captions and pictures, see :func:`hsjp_mm.visualization.draw_boards`.
 
     Raises:
-        ValueError: when weights of another puzzle are loaded.
+        ValueError: when weights of another task are loaded.
+
+    Examples:
+        >>> @MODELS.register_module()
+        ... class MyPretext(PretextModel):
+        ...     measures = (Measure('mine/solved', 'tasks solved', share=True),)
+        ...     save_best = 'mine/solved'
+        ...     board = 'my_package.boards.draw'
     """
 
-    def __init__(self, puzzle: dict[str, int | bool], **estimator):
+    measures: ClassVar[tuple[Measure, ...]] = ()
+    health: ClassVar[Measure | None] = None
+    save_best: ClassVar[str] = ''
+    min_batch: ClassVar[int] = 1
+    board: ClassVar[str | Callable] = ''
+
+    def __init__(self, identity: Mapping[str, int | bool] | None = None, **estimator):
         super().__init__(**estimator)
-        self.puzzle_types = {name: type(value) for name, value in puzzle.items()}
-        self.register_buffer('puzzle', torch.tensor(list(puzzle.values()), dtype=torch.long))
+        self.identity = Identity(identity or {})
+
+    def prepare(self, dataset) -> None:
+        """Tell a data set what its workers must know of the model, before it is read.
+
+        ``hsjp_mm.PrepareDataHook`` calls this for every data set of a run, so that a number of the
+        model need not stand in the pipelines again. By default there is nothing to tell.
+        """
 
     def _load_state_dict_pre_hook(self, state_dict, prefix, local_meta, *args, **kwargs):
-        """Refuse the weights of another puzzle: MMEngine would log the head and go on without."""
+        """Refuse the weights of another task: MMEngine would log the head and go on without."""
         super()._load_state_dict_pre_hook(state_dict, prefix, local_meta, *args, **kwargs)
-        stored = state_dict.get(f'{prefix}puzzle', self.puzzle)
-        if not torch.equal(stored.cpu(), self.puzzle.cpu()):
-            self._refuse(self._described(stored), self._described(self.puzzle))
+        stored = {
+            name: state_dict[f'{prefix}identity.{name}']
+            for name in self.identity.types
+            if f'{prefix}identity.{name}' in state_dict
+        }
+        if any(int(value) != self.identity.value(name) for name, value in stored.items()):
+            ours = {name: self.identity.value(name) for name in stored}
+            self._refuse(self.identity.described(stored), self.identity.described(ours))
         head = f'{prefix}head.'
         theirs = {k.removeprefix(head): v for k, v in state_dict.items() if k.startswith(head)}
         if theirs and _shapes(theirs) != _shapes(self.head.state_dict()):
@@ -40,14 +108,30 @@ class PretextModel(BasePoseEstimator):
                 f'a {type(self.head).__name__} ({_shapes(self.head.state_dict())})',
             )
 
-    def _described(self, puzzle: Tensor) -> str:
-        values = zip(self.puzzle_types.items(), puzzle.tolist(), strict=True)
-        return ' and '.join(f'{name}={cls(value)}' for (name, cls), value in values)
-
     def _refuse(self, theirs: str, ours: str):
         raise ValueError(
             f'the checkpoint has {theirs}, the model {ours}; to start from its backbone alone '
             "give the backbone init_cfg=dict(type='hsjp_mm.PretextInit', checkpoint=...)"
+        )
+
+
+class Identity(nn.Module):
+    """What makes a pretext task another one, as buffers of whole numbers, one for each name."""
+
+    def __init__(self, values: Mapping[str, int | bool]):
+        super().__init__()
+        self.types = {name: type(value) for name, value in values.items()}
+        for name, value in values.items():
+            self.register_buffer(name, torch.tensor(int(value)))
+
+    def value(self, name: str) -> int:
+        """Read a value."""
+        return int(self.get_buffer(name))
+
+    def described(self, values: Mapping[str, Any]) -> str:
+        """Say values in words: ``grid=2 and unshuffled=False``."""
+        return ' and '.join(
+            f'{name}={self.types[name](int(value))}' for name, value in values.items()
         )
 
 
@@ -68,12 +152,6 @@ def pretext_head(head: dict, cls: type, **given) -> dict:
         if name in head:
             raise ValueError(f'head.{name}={head[name]!r}: give {name} to the model alone')
     return dict(head, **given)
-
-
-def require_grid(grid: int, input_size: tuple[int, int]) -> None:
-    """Refuse a grid that is no whole number from 2 to the shorter side of the input."""
-    if not (isinstance(grid, int) and 2 <= grid <= min(input_size)):
-        raise ValueError(f'grid={grid!r} must be a whole number from 2 to {min(input_size)}')
 
 
 def instance_ids(data_samples: list) -> list[int | str]:

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from hsjp_mm.models.backbones import PartBranchHourglass
 from hsjp_mm.models.heads.hsjp_head import HSJPHead
-from hsjp_mm.models.pretext.base import PretextModel, instance_ids, pretext_head, require_grid
+from hsjp_mm.models.pretext.base import Measure, instance_ids, pretext_head
+from hsjp_mm.models.pretext.puzzle import PuzzleModel
 from hsjp_mm.ops import patches
 from hsjp_mm.ops.seeds import instance_random_state
 from hsjp_mm.registry import MODELS
@@ -56,7 +57,7 @@ def seeded_slots(ids: Sequence[int | str], grid: int, seed: int) -> Tensor:
 
 
 @MODELS.register_module()
-class HSJP(PretextModel):
+class HSJP(PuzzleModel):
     """Pretrain a pose network by finding where the patches of a shuffled person crop went.
 
     Section 3 of `Learning Heatmap-Style Jigsaw Puzzles Provides Good Pretraining for 2D Human
@@ -88,7 +89,27 @@ class HSJP(PretextModel):
         ValueError: an argument outside its range, a head of another type, a backbone that cannot
             take six channels or states a number of maps, a crop of another size than
             ``input_size``, weights that were trained on another puzzle.
+
+    Examples:
+        A stock top-down config becomes a puzzle by its model alone:
+
+        >>> model = dict(
+        ...     type='hsjp_mm.HSJP',
+        ...     grid=6,
+        ...     backbone=dict(type='ResNet', depth=50),
+        ...     head=dict(type='hsjp_mm.HSJPHead', in_channels=2048),
+        ... )
     """
+
+    measures = (
+        Measure('hsjp/placed', 'patches placed right', share=True),
+        Measure('hsjp/precision', 'puzzles solved'),
+        Measure('hsjp/error', 'mean error of a patch, pixels', digits=1),
+    )
+    health = Measure('peak', 'mean height of the peaks (targets: 1)')
+    # not by precision, which stays 0 for long: the first of equals would be kept
+    save_best = 'hsjp/placed'
+    board = 'hsjp_mm.visualization.hsjp.draw_hsjp'
 
     def __init__(
         self,
@@ -108,7 +129,6 @@ class HSJP(PretextModel):
         train_cfg: dict | None = None,
         test_cfg: dict | None = None,
     ):
-        require_grid(grid, input_size)
         if not 0 <= scale_factor < 1:
             raise ValueError(f'scale_factor={scale_factor} must be in [0, 1)')
         if rotate_factor < 0 or shift_factor < 0:
@@ -116,7 +136,10 @@ class HSJP(PretextModel):
                 f'rotate_factor={rotate_factor} and shift_factor={shift_factor} must be at least 0'
             )
         super().__init__(
-            puzzle={'grid': grid, 'unshuffled': unshuffled},
+            grid=grid,
+            input_size=input_size,
+            seed=seed,
+            identity={'unshuffled': unshuffled},
             backbone=_puzzle_backbone(backbone, grid, unshuffled),
             neck=neck,
             head=_puzzle_head(head, grid, sigma, input_size),
@@ -125,13 +148,11 @@ class HSJP(PretextModel):
             train_cfg=train_cfg,
             test_cfg=test_cfg,
         )
-        self.grid = grid
         self.unshuffled = unshuffled
         self.size = (input_size[1], input_size[0])
         self.scale_factor = scale_factor
         self.rotate_factor = rotate_factor
         self.shift_factor = shift_factor
-        self.seed = seed
 
     def make_puzzle(self, crops: Tensor, ids: Sequence[int | str] | None = None) -> Puzzle:
         """Shuffle crops: at random and augmented, or, given instance ids, as in evaluation.

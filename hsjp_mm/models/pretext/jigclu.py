@@ -11,8 +11,10 @@ from mmengine.structures import InstanceData
 from mmpose.models.backbones import HRNet
 from torch import Tensor
 
+from hsjp_mm.datasets.transforms.patches import set_patches
 from hsjp_mm.models.heads.jigclu_head import JigCluHead, decouple
-from hsjp_mm.models.pretext.base import PretextModel, instance_ids, pretext_head, require_grid
+from hsjp_mm.models.pretext.base import Measure, instance_ids, pretext_head
+from hsjp_mm.models.pretext.puzzle import PuzzleModel
 from hsjp_mm.ops import distributed, patches
 from hsjp_mm.ops.seeds import instance_random_state
 from hsjp_mm.registry import MODELS
@@ -21,7 +23,7 @@ FORMATS = ('montage', 'small_patches', 'scaled_patches')
 
 
 @MODELS.register_module()
-class JigClu(PretextModel):
+class JigClu(PuzzleModel):
     """Pretrain a backbone by sorting the patches of a batch of images, from one forward pass.
 
     `Jigsaw Clustering for Unsupervised Visual Representation Learning
@@ -30,7 +32,8 @@ class JigClu(PretextModel):
     montage the network tells which others come from the same image, and from where in it.
 
     The images are cut and augmented by :class:`~hsjp_mm.datasets.PatchAugmentation`, to which
-    ``hsjp_mm.PatchHook`` tells ``grid`` and the size of a patch. A patch's vector is taken from
+    ``hsjp_mm.PrepareDataHook`` tells what stands here: ``grid``, the size of a patch, ``overlap``
+    and ``position``. A patch's vector is taken from
     the last map that the neck or else the backbone gives: the last stage of a ResNet, the last
     stack of an Hourglass. For HRNet let it be all four resolutions
     (``extra.stage4.multiscale_output=True`` and the stock neck FeatureMapProcessor with
@@ -55,6 +58,12 @@ class JigClu(PretextModel):
         input_format: what goes into the network (the paper's table 6): ``'montage'``s;
             ``'small_patches'``, each by itself; ``'scaled_patches'``, each by itself and as large
             as ``input_size``.
+        overlap: share of the image's side that neighbouring patches have in common, in [0, 1).
+            Default: 0.3, as in the paper. The authors' code lengthens both halves by 0.3 of the
+            side instead: that is 0.6 here, for m = 2.
+        position: where the augmentation stands (the paper's table 7): ``'after_split'``, the
+            default, on each patch; ``'crop_before_split'``, one crop of the image is split, and the
+            rest is drawn for each patch; ``'before_split'``, one augmented image is split.
         seed: of the evaluation montages.
         data_preprocessor, init_cfg, train_cfg, test_cfg: as in a stock config.
 
@@ -62,7 +71,28 @@ class JigClu(PretextModel):
         ValueError: an argument outside its range, a head of another type, patches of another
             number or size, fewer than two images in a batch, a process without images, weights of
             another puzzle.
+
+    Examples:
+        An ablation is a line:
+
+        >>> model = dict(
+        ...     type='hsjp_mm.JigClu',
+        ...     overlap=0.1,
+        ...     backbone=dict(type='ResNet', depth=50),
+        ...     head=dict(type='hsjp_mm.JigCluHead', in_channels=2048),
+        ... )
     """
+
+    measures = (
+        Measure('jigclu/location', 'patches located right', share=True),
+        Measure('jigclu/retrieval', 'patches whose nearest one is of the same image', share=True),
+        Measure('jigclu/restored', 'images put together again'),
+        Measure('jigclu/feature_std', 'spread of the vectors (collapsed: 0)'),
+    )
+    health = Measure('feature_std', 'spread of the vectors (collapsed: 0)')
+    save_best = 'jigclu/retrieval'
+    min_batch = 2
+    board = 'hsjp_mm.visualization.jigclu.draw_jigclu'
 
     def __init__(
         self,
@@ -72,17 +102,20 @@ class JigClu(PretextModel):
         grid: int = 2,
         input_size: tuple[int, int] = (224, 224),
         input_format: str = 'montage',
+        overlap: float | None = None,
+        position: str | None = None,
         seed: int = 0,
         data_preprocessor: dict | None = None,
         init_cfg: dict | list | None = None,
         train_cfg: dict | None = None,
         test_cfg: dict | None = None,
     ):
-        require_grid(grid, input_size)
         if input_format not in FORMATS:
             raise ValueError(f'input_format={input_format!r} must be one of {", ".join(FORMATS)}')
         super().__init__(
-            puzzle={'grid': grid, 'unshuffled': False},
+            grid=grid,
+            input_size=input_size,
+            seed=seed,
             backbone=backbone,
             neck=neck,
             head=pretext_head(head, JigCluHead, grid=grid),
@@ -91,11 +124,11 @@ class JigClu(PretextModel):
             train_cfg=train_cfg,
             test_cfg=test_cfg,
         )
-        self.grid = grid
         self.montage = input_format == 'montage'
         shrink = 1 if input_format == 'scaled_patches' else grid
         self.patch_size = (math.ceil(input_size[0] / shrink), math.ceil(input_size[1] / shrink))
-        self.seed = seed
+        self.overlap = overlap
+        self.position = position
         self._require_whole_cells()
 
     def _require_whole_cells(self) -> None:
@@ -108,6 +141,20 @@ class JigClu(PretextModel):
                 'that 32 divides: choose another input_size, such as (192, 192) for grid=3'
             )
 
+    def prepare(self, dataset) -> None:
+        """Tell the data set's PatchAugmentation what patches to make.
+
+        Raises:
+            ValueError: there is none in its pipeline, or it states another overlap or position.
+        """
+        if not set_patches(
+            dataset, self.grid, self.patch_size, overlap=self.overlap, position=self.position
+        ):
+            raise ValueError(
+                'no hsjp_mm.PatchAugmentation stands in the pipeline, which JigClu needs for its '
+                f'{self.grid}×{self.grid} patches'
+            )
+
     def cut(self, inputs: Tensor) -> Tensor:
         """Take the columns of patches (B, 3, K·h, w) apart: (B·K, 3, h, w)."""
         (width, height), patches_each = self.patch_size, self.grid**2
@@ -115,7 +162,7 @@ class JigClu(PretextModel):
             raise ValueError(
                 f'the data pipeline gives {inputs.shape[-1]}×{inputs.shape[-2]} pixels an image, '
                 f'but grid={self.grid} wants {patches_each} patches of {width}×{height} in a '
-                f'column, {width}×{patches_each * height}; hsjp_mm.PatchHook in custom_hooks '
+                f'column, {width}×{patches_each * height}; hsjp_mm.PrepareDataHook in custom_hooks '
                 'tells hsjp_mm.PatchAugmentation the numbers'
             )
         return inputs.unflatten(2, (patches_each, height)).transpose(1, 2).flatten(0, 1)
@@ -133,7 +180,7 @@ class JigClu(PretextModel):
         """Shuffle the patches (B, 3, K·h, w) of all processes; the head's losses and measures."""
         pieces = self.cut(inputs)
         images = distributed.sizes_of(len(inputs), inputs.device)
-        if min(images) == 0 or sum(images) < 2:
+        if min(images) == 0 or sum(images) < self.min_batch:
             raise ValueError(
                 f'a batch of {sum(images)} images over {len(images)} processes ({images}): JigClu '
                 'needs two images or more, and one or more in each process; '

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-PACKAGE = Path(__file__).parents[1] / '.mim'
-"""Has the configs, linked in a clone and copied into a wheel."""
+from hsjp_mm.utils.files import PACKAGE
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from pycocotools import mask as coco_mask
 
 from hsjp_mm.datasets import toy_people
 from hsjp_mm.datasets.toy import KEYPOINT_NAMES, SKELETON, contact_sheet, render
+from tests.helpers import ROOT
 
-main = runpy.run_path(str(Path(__file__).parents[3] / 'tools/make_toy_data.py'))['main']
+main = runpy.run_path(str(ROOT / 'tools/make_toy_data.py'))['main']
 
 
 @pytest.fixture(scope='module')

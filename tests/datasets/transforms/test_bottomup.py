@@ -1,7 +1,5 @@
 """Crops of whole images, and their masks against what is painted_persons into the images."""
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
@@ -12,8 +10,8 @@ from mmpose.datasets.transforms import RandomFlip
 from mmpose.datasets.transforms import bottomup_transforms as stock
 
 from hsjp_mm.datasets import BottomupGetHeatmapMask, BottomupRandomAffine
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 CONFIG = ROOT / 'configs/higherhrnet/coco/higherhrnet_hrnet-w32_4xb12-300e_coco-512x512.py'
 STILL = dict(max_shift=0, scale_factor=(1, 1), rotate_factor=0)
 SIZE = (96, 96)

@@ -18,9 +18,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from hsjp_mm.datasets.toy import render
 from hsjp_mm.engine import FreezeHook
-from tests.conftest import run_pair
+from tests.helpers import ROOT, run_pair
 
-ROOT = Path(__file__).resolve().parents[3]
 HRNET = Config.fromfile(ROOT / 'configs/_base_/hrnet-tiny.py').hrnet_tiny
 RESNET = dict(type='ResNet', depth=18, stem_channels=8, base_channels=8)
 HOURGLASS = dict(

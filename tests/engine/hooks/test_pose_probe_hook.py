@@ -11,9 +11,8 @@ from mmengine.runner import Runner
 from hsjp_mm.analysis import PoseProbe
 from hsjp_mm.datasets.toy import render
 from hsjp_mm.engine import PoseProbeHook
-from tests.conftest import run_pair
+from tests.helpers import ROOT, run_pair
 
-ROOT = Path(__file__).resolve().parents[3]
 TOPDOWN = 'configs/demo/td-hm_hrnet-tiny_scratch-1xb16-400i_toy-128x96.py'
 PROBE = dict(persons=6, iterations=8)
 

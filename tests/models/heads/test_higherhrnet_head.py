@@ -2,7 +2,6 @@
 
 import itertools
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,8 +18,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from hsjp_mm.models import GroupingLoss, HigherHRNetHead
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 FLIP = [0, 2, 1]  # the second and third of three keypoints are a pair
 
 

@@ -203,7 +203,7 @@ def test_unshuffled_crop_comes_as_channels_3_to_5(make_model):
         assert torch.equal(inputs[:, 3:], crops)
         assert not torch.equal(inputs[:, :3], crops)
     assert model.backbone.conv1.in_channels == 6
-    assert model.puzzle.tolist() == [3, 1]
+    assert dict(model.identity.named_buffers()) == {'grid': 3, 'unshuffled': 1}
     losses = model.loss(crops)
     losses['loss_puzzle'].backward()
     gradients = model.backbone.conv1.weight.grad.abs().sum(dim=(0, 2, 3))
@@ -265,7 +265,7 @@ def test_overfits_one_image_with_one_fixed_puzzle():
 
 def test_the_checkpoint_says_which_puzzle_and_another_model_refuses_it(make_model):
     state = make_model(grid=3).state_dict()
-    assert state['puzzle'].tolist() == [3, 0]
+    assert (state['identity.grid'], state['identity.unshuffled']) == (3, 0)
     make_model(grid=3).load_state_dict(state)
     with pytest.raises(ValueError, match=r'grid=3 and unshuffled=False, the model grid=4'):
         make_model(grid=4).load_state_dict(state, strict=False)

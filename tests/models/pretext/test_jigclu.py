@@ -111,7 +111,9 @@ def test_three_patches_along_a_side_of_224_make_montages_of_225(make_jigclu):
 )
 def test_columns_that_do_not_fit_the_grid_are_refused_with_the_numbers(make_jigclu, shape, given):
     model = make_jigclu(2, IMAGENET_SIZE)
-    wanted = rf'{given} an image, but grid=2 wants 4 patches of 112×112 .* 112×448; .*PatchHook'
+    wanted = (
+        rf'{given} an image, but grid=2 wants 4 patches of 112×112 .* 112×448; .*PrepareDataHook'
+    )
     for call in (lambda x: model.loss(x), lambda x: model.predict(x, samples(1, 2))):
         with pytest.raises(ValueError, match=wanted):
             call(torch.zeros(2, 3, *shape))
@@ -491,7 +493,7 @@ def test_weights_of_another_puzzle_or_head_are_refused(make_jigclu, make_model, 
             weight.zero_()
     load(model, state)
     assert all(torch.equal(weight, state[name]) for name, weight in model.state_dict().items())
-    with pytest.raises(ValueError, match='grid=2 and unshuffled=False, the model grid=3'):
+    with pytest.raises(ValueError, match='the checkpoint has grid=2, the model grid=3'):
         load(make_jigclu(3), state)
     with pytest.raises(ValueError, match=r'another head \(clustering.*a JigCluHead \(location'):
         load(make_jigclu(alpha=0.0), state)
