@@ -118,7 +118,7 @@ def run_comparison(
         failed = {failure.folder for failure in failures}
         done = [stage.read() for stage in stages if str(stage.folder) not in failed]
         for stage in done:
-            tell(f'{stage.name}: {stage.summary}')
+            tell(f'{stage.name}: fine-tunings start from {stage.start}')
     start = {**inits, **{stage.name: stage.checkpoint for stage in done}}
     if not start:
         return Outcome([], done, failures)

@@ -81,8 +81,12 @@ class Pretraining:
     def summary(self) -> str:
         """What it came to, in a line."""
         reached = [f'{m.name} {number(self.val[-1][m.name], m.digits)}' for m in self.logged()[:1]]
-        start = f'fine-tunings start from {Path(self.checkpoint).name}, {self.chosen}'
-        return '; '.join([*reached, start])
+        return ' '.join(reached) or f'{self.iterations} iterations'
+
+    @property
+    def start(self) -> str:
+        """The file that fine-tunings start from, and why that one."""
+        return f'{Path(self.checkpoint).name}, {self.chosen}'
 
     def logged(self) -> list[Measure]:
         """The measures that the last evaluation holds: a head may lack the branch of one."""
