@@ -40,10 +40,12 @@ STYLE = """
 h2 { margin-top: 2.5rem; } td, th { vertical-align: top; }
 .figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 24rem), 1fr));
   gap: 1rem; } figure { margin: 0; } .figures svg { width: 100%; }
-figcaption { font-weight: 600; } .note { color: light-dark(#444, #bbb); } .scroll { overflow-x: auto; }
+figcaption { font-weight: 600; } .note { color: light-dark(#444, #bbb); }
+.scroll { overflow-x: auto; }
 .scroll table { font-size: .9rem; } .nowrap table { white-space: nowrap; }
 td { font-variant-numeric: tabular-nums; }
-.failed { border-left: .3rem solid light-dark(#b00, #f66); padding-left: .8rem; } code { overflow-wrap: anywhere; }
+.failed { border-left: .3rem solid light-dark(#b00, #f66); padding-left: .8rem; }
+code { overflow-wrap: anywhere; }
 li { margin: .3rem 0; } pre { font-size: .8rem; } summary { cursor: pointer; }
 """
 
@@ -244,7 +246,7 @@ def _pretrained(pretrainings: Sequence[Pretraining]) -> list[str]:
         parts.append(
             f'<h3>{html.escape(one.name)}</h3><p>{html.escape(one.model)}: '
             f'{one.iterations:,} iterations, {one.images:,} '
-            f'images. Fine-tunings start from <code>{html.escape(one.start)}</code>.</p>'
+            f'images. Fine-tunings start from {html.escape(one.start)}.</p>'
         )
         if rows := one.rows():
             chance = any(row[2] for row in rows)

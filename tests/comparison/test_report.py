@@ -12,9 +12,13 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from hsjp_mm.comparison import report
-from hsjp_mm.comparison.report import write_comparison
-from hsjp_mm.comparison.runs import Failure, FineTuning
+from hsjp_mm.comparison import figures, report
+from hsjp_mm.comparison.gallery import poses_of
+from hsjp_mm.comparison.logs import Failure
+from hsjp_mm.comparison.pretrainings import Pretraining
+from hsjp_mm.comparison.report import conclusions, write_comparison
+from hsjp_mm.comparison.runs import FineTuning
+from hsjp_mm.models.pretext.base import Measure
 
 KINDS = ('good', 'jitter', 'inversion', 'swap', 'miss')
 SCORES = {
@@ -121,7 +125,7 @@ def test_failures_and_missing_diagnoses_are_told(tmp_path):
 
 def test_figures_show_mean_and_range(tmp_path, monkeypatch):
     drawn: list[Figure] = []
-    monkeypatch.setattr(report, 'svg', lambda figure: drawn.append(figure) or '<svg>')
+    monkeypatch.setattr(figures, 'svg', lambda figure: drawn.append(figure) or '<svg>')
     write(tmp_path / 'r.html', make_runs())
     few, many, by_labels, thresholds, _, kinds, _ = (figure.axes[0] for figure in drawn)
     scratch = few.lines[0]
@@ -143,7 +147,7 @@ def test_figures_show_mean_and_range(tmp_path, monkeypatch):
 
 def test_an_error_is_drawn_around_its_values_and_the_smaller_one_is_ahead(tmp_path, monkeypatch):
     drawn: list[Figure] = []
-    monkeypatch.setattr(report, 'svg', lambda figure: drawn.append(figure) or '<svg>')
+    monkeypatch.setattr(figures, 'svg', lambda figure: drawn.append(figure) or '<svg>')
     runs = [
         replace(run, metric='EPE', rule='less', curve=[(x, 100 * (1 - y)) for x, y in run.curve])
         for run in make_runs()
@@ -156,6 +160,74 @@ def test_an_error_is_drawn_around_its_values_and_the_smaller_one_is_ahead(tmp_pa
     assert curves.get_ylim() == (pytest.approx(31 - 2.95), pytest.approx(90 + 2.95))
     assert by_labels.get_ylim() == (pytest.approx(31 - 2.45), pytest.approx(80 + 2.45))
     assert curves.get_ylabel() == 'EPE (less is better)'
+
+
+def made_up_pretraining() -> Pretraining:
+    val = [
+        {'made/up': 0.3 * i, 'made/up_chance': 0.25, 'made/rest': 2e-6, 'made/error': 9.87,
+         'made/error_chance': 40, 'step': 100 * i}
+        for i in (1, 2)
+    ]  # fmt: skip
+    measures = (
+        Measure('made/up', 'made <up>', share=True),
+        Measure('made/error', 'its error', digits=1),
+        Measure('made/rest', 'the rest', share=True),
+    )
+    return Pretraining(
+        'mine', '/a/folder', '/a/folder/best_x_iter_9.pth', 'cd' * 32, 'the best by x', 'o.MadeUp',
+        measures, Measure('spark', 'spark (collapsed: 0)'),
+        [{'loss': 1.0, 'up': 0.1 * i, 'spark': 0.3, 'step': 10 * i} for i in (1, 2)], val, {}, 1000,
+        32000, 0, 77.0, host_memory=900.0,
+    )  # fmt: skip
+
+
+def test_pretrainings_are_told_of_by_their_measures_beside_chance(tmp_path, monkeypatch):
+    drawn: list[Figure] = []
+    monkeypatch.setattr(figures, 'svg', lambda figure: drawn.append(figure) or '<svg>')
+    picture = np.zeros((4, 6, 3), np.uint8)
+    text = write(
+        tmp_path / 'r.html', make_runs(), errors={}, pretrainings=[made_up_pretraining()],
+        poses=[('scratch, poses', picture)], undrawn=['No poses of x are drawn: why <not>.'],
+    )  # fmt: skip
+    for part in (
+        '<td>made &lt;up&gt;</td><td>0.600</td><td>0.250</td>',
+        '<td>its error</td><td>9.9</td><td>40.0</td>',
+        '<td>the rest</td><td>2e-06</td><td></td>',
+        'o.MadeUp: 1,000 iterations, 32,000 images. Fine-tunings start from best_x_iter_9.pth, the',
+        'There is one pretraining each: its own spread is not shown.',
+        '<td>pretraining of mine</td><td>1</td><td>77</td><td>32,000</td><td>900</td>',
+        'sha256 ' + 'cd' * 32,
+        'No poses of x are drawn: why &lt;not&gt;.',
+    ):
+        assert part in text, part
+    assert 'What the pretraining itself cost is not in it' not in text
+    assert text.count('data:image/jpeg') == 1
+    shares, error, health = (figure.axes[0] for figure in drawn[:3])
+    lines = [(line.get_label(), [float(y) for y in line.get_ydata()]) for line in shares.lines]
+    assert lines == [
+        ('made <up>', [0.3, 0.6]), ('in training batches', [0.1, 0.2]), ('by chance', [0.25, 0.25]),
+        ('the rest', [2e-6, 2e-6]),
+    ]  # fmt: skip
+    assert shares.get_ylim() == (0, 1) and list(shares.lines[1].get_xdata()) == [10, 20]
+    assert error.get_ylim() != (0, 1) and error.get_ylim()[1] > 40
+    assert list(health.lines[0].get_ydata()) == [0.3, 0.3] and health.get_ylim()[0] == 0
+
+
+def test_what_is_said_on_the_screen():
+    lines = conclusions(make_runs(), [made_up_pretraining()])
+    assert lines[:3] == [
+        'mine, made <up>: 0.600 (by chance 0.250)', 'mine, its error: 9.9 (by chance 40.0)',
+        'mine, the rest: 2e-06',
+    ]  # fmt: skip
+    assert lines[3] == 'AP, scratch, 10 % of the labels: 0.220 (0.200–0.240)'
+    assert lines[7].startswith('10 % of the labels: hsjp <b> is ahead of scratch')
+    assert lines[-1].endswith('There is one pretraining each: its own spread is not shown.')
+
+
+def test_poses_that_cannot_be_drawn_are_told():
+    pictures, reasons = poses_of(make_runs())
+    assert not pictures and len(reasons) == 2
+    assert reasons[0].startswith('No poses of scratch are drawn: ')
 
 
 CHROMIUM = shutil.which('chromium') or shutil.which('chromium-browser')
