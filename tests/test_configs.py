@@ -8,13 +8,14 @@ from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
+import mmengine.registry as registries
 import pytest
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.dataset import pseudo_collate
 from mmengine.hub import get_config
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import DATASETS, HOOKS, METRICS, MODELS, PARAM_SCHEDULERS, TRANSFORMS
+from mmengine.registry import DATASETS, HOOKS, MODELS, PARAM_SCHEDULERS, TRANSFORMS
 from modelindex.load_model_index import load as load_index
 
 from hsjp_mm.datasets.lsp import LSP_TO_MPII, MPII_OF_LSP
@@ -44,10 +45,15 @@ def read(path: Path) -> Config:
     return Config.fromfile(path)
 
 
+def build(registry: str, part: dict):
+    """Build a part of a config: models without memory and random numbers, data sets unread."""
+    options = {'lazy_init': True} if registry == 'DATASETS' else {}
+    with torch.device('meta' if registry == 'MODELS' else 'cpu'):
+        return getattr(registries, registry).build({**copy.deepcopy(part), **options})
+
+
 def build_model(config: Config):
-    """Build without memory and without random numbers."""
-    with torch.device('meta'):
-        return MODELS.build(copy.deepcopy(config.model))
+    return build('MODELS', config.model)
 
 
 def flatten(value, name: str = '') -> dict:
@@ -77,12 +83,12 @@ def test_builds(path):
     build_model(config)
     for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
         for dataset in loader.dataset.get('datasets', [loader.dataset]):  # of a CombinedDataset
-            DATASETS.build({**dataset, 'lazy_init': True})
+            build('DATASETS', dataset)
     for hook in config.get('custom_hooks', []):
-        HOOKS.build(hook)
+        build('HOOKS', hook)
     if path in HSJP + JIGCLU + PBN_OWN:
-        METRICS.build(config.val_evaluator)
-        METRICS.build(config.test_evaluator)
+        build('METRICS', config.val_evaluator)
+        build('METRICS', config.test_evaluator)
 
 
 @every_config

@@ -1,4 +1,4 @@
-# Sourced by demo.sh and test.sh: make the environment, with uv, from pyproject.toml and setup.py.
+# Sourced by demo.sh and check.sh: make the environment, with uv, from pyproject.toml and setup.py.
 # Installs uv into .uv if it is missing.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -1,14 +1,9 @@
 """Checkpoints: read them safely, load a backbone or stop, export it."""
 
 from hsjp_mm.checkpoint.coverage import CheckpointError, Coverage
-from hsjp_mm.checkpoint.loading import (
-    PretextInit,
-    allow_mmengine_checkpoints,
-    audit,
-    export_backbone,
-    load_backbone,
-    read_checkpoint,
-)
+from hsjp_mm.checkpoint.export import export_backbone
+from hsjp_mm.checkpoint.loading import PretextInit, audit, load_backbone
+from hsjp_mm.checkpoint.reading import allow_mmengine_checkpoints, read_checkpoint
 
 __all__ = [
     'CheckpointError',

@@ -12,8 +12,11 @@ PACKAGE = Path(__file__).parents[1] / '.mim'
 
 def file_sha256(path: str | Path) -> str:
     """Of a file's bytes, in hexadecimal digits."""
+    digest = hashlib.sha256()
     with open(path, 'rb') as file:
-        return hashlib.file_digest(file, 'sha256').hexdigest()
+        while part := file.read(1 << 20):
+            digest.update(part)
+    return digest.hexdigest()
 
 
 def write_json(path: str | Path, value: Any) -> None:

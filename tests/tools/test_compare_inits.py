@@ -127,8 +127,8 @@ class GuessBrightness(PretextModel):
     board = 'made_up.draw'
 
     def __init__(self, backbone, data_preprocessor):
-        super().__init__(backbone=backbone, data_preprocessor=data_preprocessor)
-        self.head = BrightnessHead()
+        head = dict(type='mmengine.BrightnessHead')
+        super().__init__(backbone=backbone, head=head, data_preprocessor=data_preprocessor)
 
     def loss(self, inputs, data_samples):
         guess = self.head(self.extract_feat(inputs))

@@ -1,0 +1,240 @@
+"""Read checkpoints: never run code that a file holds, and refuse a file that is damaged."""
+
+import hashlib
+import logging
+import os
+import pickle
+import re
+import zipfile
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+import numpy as np
+import safetensors.torch
+import torch
+from mmengine.logging import HistoryBuffer, print_log
+
+from hsjp_mm.checkpoint.coverage import CheckpointError
+from hsjp_mm.utils.files import file_sha256
+
+# Ours, torch hub's (resnet50-0676ba61.pth) and OpenMMLab's (…-c78dce93_20200708.pth), but no date.
+HASH = re.compile(r'-(?!(?:19|20)\d{6}\.)([0-9a-f]{8})(_\d{8})?\.(safetensors|pth|pth\.tar|pt)')
+# A key of the metadata that export_backbone writes.
+EXPORT_MARK = b'source_sha256'
+
+
+def _history_buffer_method(owner: Any, name: str) -> Any:
+    """What ``builtins.getattr`` means in a checkpoint: one of HistoryBuffer's four statistics."""
+    if owner is not HistoryBuffer or name not in ('min', 'max', 'current', 'mean'):
+        raise pickle.UnpicklingError(f'GLOBAL builtins.getattr called with {owner!r}, {name!r}')
+    return getattr(owner, name)
+
+
+def allow_mmengine_checkpoints() -> None:
+    """Let ``torch.load(weights_only=True)`` read what MMEngine 0.10 saves, and nothing more.
+
+    With torch >= 2.6 stock MMEngine cannot load its own checkpoints, because their message hub
+    holds ``HistoryBuffer`` objects with numpy arrays and bound-by-name statistics functions.
+    """
+    # The two functions that rebuild arrays and numbers, under their names in numpy 1 and 2.
+    functions: list[Any] = [
+        (value.__reduce__()[0], f'numpy.{core}.multiarray.{name}')
+        for value, name in ((np.empty(0), '_reconstruct'), (np.float64(0), 'scalar'))
+        for core in ('core', '_core')
+    ]
+    dtypes = [type(np.dtype(name)) for name in ('float64', 'float32', 'int64', 'uint8')]
+    guarded = (_history_buffer_method, 'builtins.getattr')
+    torch.serialization.add_safe_globals(
+        [HistoryBuffer, np.ndarray, np.dtype, *dtypes, *functions, guarded]
+    )
+
+
+@dataclass
+class CheckpointFile:
+    """A checkpoint on this machine, read and hashed when that is asked for, and once.
+
+    Args:
+        path: The file.
+        trust: See :func:`read_checkpoint`.
+    """
+
+    path: Path
+    trust: bool = False
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the file's bytes, in hexadecimal digits."""
+        return file_sha256(self.path)
+
+    @cached_property
+    def state(self) -> dict:
+        """What the file holds.
+
+        Raises:
+            CheckpointError: It cannot be read, or is no dictionary.
+        """
+        try:
+            if self.path.suffix == '.safetensors':
+                state = safetensors.torch.load_file(self.path)
+            else:
+                state = torch.load(self.path, map_location='cpu', weights_only=not self.trust)
+        except Exception as error:  # damaged bytes make the readers raise almost anything
+            raise CheckpointError(_why_unreadable(self.path, error)) from error
+        if not isinstance(state, dict):
+            raise CheckpointError(
+                f'{self.path} holds a {type(state).__name__}, not a dictionary of tensors: '
+                'save model.state_dict() instead'
+            )
+        return state
+
+    def require_intact(self, name: str) -> None:
+        """Refuse a file whose bytes are not those of its hash or of its checksums.
+
+        A zip of torch has a checksum for each of its records, at which torch's reader does not
+        look. A name can end in 8 hexadecimal digits that are no hash of the file, but of a commit
+        or a run: if the checksums of such a file hold, and it is no export of ours, only the log
+        says so.
+
+        Args:
+            name: As the user gave it; that of a downloaded file may be another.
+
+        Raises:
+            CheckpointError: It is damaged.
+        """
+        promised = HASH.search(name)
+        if promised and self.sha256.startswith(promised[1]):
+            return
+        zipped = is_zip(self.path)
+        if zipped and (damaged := _damaged_record(self.path)):
+            raise CheckpointError(
+                f'{self.path} ({self.path.stat().st_size:,} bytes) is truncated or damaged: its '
+                f'{damaged} is not as it was written. Get the file anew'
+            )
+        if promised is None:
+            return
+        told = f'its name promises sha256 {promised[1]}…, it is {self.sha256[:8]}…'
+        if zipped and not _is_export(self.path):
+            print_log(f'{self.path}: {told}; its own checksums hold', 'current', logging.WARNING)
+            return
+        raise CheckpointError(
+            f'{self.path} is damaged or was changed: {told}. Get the file anew; if the ending of '
+            'its name is no hash, or you changed the file yourself, give it another name'
+        )
+
+
+def is_zip(path: Path) -> bool:
+    """Whether torch would take a file for a zip, as it writes them since version 1.6."""
+    with path.open('rb') as file:
+        return file.read(4) == b'PK\3\4' and path.suffix != '.safetensors'
+
+
+def _damaged_record(path: Path) -> str | None:
+    """The first record of a zip that its checksum does not fit."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            # torch.serialization.set_crc32_options(False) leaves all of them out
+            if not any(record.CRC for record in file.infolist()):
+                return None
+            name = file.testzip()
+            return None if name is None else f'record {name}'
+    except Exception as error:  # damaged bytes make zipfile raise almost anything
+        return f'table of contents ({error})'
+
+
+def _is_export(path: Path) -> bool:
+    """Whether a sound zip of torch has the metadata that export_backbone writes."""
+    with zipfile.ZipFile(path) as file:
+        pickles = [name for name in file.namelist() if name.endswith('/data.pkl')]
+        return any(EXPORT_MARK in file.read(name) for name in pickles)
+
+
+def require_checkpoint(checkpoint: str | Path | None) -> str:
+    """The name of a checkpoint.
+
+    Raises:
+        ValueError: It is empty or None.
+    """
+    if not checkpoint:
+        raise ValueError(
+            f'checkpoint is {checkpoint!r}: it must name the pretrained weights, e.g. '
+            '--cfg-options model.backbone.init_cfg.checkpoint=backbone.safetensors; '
+            'tools/extract_backbone.py makes such a file from a pretraining checkpoint'
+        )
+    return os.fspath(checkpoint)
+
+
+def _local_file(name: str) -> Path:
+    """The file itself; http(s) addresses are downloaded once into torch's hub cache."""
+    if name.startswith(('http://', 'https://')):
+        # The address is part of the name: many servers call every file model.pth.
+        short = hashlib.sha256(name.encode()).hexdigest()[:8]
+        path = Path(torch.hub.get_dir(), 'checkpoints', f'{short}-{Path(urlparse(name).path).name}')
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                torch.hub.download_url_to_file(name, str(path), progress=False)
+            except OSError as error:
+                raise CheckpointError(f'{name} cannot be downloaded: {error}') from error
+        return path
+    path = Path(name).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(
+            f'checkpoint {name!r} is not a file; allowed are a path and an http(s) address '
+            "(other schemes, torchvision:// for one, work with init_cfg type='Pretrained')"
+        )
+    return path
+
+
+def read_checkpoint(path: str | Path, trust: bool = False) -> dict:
+    """Read a checkpoint on the CPU without running code that it may hold.
+
+    Args:
+        path: A file that ``torch.save`` or safetensors wrote, or its http(s) address.
+        trust: Unpickle arbitrary objects, which can run any code: only for files whose maker you
+            trust. Nothing here ever does so by itself.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: ``path`` is empty or None.
+        CheckpointError: The file is damaged, needs ``trust``, or holds no dictionary.
+    """
+    return open_checkpoint(path, trust).state
+
+
+def open_checkpoint(checkpoint: str | Path | None, trust: bool = False) -> CheckpointFile:
+    """:func:`read_checkpoint`, with the file's path and hash."""
+    name = require_checkpoint(checkpoint)
+    file = CheckpointFile(_local_file(name), trust)
+    file.require_intact(Path(urlparse(name).path).name)
+    file.state  # noqa: B018 (read it now)
+    return file
+
+
+def _why_unreadable(path: Path, error: Exception) -> str:
+    unpickling = isinstance(error, pickle.UnpicklingError)
+    reason = str(error).split('WeightsUnpickler error: ')[-1].strip().split('\n')[0]
+    forbidden = _forbidden_globals(path, reason) if unpickling else []
+    if forbidden or (unpickling and is_zip(path)):
+        return (
+            f'{path} is refused: reading it would unpickle what can run any code: '
+            f'{", ".join(forbidden) or reason}. If you trust whoever made the file, say so: '
+            'trust=True in init_cfg, --trust in the tools'
+        )
+    with path.open('rb') as file:
+        start = file.read(24)
+    return (
+        f'{path} ({path.stat().st_size:,} bytes) cannot be read: {reason}. It is truncated, '
+        f'damaged or no checkpoint; its first bytes are {start!r}'
+    )
+
+
+def _forbidden_globals(path: Path, reason: str) -> list[str]:
+    """Names of the classes and functions in a torch file that are not allowed."""
+    try:
+        names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    except Exception:  # a file from before torch 1.6 is no zip: then torch names the first only
+        names = []
+    return sorted(names) or re.findall(r'GLOBAL (\S+)', reason)

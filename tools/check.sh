@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Set everything up, then lint, check types and run the tests. --fast leaves out the tests that
+# train; other arguments go to pytest.
+source "$(dirname "$0")/setup_env.sh"
+arguments=()
+for argument in "$@"; do
+  if [ "$argument" = --fast ]; then
+    arguments+=(-m 'not slow')
+  else
+    arguments+=("$argument")
+  fi
+done
+uv run ruff check
+uv run ruff format --check
+uv run mypy
+uv run pytest "${arguments[@]}"
