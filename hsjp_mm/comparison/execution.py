@@ -22,7 +22,6 @@ from typing import IO, Any
 
 from mmengine.config import Config
 
-import hsjp_mm
 from hsjp_mm.comparison.fine_tuning_config import sha256_of
 from hsjp_mm.comparison.logs import (
     CHECKPOINT,
@@ -43,9 +42,9 @@ from hsjp_mm.comparison.pretrainings import Pretraining
 from hsjp_mm.comparison.recipes import changes
 from hsjp_mm.comparison.runs import RESULT, number_form
 from hsjp_mm.environment.requirements import installed_versions
-from hsjp_mm.utils.files import file_sha256, read_json, write_json
+from hsjp_mm.utils.files import PACKAGE, file_sha256, read_json, write_json
 
-TRAIN = Path(hsjp_mm.__file__).parent / '.mim' / 'tools' / 'train.py'
+TRAIN = PACKAGE / 'tools/train.py'
 STEP = re.compile(
     r'Iter\(train\)\s+\[\s*(\d+)/\d+\]|Epoch\(train\)\s+\[\s*(\d+)\]\[\s*(\d+)/(\d+)\]'
 )

@@ -112,8 +112,9 @@ def fraction_of(config: Config) -> float:
     Raises:
         ValueError: It is given as a number, or differs from part to part.
     """
-    fractions = set(_fractions(config.train_dataloader.dataset))
-    if None in fractions:
+    found = list(_fractions(config.train_dataloader.dataset))
+    fractions = {fraction for fraction in found if fraction is not None}
+    if None in found:
         raise ValueError('runs are compared by fraction of the labels, this one has a number')
     if len(fractions) > 1:
         raise ValueError(
@@ -123,7 +124,7 @@ def fraction_of(config: Config) -> float:
     return fractions.pop()
 
 
-def _fractions(dataset: Mapping) -> Iterator[float]:
+def _fractions(dataset: Mapping) -> Iterator[float | None]:
     """Of each data set inside a wrapper; all of one that no LabelSubset wraps."""
     if _is_subset(dataset):
         yield dataset.get('fraction')

@@ -89,7 +89,7 @@ def read_logged(folder: str | Path) -> Logged:
     texts = [log.read_text(encoding='utf-8', errors='replace') for log in logs]
     text = ''.join(texts)
     end, unit = _budget(config, int(first(_EPOCH, text, '0')), folder)
-    train, val = _merge_scalars(sorted(folder.glob('*/vis_data/scalars.json')))
+    train, val = merge_scalars(sorted(folder.glob('*/vis_data/scalars.json')))
     seed = config.get('randomness', {}).get('seed')
     if seed is None:
         seed = first(_SEED, text, '') or None
@@ -152,7 +152,7 @@ def end_of_log(folder: str | Path, lines: int = 20) -> str:
     return '\n'.join(line for text in texts for line in text.splitlines()[-lines:])
 
 
-def _merge_scalars(files: Sequence[Path]) -> tuple[list[dict], list[dict]]:
+def merge_scalars(files: Sequence[Path]) -> tuple[list[dict], list[dict]]:
     """Lines of training and of evaluations, each once a step."""
     train: dict[int, dict] = {}
     val: dict[int, dict] = {}

@@ -120,7 +120,7 @@ def write_comparison(
     errors: Mapping[str, dict] | None = None,
     undiagnosed: Mapping[str, str] | None = None,
     pretrainings: Sequence[Pretraining] = (),
-    poses: Pictures = (),
+    poses: Pictures | None = None,
     undrawn: Sequence[str] = (),
 ) -> None:
     """Write the report; no other file and no network is needed to open it.
@@ -154,7 +154,7 @@ def write_comparison(
         *_by_labels(runs, looks),
         *_diagnoses(runs, errors, undiagnosed or {}, looks),
         *_gallery('Boards of the validation set', [b for p in pretrainings for b in boards_of(p)]),
-        *_gallery('Predicted poses', poses, undrawn),
+        *_gallery('Predicted poses', poses or [], undrawn),
         '<h2>What it cost</h2>',
         *_costs(runs, pretrainings),
         '<h2>Where the weights came from</h2>',
@@ -378,7 +378,8 @@ def _coverage(runs: Sequence[FineTuning]) -> str:
 
 
 def _provenance(runs: Sequence[FineTuning], pretrainings: Sequence[Pretraining]) -> list[str]:
-    versions = list(dict.fromkeys(_versions(run) for run in [*pretrainings, *runs]))
+    own = [*map(_versions, pretrainings), *map(_versions, runs)]
+    versions = list(dict.fromkeys(own))
     parts = [f'<p>Versions: {html.escape(text)}</p>' for text in versions]
     if len(versions) > 1:
         parts.insert(0, '<p><strong>Not all runs were made with the same versions.</strong></p>')

@@ -44,7 +44,7 @@ MODULES: dict[str, str | tuple[str, ...]] = {
     'hsjp_mm.visualization.compare_report': 'hsjp_mm.comparison.report',
     'hsjp_mm.visualization.jigclu_visualizer': 'hsjp_mm.visualization.jigclu',
     'hsjp_mm.visualization.keypoint_error_figures': 'hsjp_mm.visualization.keypoint_errors',
-    'hsjp_mm.visualization.report': 'hsjp_mm.comparison.report',
+    'hsjp_mm.visualization.report': 'hsjp_mm.comparison.report_of_0_1',
     'hsjp_mm.visualization.puzzle_visualizer': 'hsjp_mm.visualization.hsjp',
 }
 """Where the modules of version 0.1 are now; of one that was cut in several, all of them."""
