@@ -146,7 +146,7 @@ def is_finished(run: PlannedRun) -> bool:
     path = run.folder / RECIPE
     if not path.is_file():
         return False
-    changed = changes(read_json(path), run.recipe)
+    changed = changes(read_json(path, 'recipe'), run.recipe)
     if changed:
         raise ValueError(
             f'{run.folder} holds a run of another recipe (there, now): {"; ".join(changed[:8])}. '
@@ -324,7 +324,7 @@ def _train(
 
 def _attempts(folder: Path) -> list[dict]:
     path = folder / ATTEMPTS
-    return read_json(path) if path.is_file() else []
+    return read_json(path, 'attempts') if path.is_file() else []
 
 
 def _result(run: PlannedRun) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 from hsjp_mm.comparison.logs import last_checkpoint, last_config
 from hsjp_mm.comparison.pretrainings import Pretraining
 from hsjp_mm.comparison.runs import FineTuning
+from hsjp_mm.datasets.image_files import UnreadableImageError
 from hsjp_mm.visualization.poses import draw_poses
 
 Pictures = list[tuple[str, np.ndarray]]
@@ -48,7 +49,7 @@ def poses_of(runs: Sequence[FineTuning]) -> tuple[Pictures, list[str]]:
         try:
             caption = f'{name}, {100 * run.fraction:.10g} % of the labels, seed {run.seed}'
             pictures.append((caption, _draw(run)))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, UnreadableImageError) as error:
             reasons.append(f'No poses of {name} are drawn: {error}.')
     return pictures, reasons
 

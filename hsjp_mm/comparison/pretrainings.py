@@ -148,7 +148,7 @@ def read_pretraining(folder: str | Path, name: str) -> Pretraining:
         raise UnfinishedError(f'{folder}: {reached} of {logged.end} iterations')
     checkpoint, chosen = _choose(folder, config)
     path = folder / RESULT
-    recorded: dict[str, Any] = read_json(path) if path.is_file() else {}
+    recorded: dict[str, Any] = read_json(path, 'result') if path.is_file() else {}
     sha256 = file_sha256(checkpoint)
     if recorded and recorded.get('sha256') != sha256:
         raise ValueError(

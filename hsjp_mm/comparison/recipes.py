@@ -12,7 +12,7 @@ from hsjp_mm.comparison.fine_tuning_config import (
     evaluators_of,
     sha256_of,
 )
-from hsjp_mm.datasets.person_crops import IMAGE_SUFFIXES
+from hsjp_mm.datasets.image_files import IMAGE_SUFFIXES
 from hsjp_mm.utils.files import file_sha256
 
 RECIPE_VERSION = 2

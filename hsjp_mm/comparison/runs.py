@@ -153,7 +153,7 @@ def read_run(
 
 def _from_result(folder: Path, name: str | None, metric: str, rule: str | None) -> FineTuning:
     path = folder / RESULT
-    values = read_json(path)
+    values = read_json(path, 'result')
     if not isinstance(values, dict) or 'metric' not in values:
         raise ValueError(f'{path} is not the result of a fine-tuning')
     if values['metric'] != metric:
@@ -280,7 +280,7 @@ def diagnose_run(run: FineTuning) -> dict:
         raise FileNotFoundError(f'no predictions were kept ({PREDICTIONS} in the work folder)')
     digest = file_sha256(predictions)
     if kept.is_file():
-        found = read_json(kept)
+        found = read_json(kept, 'errors')
         if found['predictions_sha256'] == digest:
             return found['errors']
     annotations = evaluator.get('ann_file') or folder / 'predictions.gt.json'

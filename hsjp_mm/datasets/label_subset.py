@@ -14,6 +14,7 @@ from mmengine.dataset import force_full_init
 from mmengine.logging import print_log
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 
+from hsjp_mm.ops.subsets import subset_order
 from hsjp_mm.registry import DATASETS
 from hsjp_mm.utils.files import file_sha256
 from hsjp_mm.version import __version__
@@ -185,7 +186,8 @@ def choose(
     require_choice(fraction, number, by)
     labelled = [instance for instance in instances if dataset._is_valid_instance(instance)]
     key = UNITS[by]
-    ordered = sorted({person[key] for person in labelled}, key=lambda i: _place(seed, i))
+    units = list({person[key] for person in labelled})
+    ordered = [units[index] for index in subset_order(units, seed)]
     count = round(fraction * len(ordered)) if fraction is not None else number or 0
     if not 1 <= count <= len(ordered):
         given = f'number={number}' if fraction is None else f'fraction={fraction}'
@@ -217,11 +219,6 @@ def require_choice(fraction: float | None, number: int | None, by: str) -> None:
         raise ValueError(f'fraction={fraction} must be in (0, 1]')
     if number is not None and (not isinstance(number, int) or number < 1):
         raise ValueError(f'number={number} must be a whole number of at least 1')
-
-
-def _place(seed: int, key: int) -> bytes:
-    """The place of an id in the order of a seed: no two are equal, and no other id matters."""
-    return hashlib.sha256(f'label subset {seed}/{key}'.encode()).digest()
 
 
 def _require_training_set(dataset) -> None:
