@@ -10,17 +10,28 @@ import pytest
 
 # What torch.load takes with hsjp_mm in addition: what MMEngine's checkpoints hold.
 ALLOWED = [
-    'builtins.getattr',  # a guarded function in its place
+    'builtins.bytes',  # guarded functions in their places
+    'builtins.getattr',
     'mmengine.logging.history_buffer.HistoryBuffer',
     'numpy._core.multiarray._reconstruct',
     'numpy._core.multiarray.scalar',
     'numpy.core.multiarray._reconstruct',
     'numpy.core.multiarray.scalar',
     'numpy.dtype',
+    'numpy.dtypes.BoolDType',
+    'numpy.dtypes.Float16DType',
     'numpy.dtypes.Float32DType',
     'numpy.dtypes.Float64DType',
+    'numpy.dtypes.Int16DType',
+    'numpy.dtypes.Int32DType',
     'numpy.dtypes.Int64DType',
+    'numpy.dtypes.Int8DType',
+    'numpy.dtypes.LongLongDType',
+    'numpy.dtypes.UInt16DType',
+    'numpy.dtypes.UInt32DType',
+    'numpy.dtypes.UInt64DType',
     'numpy.dtypes.UInt8DType',
+    'numpy.dtypes.ULongLongDType',
     'numpy.ndarray',
 ]
 
