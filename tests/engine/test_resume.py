@@ -8,6 +8,7 @@ import signal
 import socket
 from pathlib import Path
 
+import mmengine
 import pytest
 import torch
 from mmengine.config import Config, DictAction
@@ -38,6 +39,8 @@ class Kill(Hook):
 def train(cfg: Config, kill: tuple[int, str] | None, rank: int, processes: int, port: int) -> None:
     """Train in this process."""
     torch.set_num_threads(1)
+    # to lay out the config's text, each time it is logged or saved, takes longer than the training
+    mmengine.config.config.FormatCode = lambda text, **options: (text, True)
     if processes > 1:
         os.environ.update(
             RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(processes),
@@ -79,15 +82,15 @@ def toy(tmp_path_factory) -> Path:
 
 
 def demo_config(name: str, toy: Path) -> Config:
-    """Make a config of the demo small: 6 iterations of 4, a checkpoint and a validation by 2."""
+    """Make a config of the demo small: 6 iterations of 4, a checkpoint and a validation by 3."""
     cfg = Config.fromfile(next((ROOT / 'configs/demo').glob(f'{name}*.py')))
     for split in ('train', 'val', 'test'):
         loader = cfg[f'{split}_dataloader']
         loader.update(batch_size=4)
         loader.dataset.update(data_root=str(toy), indices=None)
     cfg.val_evaluator.pop('ann_file', None)
-    cfg.train_cfg.update(max_iters=6, val_interval=2)
-    cfg.default_hooks.checkpoint.update(interval=2, max_keep_ckpts=-1, save_best=None)
+    cfg.train_cfg.update(max_iters=6, val_interval=3)
+    cfg.default_hooks.checkpoint.update(interval=3, max_keep_ckpts=-1, save_best=None)
     cfg.param_scheduler = [dict(type='MultiStepLR', milestones=[4], gamma=0.1, by_epoch=False)]
     return cfg
 
