@@ -12,8 +12,8 @@ from mmengine.structures import InstanceData
 from mmpose.structures import PoseDataSample
 
 from hsjp_mm.engine import BottomupVisualizationHook
+from hsjp_mm.visualization import bottomup as boards
 from hsjp_mm.visualization import bottomup_board, draw_bottomup
-from hsjp_mm.visualization import bottomup_boards as boards
 from tests.helpers import ROOT
 
 CONFIG = ROOT / 'configs/higherhrnet/coco/higherhrnet_hrnet-w32_4xb12-300e_coco-512x512.py'

@@ -8,9 +8,9 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from hsjp_mm.analysis import PoseProbe
 from hsjp_mm.datasets.toy import render
 from hsjp_mm.engine import PoseProbeHook
+from hsjp_mm.probing import PoseProbe
 from tests.helpers import ROOT, run_pair
 
 TOPDOWN = 'configs/demo/td-hm_hrnet-tiny_scratch-1xb16-400i_toy-128x96.py'
