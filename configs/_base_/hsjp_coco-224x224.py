@@ -4,7 +4,7 @@ _base_ = ['./person-crops_coco-224x224.py']
 
 train_pipeline = [
     *_base_.crop,
-    dict(type='hsjp_mm.ColourAugmentation'),
+    dict(type='hsjp_mm.ColorAugmentation'),
     dict(type='PackPoseInputs'),
 ]
 val_pipeline = [*_base_.crop, dict(type='PackPoseInputs')]
@@ -23,7 +23,7 @@ param_scheduler = [dict(type='MultiStepLR', milestones=[190, 220], gamma=0.1, by
 default_hooks = dict(checkpoint=dict(save_best='hsjp/placed', rule='greater', max_keep_ckpts=2))
 custom_hooks = [
     dict(type='SyncBuffersHook'),
-    dict(type='hsjp_mm.EpochSeedHook'),
+    dict(type='hsjp_mm.SeedHook'),
     dict(type='hsjp_mm.SkippedImagesHook'),
     dict(type='hsjp_mm.PuzzleVisualizationHook'),
 ]

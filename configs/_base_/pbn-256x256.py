@@ -38,7 +38,7 @@ train_pipeline = [
     dict(type='RandomBBoxTransform', shift_prob=0, scale_factor=(0.75, 1.25), rotate_factor=30),
     dict(type='hsjp_mm.TopdownShearAffine', input_size=input_size, shear=0.5),
     dict(  # colour jitter alone
-        type='hsjp_mm.ColourAugmentation',
+        type='hsjp_mm.ColorAugmentation',
         brightness=0.4,
         contrast=0.4,
         saturation=0.4,
@@ -82,3 +82,5 @@ train_cfg = dict(by_epoch=True, max_epochs=250, val_interval=10)
 optim_wrapper = dict(optimizer=dict(type='RMSprop', lr=2.5e-4))
 param_scheduler = [dict(type='MultiStepLR', milestones=[170, 220], gamma=0.1, by_epoch=True)]
 auto_scale_lr = dict(base_batch_size=16)
+
+custom_hooks = [*_base_.custom_hooks, dict(type='hsjp_mm.SeedHook')]

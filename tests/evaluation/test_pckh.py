@@ -237,15 +237,30 @@ def test_the_log_shows_the_columns_of_the_paper(monkeypatch, log_file):
 
 
 def test_head_size_from_the_head(log_file):
-    truth = pose(60.0)
+    truth = pose(61.0)
     headless = np.ones(16)
     headless[9] = 0
-    found = moved(truth, {0: (30.0, 0.0), 5: (30.1, 0.0)})
+    found = moved(truth, {0: (30.5, 0.0), 5: (30.6, 0.0)})
     samples = [person(truth, found, head=None), person(truth, found, headless, head=None)]
     values = evaluate(samples)
     assert values['pckh/ankle'] == 50 and values['pckh/head'] == 100
     assert '1 of 2 persons left out: their head is not labelled' in log_file.read_text()
+    assert 'whole pixels' not in log_file.read_text()
     assert evaluate(samples[1:]) == {}
+
+
+def test_no_head_size_from_whole_pixels(log_file):
+    whole = pose(60.0)
+    assert (whole == np.round(whole)).all()
+    half = whole + np.array([0.0, 0.5])  # a fraction in one coordinate is enough
+    far = moved(whole, {0: (99.0, 0.0)})
+    values = evaluate([person(whole, far, head=None), person(half, half, head=None)])
+    assert values['pckh/ankle'] == 100
+    log = log_file.read_text()
+    assert '1 of 2 persons left out: their head is annotated to whole pixels only' in log
+    assert 'PCKh@0.5 of 1 persons' in log and 'not labelled' not in log
+    # with head boxes they count
+    assert evaluate([person(whole, far), person(half, half)])['pckh/ankle'] == 75
 
 
 @pytest.mark.parametrize('thr', [0, -0.5])
@@ -385,6 +400,31 @@ def test_head_sizes_of_the_real_annotations():
     # `normalize` of the first rows of valid.h5
     given = [117.96219733, 44.04588517, 78.48082568, 81.22191822, 84.36989985]
     assert derived == pytest.approx(given, abs=1e-4)
+
+
+@real_data
+def test_derived_head_sizes_of_the_validation_split():
+    """Of the persons of ``valid.h5`` whose joints are in the CSV files, not cut to whole pixels."""
+    uncut: dict[str, list[np.ndarray]] = {}
+    for part in ('train', 'test'):
+        for line in (MPII / f'joints_{part}.csv').read_text().splitlines():
+            name, *values = line.split(',')
+            uncut.setdefault(name, []).append(np.array(values, float).reshape(16, 2))
+    with h5py.File(MPII / 'valid.h5', 'r') as file:
+        rows = [np.array(file[key]) for key in ('imgname', 'part', 'normalize')]
+    sizes = []
+    for name, joints, size in zip(*rows, strict=True):
+        same = [one for one in uncut.get(name.decode(), []) if abs(one - joints).max() < 2]
+        if same:
+            derived = pckh.head_size(same[0][None], np.ones((1, 16)), META['keypoint_name2id'])
+            sizes.append((derived, 0.75 * np.hypot(*(same[0][9] - same[0][8])), float(size)))
+    derived, of_all, given = np.array(sizes).T
+    none = np.isnan(derived)
+    assert len(derived) == 2017 and none.sum() == 121
+    np.testing.assert_allclose(derived[~none], given[~none], rtol=1e-5)
+    # what it would be off by
+    error = abs(of_all[none] / given[none] - 1)
+    assert (error >= 0.01).sum() == 35 and error.max() < 0.033
 
 
 @real_data

@@ -10,16 +10,16 @@ from mmengine.dist import broadcast_object_list
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 
+from hsjp_mm.engine.validations import validation_number
 from hsjp_mm.probing.pose import ITERATIONS, PERSONS, PoseProbe
 from hsjp_mm.registry import HOOKS
 
 
 @HOOKS.register_module()
 class PoseProbeHook(Hook):
-    """Probe the backbone for pose with validations, see :class:`~hsjp_mm.analysis.PoseProbe`.
+    """Probe the backbone for pose with validations, as :class:`~hsjp_mm.probing.PoseProbe` does.
 
-    ``custom_hooks = [dict(type='hsjp_mm.PoseProbeHook', config='configs/….py')]`` with the stock
-    top-down config to fine-tune with. A validation then also logs, and gives to the visualizer,
+    A validation then also logs, and gives to the visualizer,
 
     - ``pose_probe/AP``, or whatever the config's measure is, of the linear head,
     - ``pose_probe/OKS``, the mean OKS of that head, which tells networks apart while AP is still 0,
@@ -38,16 +38,28 @@ class PoseProbeHook(Hook):
     averaged weights if there is an EMAHook.
 
     Args:
-        config: path of a top-down config.
-        interval: probe with every so many validations. Of a run that validates every 10 epochs,
-            3 is every 30 epochs.
-        persons, iterations, seed: as in PoseProbe.
+        config: path of the top-down config to fine-tune with, which has labels.
+        interval: probe with every so many validations of a training; a resumed one goes on
+            counting. Of a run that validates every 10 epochs, 3 is every 30 epochs.
+        persons: train the probe on at least so many persons, and find as many; all that there
+            are, if there are fewer.
+        iterations: steps in which the probe's linear head is trained.
+        seed: of the choice of persons, the random weights, the head and its batches.
         cfg_options: changes of the config, as in ``--cfg-options``.
 
     Raises:
         ValueError: an argument below 1; a run without validation; a config without labels.
         FileNotFoundError: no such config or image.
         CheckpointError: the model's backbone does not fit the config's.
+
+    Examples:
+        >>> custom_hooks = [
+        ...     dict(
+        ...         type='hsjp_mm.PoseProbeHook',
+        ...         config='configs/demo/td-hm_hrnet-tiny_scratch-1xb16-400i_toy-128x96.py',
+        ...         persons=200,
+        ...     )
+        ... ]
     """
 
     # after validation's own figures are noted, before EMAHook takes its weights back
@@ -69,7 +81,6 @@ class PoseProbeHook(Hook):
         self.interval = interval
         self.options = dict(persons=persons, iterations=iterations, seed=seed)
         self.probe: PoseProbe | None = None
-        self.validations = 0
 
     def before_train(self, runner) -> None:
         """Cut the crops, for an error is best met before training."""
@@ -82,8 +93,7 @@ class PoseProbeHook(Hook):
 
     def after_val_epoch(self, runner, metrics=None) -> None:
         """Probe, and add the figures to validation's."""
-        self.validations += 1
-        if self.validations % self.interval:
+        if validation_number(runner) % self.interval:
             return
         self._prepare(runner)
         figures = [self._figures(runner)] if runner.rank == 0 else [{}]
