@@ -244,6 +244,8 @@ class CocoFile:
         images, categories, annotations: each entry once, with a unique ``id``; empty if the list
             was not asked for. Annotations have ``image_id`` and ``category_id``, which need not be
             among the images and categories.
+        as_stored: whether these are as they stand in the file: no entry is left out, and no id
+            written in another form.
     """
 
     name: str
@@ -251,6 +253,7 @@ class CocoFile:
     images: Entries
     categories: Entries
     annotations: Entries
+    as_stored: bool = True
 
     def category_ids(self, names: Collection[str]) -> set[Id]:
         """Find categories by their names; several of one name are all taken.
@@ -330,12 +333,16 @@ def check_coco(content: Any, name: str, lists: Collection[str] = LISTS) -> CocoF
         )
     content = dict(content)
     found = dict.fromkeys(LISTS, Entries([], name))
+    as_stored = True
     for key in lists:
-        found[key] = Entries(content[key], f'{name}: {key}').unique()
+        entries = Entries(content[key], f'{name}: {key}')
+        as_stored &= _has_plain_ids(entries)
+        found[key] = entries.unique()
+        as_stored &= found[key] is entries
         content[key] = found[key].rows
     for key in ('image_id', 'category_id'):
         found['annotations'].ids(key)
-    return CocoFile(name, content, **found)
+    return CocoFile(name, content, **found, as_stored=as_stored)
 
 
 def read_results(
@@ -370,6 +377,13 @@ def read_results(
             row['category_id'] = category_id
     results.ids('category_id')
     return results
+
+
+def _has_plain_ids(entries: Entries) -> bool:
+    return all(
+        set(map(type, (row[key] for row in entries if key in row))) <= {int}
+        for key in ('id', 'image_id', 'category_id')
+    )
 
 
 def _plain_id(value: Any) -> Id | None:
