@@ -26,7 +26,7 @@ LINES = (
     {'evaluation', 'codecs', 'checkpoint'},
     {'ops', 'utils', 'registry', 'environment', 'version'},
 )
-LONGEST = 560  # lines of a module; what would be longer is two things
+LONGEST = 500  # lines of a module; what would be longer is two things
 OWN = {'hsjp_mm', 'tools', 'tests'}
 
 in_git = pytest.mark.skipif(not (ROOT / '.git').exists(), reason='not a git checkout')
