@@ -174,6 +174,7 @@ def run(script: str, folder, *arguments: str):
     return json.loads(result.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('scope', ['mmpose', 'mmdet'])
 def test_names_are_found_without_custom_imports(scope, tmp_path):
     names = [
@@ -186,6 +187,7 @@ def test_names_are_found_without_custom_imports(scope, tmp_path):
     assert run(BUILD, tmp_path, scope) == [['hsjp_mm', name] for name in names for _ in range(2)]
 
 
+@pytest.mark.slow
 def test_stock_parts_stay_as_they_are(tmp_path):
     found = run(COMPARE, tmp_path)
     assert found['number'] > 100_000

@@ -28,6 +28,7 @@ from tests.checkpoint.helpers import (
 # ------------------------------------------------------------------ stock backbones
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', BACKBONES)
 def test_loaded_weights_survive_init_weights_of_the_whole_model(name, tmp_path):
     path = tmp_path / 'x.pth'

@@ -23,6 +23,7 @@ from tests.checkpoint.helpers import Toy, assert_equal, toy_runner
 # ------------------------------------------------------------------ MMEngine's own checkpoints
 
 
+@pytest.mark.slow
 def test_resume_goes_on_as_if_never_stopped(trained, tmp_path):
     runner = toy_runner(tmp_path, load_from=str(trained / 'epoch_2.pth'), resume=True)
     runner.train()

@@ -199,6 +199,7 @@ def test_check_says_all_in_one_line(tmp_path, monkeypatch):
     assert doctor.is_file()
 
 
+@pytest.mark.slow
 def test_import_of_the_package_refuses(tmp_path):
     write_dist(tmp_path, 'numpy', '2.2.6')
     result = subprocess.run(

@@ -132,6 +132,7 @@ def test_editable_install_is_named(plain_python, fakes):
     assert 'its .mim: none' in result.stdout
 
 
+@pytest.mark.slow
 def test_present_environment_is_sound():
     result = run(sys.executable)
     assert result.returncode == 0, result.stdout
