@@ -9,8 +9,7 @@ views of each image, as SimCLR's, in time and in peak memory. pbn-step: a traini
 against one of the stock hourglass, three stacks each, in time and in peak memory. decode: grouping
 keypoints to persons against the stock decoder, by map size and persons, with the two tags of the
 flip test; the maps hold noise, and a fifth of the keypoints is missing. dataset: loading
-PersonCropDataset and stock CocoDataset from a synthetic annotation file of 64k images and 262k
-boxes.
+PersonCropDataset and stock CocoDataset from a synthetic annotation file of --images and --boxes.
 """
 
 import argparse
@@ -62,10 +61,10 @@ JIGCLU_PIPELINE = [
 ]
 KEYPOINT_ORDER = [0, 1, 2, 3, 4, 5, 6, 11, 12, 7, 8, 9, 10, 13, 14, 15, 16]
 DRAWN = 128
-"""Side in pixels of the maps that are drawn, before they are enlarged."""
+"""The maps to decode are drawn with so many cells a side, and then enlarged."""
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -74,11 +73,20 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--split', default='train2017', help='images and annotations of it')
     parser.add_argument('--batch', type=int, default=8, help='images of a step')
     parser.add_argument('--rounds', type=int, default=7, help='measured repetitions')
+    parser.add_argument('--persons', type=int, default=200, help='samples of the pipelines')
+    parser.add_argument(
+        '--map-sizes', type=int, nargs='+', default=[128, 256, 512], help='of decode, in cells'
+    )
+    parser.add_argument(
+        '--crowds', type=int, nargs='+', default=[1, 5, 10, 30], help='of decode, in persons'
+    )
+    parser.add_argument('--images', type=int, default=64_000, help='of the annotation file')
+    parser.add_argument('--boxes', type=int, default=262_000, help='of the annotation file')
     parser.add_argument('--device', default='cpu', help='of the step')
     parser.add_argument('--threads', type=int, default=torch.get_num_threads())
     parser.add_argument('--load', nargs=2, metavar=('DATASET', 'FILE'), help=argparse.SUPPRESS)
     parser.add_argument('--memory-of', choices=list(STEPS), help=argparse.SUPPRESS)
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 def alternate(
@@ -152,7 +160,7 @@ def measure_pipeline(args: argparse.Namespace) -> None:
     hsjp_cfg = get_config(HSJP_CONFIG).train_dataloader.dataset
     ours = DATASETS.build(dict(hsjp_cfg, **coco_source(args)))
     place = {ours.get_data_info(i)['id']: i for i in range(len(ours))}
-    same = [place[stock.get_data_info(i)['id']] for i in range(len(stock))][:200]
+    same = [place[stock.get_data_info(i)['id']] for i in range(len(stock))][: args.persons]
 
     def read(dataset, indices) -> Callable:
         def run() -> None:
@@ -285,7 +293,7 @@ def measure_jigclu_pipeline(args: argparse.Namespace) -> None:
         dict(type='hsjp_mm.PersonCropDataset', pipeline=JIGCLU_PIPELINE, **coco_source(args))
     )
     set_patches(dataset, grid=2, size=(112, 112))
-    persons = [dataset.get_data_info(i) for i in range(min(200, len(dataset)))]
+    persons = [dataset.get_data_info(i) for i in range(min(args.persons, len(dataset)))]
     recipe = torchvision_recipe()
 
     def ours(samples: list[dict]) -> Callable:
@@ -364,8 +372,8 @@ def draw_maps(num_persons: int, size: int, seed: int = 0) -> tuple[Tensor, Tenso
 def measure_decode(args: argparse.Namespace) -> None:
     print(f'decoding, {torch.get_num_threads()} threads')
     print('map size  persons  ours, ms  stock, ms  stock / ours')
-    for size in (128, 256, 512):
-        for persons in (1, 5, 10, 30):
+    for size in args.map_sizes:
+        for persons in args.crowds:
             maps = draw_maps(persons, size)
             ours, stock = (
                 KEYPOINT_CODECS.build(
@@ -389,10 +397,11 @@ def measure_decode(args: argparse.Namespace) -> None:
 def measure_dataset(args: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / 'instances.json'
-        path.write_text(json.dumps(synthetic_coco(64_000, 262_000)))
+        path.write_text(json.dumps(synthetic_coco(args.images, args.boxes)))
         (Path(folder) / '0.jpg').touch()
         print(
-            f'annotation file of 64,000 images, 262,000 boxes, {path.stat().st_size / 1e6:.0f} MB'
+            f'annotation file of {args.images:,} images, {args.boxes:,} boxes, '
+            f'{path.stat().st_size / 1e6:.0f} MB'
         )
         for name in ('none', 'hsjp_mm.PersonCropDataset', 'mmpose.CocoDataset'):
             command = [sys.executable, __file__, 'dataset', '--load', name, str(path)]
@@ -448,8 +457,8 @@ MEASURES = {
 }
 
 
-def main() -> None:
-    args = parse_args()
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
     torch.set_num_threads(args.threads)
     init_default_scope('mmpose')
     if args.load:
