@@ -14,6 +14,7 @@ from mmengine.dataset import force_full_init
 from mmengine.logging import print_log
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 
+from hsjp_mm.datasets.coco_files import load_annotations, read_coco
 from hsjp_mm.ops.subsets import subset_order
 from hsjp_mm.registry import DATASETS
 from hsjp_mm.utils.files import file_sha256
@@ -107,8 +108,7 @@ class LabelSubset:
 
     def _load_chosen(self) -> tuple[list[dict], list[dict]]:
         """Stand in for ``_load_annotations`` of the wrapped data set."""
-        load = type(self.dataset)._load_annotations
-        instances, images = load(self.dataset)
+        instances, images = load_annotations(self.dataset)
         chosen = choose(self.dataset, instances, self.fraction, self.number, self.by, self.seed)
         self.summary = str(chosen)
         print_log(f'LabelSubset: {chosen} of {self.dataset.ann_file}', 'current')
@@ -295,11 +295,11 @@ def write_subset(
     """
     require_choice(fraction, number, by)
     source, out = Path(ann_file), Path(out)
-    coco = _read_coco(source)
+    coco = read_coco(source).content
     if out.resolve() == source.resolve():
         raise ValueError(f'out={str(out)!r} is the ann_file itself')
     dataset = BaseCocoStyleDataset(str(source), lazy_init=True)
-    instances, _ = dataset._load_annotations()
+    instances, _ = load_annotations(dataset)
     chosen = choose(dataset, instances, fraction, number, by, seed)
     subset = _cut(coco, chosen)
     text = json.dumps(subset)
@@ -335,22 +335,6 @@ def write_subset(
 def manifest_path(out: Path) -> Path:
     """Where the manifest of a subset is."""
     return out.with_suffix('.manifest.json')
-
-
-def _read_coco(path: Path) -> dict:
-    if not path.is_file():
-        raise FileNotFoundError(f'ann_file={str(path)!r} does not exist')
-    try:
-        coco = json.loads(path.read_text(encoding='utf-8'))
-    except ValueError as error:
-        raise ValueError(f'ann_file={str(path)!r} is no JSON: {error}') from error
-    if not isinstance(coco, dict) or not {'images', 'annotations'} <= coco.keys():
-        holds = f'keys {", ".join(coco)}' if isinstance(coco, dict) else f'a {type(coco).__name__}'
-        raise ValueError(
-            f"ann_file={str(path)!r} must be in COCO format, with 'images' and 'annotations'; it "
-            f'holds {holds}'
-        )
-    return coco
 
 
 def _cut(coco: dict, chosen: Choice) -> dict:

@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 from mmpose.datasets import CocoDataset
 
 from hsjp_mm.datasets import LabelSubset
+from hsjp_mm.datasets.label_subset import write_subset
 from hsjp_mm.datasets.toy import render
 from tests.helpers import ROOT
 
@@ -274,6 +275,7 @@ def test_a_lazy_one_reads_no_annotations():
         len(dataset)
 
 
+@pytest.mark.slow
 def test_it_trains_and_the_stock_metric_validates(tmp_path):
     """The demo's config and the change that the leaves make, and the option beside it."""
     render(tmp_path / 'toy', 8, 2, seed=0)
@@ -359,3 +361,59 @@ def test_the_registry_knows_it(ann_file):
     inner = dict(type='CocoDataset', ann_file=ann_file)
     dataset = DATASETS.build(dict(type='hsjp_mm.LabelSubset', dataset=inner, number=2))
     assert len(image_ids(dataset)) == 2
+
+
+# ------------------------------------------------------------------------- faults of the files
+
+
+def written(tmp_path, coco: dict, change) -> str:
+    coco = json.loads(json.dumps(coco))
+    change(coco)
+    (tmp_path / 'changed.json').write_text(json.dumps(coco))
+    return str(tmp_path / 'changed.json')
+
+
+@pytest.mark.parametrize('by', ['images', 'persons'])
+def test_other_ids_and_repeated_entries_make_the_same_choice(coco, ann_file, by, tmp_path):
+    def change(coco: dict) -> None:
+        for row in coco['annotations']:
+            row.update(id=str(row['id']), image_id=float(row['image_id']), category_id='1')
+        for key in ('images', 'annotations', 'categories'):
+            coco[key].append(dict(coco[key][0]))
+
+    changed = written(tmp_path, coco, change)
+    expected, found = (make(path, fraction=0.3, by=by) for path in (ann_file, changed))
+    assert ids(found) == ids(expected)
+    assert found.dataset.ann_file == changed
+    for source, out in ((ann_file, 'a.json'), (changed, 'b.json')):
+        write_subset(source, tmp_path / out, fraction=0.3, by=by)
+    assert (tmp_path / 'a.json').read_text() == (tmp_path / 'b.json').read_text()
+
+
+@pytest.mark.parametrize(
+    ('key', 'changes', 'message'),
+    [
+        ('annotations', dict(bbox=[np.nan] * 4), r'annotations, id \d+: bbox=.*four finite'),
+        ('annotations', dict(bbox=None), 'bbox=None must be left, top'),
+        ('annotations', dict(keypoints=None), 'keypoints=None must be x, y'),
+        ('annotations', dict(image_id=None), 'image_id=None must be the id of an image'),
+        ('annotations', dict(id=None), 'id=None must be a whole number or a text'),
+        ('images', dict(width=None), r'images, id \d+: MMPose needs width and height'),
+        ('images', dict(file_name=None), 'file_name=None must be the path'),
+        ('images', dict(id='one'), "id 'one': MMPose needs a whole number as id"),
+    ],
+)
+def test_faults_are_named_by_both(coco, key, changes, message, tmp_path):
+    changed = written(tmp_path, coco, lambda coco: coco[key][1].update(changes))
+    with pytest.raises(ValueError, match=rf"ann_file='.*changed\.json': .*{message}"):
+        make(changed, number=1)
+    with pytest.raises(ValueError, match=rf"ann_file='.*changed\.json': .*{message}"):
+        write_subset(changed, tmp_path / 'out.json', number=1)
+    assert not (tmp_path / 'out.json').exists()
+
+
+@pytest.mark.parametrize('key', ['images', 'annotations', 'categories'])
+def test_different_entries_of_one_id_are_refused(coco, key, tmp_path):
+    changed = written(tmp_path, coco, lambda coco: coco[key].append({**coco[key][0], 'name': 'x'}))
+    with pytest.raises(ValueError, match=rf'{key}, id \d+: two different entries'):
+        make(changed, number=1)
