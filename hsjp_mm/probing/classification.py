@@ -458,7 +458,7 @@ def label_subset(targets: Sequence[int], fraction: float, seed: int) -> list[int
     chosen: list[int] = []
     for target in sorted(set(targets)):
         members = np.flatnonzero(np.asarray(targets) == target)
-        order = members[subset_order(members, seed)]
+        order = members[subset_order(members.tolist(), seed)]
         chosen += order[: max(1, round(fraction * len(members)))].tolist()
     return sorted(chosen)
 
