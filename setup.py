@@ -16,9 +16,20 @@ setup(
     long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
     license='Apache-2.0',
+    classifiers=[
+        'Development Status :: 4 - Beta',
+        'Intended Audience :: Science/Research',
+        'Operating System :: POSIX :: Linux',
+        'Programming Language :: Python :: 3',
+        'Programming Language :: Python :: 3.11',
+        'Programming Language :: Python :: 3.12',
+        'Topic :: Scientific/Engineering :: Artificial Intelligence',
+        'Topic :: Scientific/Engineering :: Image Recognition',
+        'Typing :: Typed',
+    ],
     packages=find_packages(include=['hsjp_mm', 'hsjp_mm.*']),
     # .mim holds links to configs, tools and model-index.yml, which mim and `hsjp_mm::` look for
-    package_data={'hsjp_mm': ['.mim/configs/**/*', '.mim/tools/*.py', '.mim/*.yml']},
+    package_data={'hsjp_mm': ['py.typed', '.mim/configs/**/*', '.mim/tools/*.py', '.mim/*.yml']},
     exclude_package_data={'': ['*.pyc']},
     python_requires='>=3.11,<3.13',
     install_requires=[
@@ -34,11 +45,12 @@ setup(
         'pycocotools',
         'safetensors',
         'scipy',
-        'scikit-learn',
-        'h5py',
         'munkres',
     ],
+    # analysis: groups of keypoints (tools/part_groups.py), MPII's file of which joints are visible
+    # mim: `mim train hsjp_mm`; vit: backbones of MMPretrain, such as ViT-S
     extras_require={
+        'analysis': ['scikit-learn', 'h5py'],
         'mim': ['openmim==0.3.9', 'pandas<3', 'pip'],
         'vit': ['mmpretrain==1.2.0'],
     },

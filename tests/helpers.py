@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine import Config
 
@@ -87,3 +88,11 @@ def run_pair(cfg: Config, recorder: str, folder: Path) -> list[Any]:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     return [torch.load(Path(cfg.work_dir, f'rank_{rank}.pth')) for rank in range(2)]
+
+
+def damage_middle(path: str | Path) -> None:
+    """Overwrite the bytes in the middle of a file, as a broken disk does."""
+    content = bytearray(Path(path).read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 512] = np.random.RandomState(0).bytes(512)
+    Path(path).write_bytes(content)

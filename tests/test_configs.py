@@ -33,6 +33,7 @@ PBN = [path for path in CONFIGS if 'pbn' in path.parts]
 PBN_OWN = [path for path in PBN if path.name.startswith('pbn_')]
 INDEXED = HSJP + JIGCLU + TOPDOWN + DETECTION + HIGHERHRNET + PBN
 DEFAULT = ROOT / 'configs/hsjp/hsjp_hrnet-w32_4xb64-240e_coco-224x224.py'
+SEED_HOOK = {'custom_hooks.1.type': 'hsjp_mm.SeedHook'}
 STOCK = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_{}_8xb64-210e_coco-256x192.py'
 
 every_config = pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
@@ -89,6 +90,12 @@ def test_builds(path):
     if path in HSJP + JIGCLU + PBN_OWN:
         build('METRICS', config.val_evaluator)
         build('METRICS', config.test_evaluator)
+
+
+@every_config
+def test_resumes_to_the_same_result(path):
+    types = [hook.type for hook in read(path).custom_hooks]
+    assert types.count('hsjp_mm.SeedHook') == 1
 
 
 @every_config
@@ -337,7 +344,8 @@ def test_topdown_differs_from_stock_only_in_what_its_name_says(path):
     stock = get_config(STOCK.format(network))
     changed = difference(read(path), stock)
     init = {n: v for n, v in changed.items() if n.startswith('model.backbone.init_cfg')}
-    schedule = {n: v for n, v in changed.items() if n not in init}
+    assert SEED_HOOK.items() <= changed.items()
+    schedule = {n: v for n, v in changed.items() if n not in init | SEED_HOOK}
     backbone = read(path).model.backbone
     if pretraining == 'scratch':
         assert backbone.init_cfg is None
@@ -412,11 +420,11 @@ def test_frozen_leaf_freezes_what_its_name_says(path):
     last = int(re.search(r'-frozen0-(\d)-', path.stem)[1])
     config, base = leaf_and_base(path, r'-frozen0-\d(?=-8xb64)')
     assert difference(config, base) == {
-        'custom_hooks.1.type': 'hsjp_mm.FreezeHook',
-        **{f'custom_hooks.1.layers.{layer}': layer for layer in range(last + 1)},
+        'custom_hooks.2.type': 'hsjp_mm.FreezeHook',
+        **{f'custom_hooks.2.layers.{layer}': layer for layer in range(last + 1)},
     }
     model = build_model(config)
-    HOOKS.build(config.custom_hooks[1]).before_run(SimpleNamespace(model=model))
+    HOOKS.build(config.custom_hooks[2]).before_run(SimpleNamespace(model=model))
     stock = copy.deepcopy(config)
     stock.model.backbone.frozen_stages = last
     trained, expected = (
@@ -435,6 +443,7 @@ def test_detection_differs_from_stock_only_in_its_backbone(path):
     stock = get_config('mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py')
     changed = difference(read(path), stock)
     assert changed == {
+        'custom_hooks.0.type': 'hsjp_mm.SeedHook',
         'model.backbone.frozen_stages': -1,
         'model.backbone.norm_eval': False,
         'model.backbone.norm_cfg.type': 'SyncBN',
@@ -513,7 +522,8 @@ def test_higherhrnet_changes_in_the_stock_baseline_what_the_paper_has_otherwise(
     changed = without_pipelines(difference(config, stock))
     changed = {name: value for name, value in changed.items() if 'model.head' not in name}
     assert changed == {
-        'custom_hooks.1.type': 'hsjp_mm.BottomupVisualizationHook',
+        **SEED_HOOK,
+        'custom_hooks.2.type': 'hsjp_mm.BottomupVisualizationHook',
         'auto_scale_lr.base_batch_size': 48,
         'optim_wrapper.optimizer.lr': 1e-3,
         'train_dataloader.batch_size': 12,
@@ -669,6 +679,7 @@ def test_pbn_on_lsp_differs_in_data_and_measure():
 def test_part_branches_change_the_stock_head_alone(network):
     path = ROOT / f'configs/pbn/coco/td-hm_{network}_part-branch-8xb64-210e_coco-256x192.py'
     assert difference(read(path), get_config(STOCK.format(network))) == {
+        **SEED_HOOK,
         'model.head.type': 'hsjp_mm.PartBranchHead',
         'model.head.part_groups': 'configs/pbn/part_groups/coco.json',
     }

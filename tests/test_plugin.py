@@ -121,7 +121,7 @@ def wheel(tmp_path_factory) -> Path:
         shutil.copytree(ROOT / name, source / name)
         (source / name / '__pycache__').mkdir(exist_ok=True)
         (source / name / '__pycache__/old.pyc').touch()
-    for name in ('setup.py', 'pyproject.toml', 'README.md', 'model-index.yml'):
+    for name in ('setup.py', 'pyproject.toml', 'README.md', 'model-index.yml', 'LICENSE', 'NOTICE'):
         shutil.copy(ROOT / name, source)
     options = ['--no-deps', '--no-build-isolation', '--no-index', '--no-compile']
     target = folder / 'site'
@@ -213,6 +213,8 @@ def test_wheel_holds_configs_tools_and_index(wheel):
     assert sorted(found) == sorted(expected)
     assert [n for n, content in expected.items() if found[n].read_bytes() != content] == []
     assert not any(path.is_symlink() for path in wheel.rglob('*'))
+    assert (wheel / 'hsjp_mm/py.typed').is_file()
+    assert {p.name for p in wheel.glob('*.dist-info/licenses/*')} == {'LICENSE', 'NOTICE'}
 
 
 def test_wheel_is_found_by_registries_bases_and_mim(wheel, project):

@@ -89,7 +89,7 @@ def test_from_jigclu_through_the_exported_backbone_to_poses_and_detection(tmp_pa
     [best] = (tmp_path / 'jigclu').glob('best_jigclu_retrieval_iter_2.pth')
     backbone, meta = export_backbone(best, tmp_path / 'backbone.safetensors')
     retrieval = pretext.message_hub.get_scalar('val/jigclu/retrieval').current()
-    assert meta['retrieval'] == pytest.approx(retrieval)
+    assert meta['validation']['jigclu/retrieval'] == pytest.approx(retrieval)
     assert (meta['grid'], meta['unshuffled'], meta['iter']) == (2, False, 2)
     pretrained = pretext.model.backbone.state_dict()
 

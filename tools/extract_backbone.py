@@ -8,11 +8,16 @@ stock ``init_cfg=dict(type='Pretrained', prefix='backbone.', ...)`` reads .pth o
 
 import argparse
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 from hsjp_mm.checkpoint import export_backbone
 from hsjp_mm.checkpoint.coverage import CheckpointError
 
-RECORDED = ('grid', 'unshuffled', 'epoch', 'iter', 'precision', 'config')
+VALIDATION = {
+    'validation': 'of these weights',
+    'earlier_validation': 'of an earlier epoch; these weights were not validated',
+}
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -28,6 +33,21 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def recorded(meta: dict[str, Any]) -> Iterator[str]:
+    """The lines that say what a checkpoint tells of its run."""
+    for key, value in meta.items():
+        if key in VALIDATION:
+            yield f'validation ({VALIDATION[key]}):'
+            yield from (f'  {name}: {measure:.6g}' for name, measure in value.items())
+        elif key == 'config':
+            yield f'config: {len(value.splitlines())} lines'
+        else:
+            yield f'{key}: {value}'
+    for name, keys in {'epoch': ['epoch'], 'config': ['config'], 'validation': VALIDATION}.items():
+        if not any(key in meta for key in keys):
+            yield f'{name}: not recorded in the checkpoint'
+
+
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     try:
@@ -36,12 +56,8 @@ def main(argv: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     print(f'{path} ({path.stat().st_size:,} bytes)')
-    if 'config' in meta:
-        meta['config'] = f'{len(meta["config"].splitlines())} lines'
-    if 'earlier_precision' in meta:
-        meta['precision'] = f'not yet known; {meta["earlier_precision"]} at an earlier epoch'
-    for key in RECORDED:
-        print(f'  {key}: {meta.get(key, "not recorded in the checkpoint")}')
+    for line in recorded(meta):
+        print(f'  {line}')
     if meta.get('unshuffled'):
         print('  the two halves of the 6-channel stem are summed into a 3-channel one')
     return 0

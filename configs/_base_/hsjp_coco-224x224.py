@@ -23,7 +23,7 @@ param_scheduler = [dict(type='MultiStepLR', milestones=[190, 220], gamma=0.1, by
 default_hooks = dict(checkpoint=dict(save_best='hsjp/placed', rule='greater', max_keep_ckpts=2))
 custom_hooks = [
     dict(type='SyncBuffersHook'),
-    dict(type='hsjp_mm.EpochSeedHook'),
+    dict(type='hsjp_mm.SeedHook'),
     dict(type='hsjp_mm.SkippedImagesHook'),
     dict(type='hsjp_mm.PuzzleVisualizationHook'),
 ]

@@ -33,7 +33,7 @@ default_hooks = dict(
 custom_hooks = [
     dict(type='SyncBuffersHook'),
     dict(type='hsjp_mm.PrepareDataHook'),
-    dict(type='hsjp_mm.EpochSeedHook'),
+    dict(type='hsjp_mm.SeedHook'),
     dict(type='hsjp_mm.SkippedImagesHook'),
     dict(type='hsjp_mm.PuzzleVisualizationHook'),
 ]

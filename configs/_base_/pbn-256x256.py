@@ -82,3 +82,5 @@ train_cfg = dict(by_epoch=True, max_epochs=250, val_interval=10)
 optim_wrapper = dict(optimizer=dict(type='RMSprop', lr=2.5e-4))
 param_scheduler = [dict(type='MultiStepLR', milestones=[170, 220], gamma=0.1, by_epoch=True)]
 auto_scale_lr = dict(base_batch_size=16)
+
+custom_hooks = [*_base_.custom_hooks, dict(type='hsjp_mm.SeedHook')]

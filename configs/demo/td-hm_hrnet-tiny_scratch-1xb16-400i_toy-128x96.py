@@ -60,3 +60,4 @@ default_hooks = dict(
     checkpoint=dict(by_epoch=False, interval=80, max_keep_ckpts=1),
 )
 log_processor = dict(by_epoch=False, window_size=20)
+custom_hooks = [*_base_.custom_hooks, dict(type='hsjp_mm.SeedHook')]

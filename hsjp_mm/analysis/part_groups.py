@@ -19,6 +19,7 @@ from mmpose.registry import DATASETS
 
 from hsjp_mm.datasets.lsp import LSPDataset, read_joints
 from hsjp_mm.models.utils.part_groups import PartGroups, read_part_groups
+from hsjp_mm.utils.optional import import_optional
 
 HEAD = ('upper_neck', 'head_top')
 """The head of MPII; six of its length are the 200 pixels that MPII's ``scale`` counts."""
@@ -251,7 +252,8 @@ def mutual_information(cells: np.ndarray, num_cells: int) -> np.ndarray:
     Returns:
         (K, K), symmetric, with the entropies on the diagonal; zero for a pair without poses.
     """
-    from sklearn.metrics import mutual_info_score  # here, for it takes seconds that runs would wait
+    # imported here, for it takes seconds that runs would wait
+    metrics = import_optional('sklearn.metrics', 'grouping keypoints')
 
     num_keypoints = cells.shape[1]
     information = np.zeros((num_keypoints, num_keypoints))
@@ -262,7 +264,7 @@ def mutual_information(cells: np.ndarray, num_cells: int) -> np.ndarray:
                 joint = np.bincount(
                     cells[both, a] * num_cells + cells[both, b], minlength=num_cells**2
                 ).reshape(num_cells, num_cells)
-                information[a, b] = mutual_info_score(None, None, contingency=joint)
+                information[a, b] = metrics.mutual_info_score(None, None, contingency=joint)
     return np.maximum(information, information.T)
 
 
@@ -301,9 +303,8 @@ def cluster(affinity: np.ndarray, num_groups: int, seed: int = 0) -> np.ndarray:
         raise ValueError(f'num_groups={num_groups} must be from 2 to {num_keypoints} keypoints')
     if num_groups == num_keypoints:  # as many eigenvectors as ARPACK does not find
         return np.arange(num_keypoints)
-    from sklearn.cluster import SpectralClustering  # as above
-
-    spectral = SpectralClustering(
+    clustering = import_optional('sklearn.cluster', 'grouping keypoints')  # as above
+    spectral = clustering.SpectralClustering(
         num_groups, affinity='precomputed', n_init=INITIALISATIONS, random_state=seed
     )
     return spectral.fit_predict(affinity)

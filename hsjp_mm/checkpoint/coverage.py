@@ -135,7 +135,7 @@ def find_backbones(
                 target = expected.get('.'.join(parts[i:]))
                 if target is not None and parts[-1] != COUNTER:
                     start = ''.join(f'{part}.' for part in parts[:i])
-                    votes[path, start] += 1 + (target.shape == tensor.shape)
+                    votes[path, start] += 1 + (_shape(tensor) == _shape(target))
     if not votes:
         names = [path + name for path, tensors in networks.items() for name in tensors]
         raise CheckpointError(
@@ -351,7 +351,7 @@ def compare(tensors: Tensors, expected: Tensors, allow_missing: Sequence[str] = 
         if not any(fnmatchcase(name, pattern) for name in expected):
             raise ValueError(f'allow_missing: {pattern!r} fits no name of the model')
     shared = [name for name in expected if name in tensors]
-    matched = [name for name in shared if tensors[name].shape == expected[name].shape]
+    matched = [name for name in shared if _shape(tensors[name]) == _shape(expected[name])]
     absent = [name for name in expected if name not in tensors]
     counters = [
         name
@@ -377,9 +377,9 @@ def compare(tensors: Tensors, expected: Tensors, allow_missing: Sequence[str] = 
         counters=counters,
         unexpected=[name for name in tensors if name not in expected],
         differing=[
-            (name, tuple(tensors[name].shape), tuple(expected[name].shape))
+            (name, _shape(tensors[name]), _shape(expected[name]))
             for name in shared
-            if tensors[name].shape != expected[name].shape
+            if name not in matched
         ],
         non_finite=[name for name in sound if not values[name].isfinite().all()],
         negative=[name for name in sound if has_negative_variance(name, values[name])],
@@ -396,6 +396,10 @@ def kind(tensor: Tensor) -> str:
     if tensor.is_nested or tensor.is_meta:
         return 'nested' if tensor.is_nested else 'meta'
     return str(tensor.dtype if tensor.layout == torch.strided else tensor.layout)
+
+
+def _shape(tensor: Tensor) -> tuple:
+    return ('nested',) if kind(tensor) == 'nested' else tuple(tensor.shape)
 
 
 def difference(file: Tensor, model: Tensor) -> tuple[str, str] | None:

@@ -5,7 +5,9 @@ import logging
 import os
 import pickle
 import re
+import tarfile
 import zipfile
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,10 +20,13 @@ import torch
 from mmengine.logging import HistoryBuffer, print_log
 
 from hsjp_mm.checkpoint.coverage import CheckpointError
+from hsjp_mm.checkpoint.unpickling import restricted_pickle
 from hsjp_mm.utils.files import file_sha256
 
 # Ours, torch hub's (resnet50-0676ba61.pth) and OpenMMLab's (…-c78dce93_20200708.pth), but no date.
 HASH = re.compile(r'-(?!(?:19|20)\d{6}\.)([0-9a-f]{8})(_\d{8})?\.(safetensors|pth|pth\.tar|pt)')
+# How lines of torch's errors start that tell users to unpickle anything.
+TORCH_ADVICE = ('Weights only load failed', 'Check the documentation')
 # A key of the metadata that export_backbone writes.
 EXPORT_MARK = b'source_sha256'
 
@@ -33,23 +38,79 @@ def _history_buffer_method(owner: Any, name: str) -> Any:
     return getattr(owner, name)
 
 
+def _empty_bytes() -> bytes:
+    """What ``builtins.bytes`` means in a checkpoint: the content of an empty array."""
+    return b''
+
+
+def _encode(text: str, encoding: str) -> bytes:
+    """What ``_codecs.encode`` means in a checkpoint: the bytes of an array."""
+    if encoding != 'latin1':
+        raise pickle.UnpicklingError(f'GLOBAL _codecs.encode called with {encoding!r}')
+    return text.encode('latin1')
+
+
+def _mmengine_globals() -> dict[str, Any]:
+    """What MMEngine's checkpoints name beside tensors, by name.
+
+    Their message hub holds ``HistoryBuffer`` objects with numpy arrays and bound-by-name
+    statistics functions.
+    """
+    codes = '?efd' + np.typecodes['AllInteger']
+    classes = [HistoryBuffer, np.ndarray, np.dtype, *(type(np.dtype(code)) for code in codes)]
+    found: dict[str, Any] = {f'{c.__module__}.{c.__qualname__}': c for c in classes}
+    # The two functions that rebuild arrays and numbers, under their names in numpy 1 and 2.
+    for core in ('core', '_core'):
+        found[f'numpy.{core}.multiarray._reconstruct'] = np.empty(0).__reduce__()[0]
+        found[f'numpy.{core}.multiarray.scalar'] = np.float64(0).__reduce__()[0]
+    return {
+        **found,
+        'builtins.getattr': _history_buffer_method,
+        'builtins.bytes': _empty_bytes,
+    }
+
+
+def _torch_can_be_told() -> bool:
+    """Whether torch (2.6 and newer) has an allow-list that a program can add to."""
+    names = ('add_safe_globals', 'get_unsafe_globals_in_checkpoint')
+    return all(hasattr(torch.serialization, name) for name in names)
+
+
 def allow_mmengine_checkpoints() -> None:
     """Let ``torch.load(weights_only=True)`` read what MMEngine 0.10 saves, and nothing more.
 
-    With torch >= 2.6 stock MMEngine cannot load its own checkpoints, because their message hub
-    holds ``HistoryBuffer`` objects with numpy arrays and bound-by-name statistics functions.
+    With torch >= 2.6 stock MMEngine cannot load its own checkpoints otherwise. With older versions
+    it can, for it unpickles anything there; that is left as it is.
     """
-    # The two functions that rebuild arrays and numbers, under their names in numpy 1 and 2.
-    functions: list[Any] = [
-        (value.__reduce__()[0], f'numpy.{core}.multiarray.{name}')
-        for value, name in ((np.empty(0), '_reconstruct'), (np.float64(0), 'scalar'))
-        for core in ('core', '_core')
-    ]
-    dtypes = [type(np.dtype(name)) for name in ('float64', 'float32', 'int64', 'uint8')]
-    guarded = (_history_buffer_method, 'builtins.getattr')
-    torch.serialization.add_safe_globals(
-        [HistoryBuffer, np.ndarray, np.dtype, *dtypes, *functions, guarded]
+    if _torch_can_be_told():
+        allowed: list[Any] = [(value, name) for name, value in _mmengine_globals().items()]
+        torch.serialization.add_safe_globals(allowed)
+
+
+def _load_torch_file(path: Path, trust: bool) -> Any:
+    """``torch.load``, with the same allow-list in all versions of torch."""
+    if trust or _torch_can_be_told():
+        return torch.load(path, map_location='cpu', weights_only=not trust)
+    # Old versions check weights_only too little (CVE-2025-32434), and it cannot be added to.
+    if is_zip(path):
+        with zipfile.ZipFile(path) as file:
+            if any(name.endswith('/constants.pkl') for name in file.namelist()):
+                raise pickle.UnpicklingError('GLOBAL torch.jit.load is needed, for TorchScript')
+    elif tarfile.is_tarfile(path):
+        raise pickle.UnpicklingError('GLOBAL tarfile is needed, for a file of torch 0.1')
+    pickles = restricted_pickle(
+        {
+            'builtins.bytearray': bytearray,
+            'builtins.complex': complex,
+            'builtins.set': set,
+            'collections.Counter': Counter,
+            'torch.device': torch.device,
+            **torch._weights_only_unpickler._get_allowed_globals(),
+            **_mmengine_globals(),
+            '_codecs.encode': _encode,
+        }
     )
+    return torch.load(path, map_location='cpu', pickle_module=pickles, weights_only=False)
 
 
 @dataclass
@@ -80,7 +141,7 @@ class CheckpointFile:
             if self.path.suffix == '.safetensors':
                 state = safetensors.torch.load_file(self.path)
             else:
-                state = torch.load(self.path, map_location='cpu', weights_only=not self.trust)
+                state = _load_torch_file(self.path, self.trust)
         except Exception as error:  # damaged bytes make the readers raise almost anything
             raise CheckpointError(_why_unreadable(self.path, error)) from error
         if not isinstance(state, dict):
@@ -215,7 +276,9 @@ def open_checkpoint(checkpoint: str | Path | None, trust: bool = False) -> Check
 
 def _why_unreadable(path: Path, error: Exception) -> str:
     unpickling = isinstance(error, pickle.UnpicklingError)
-    reason = str(error).split('WeightsUnpickler error: ')[-1].strip().split('\n')[0]
+    lines = str(error).split('WeightsUnpickler error:')[-1].splitlines()
+    said = (line.strip() for line in lines if line.strip())
+    reason = next((line for line in said if not line.startswith(TORCH_ADVICE)), repr(error))
     forbidden = _forbidden_globals(path, reason) if unpickling else []
     if forbidden or (unpickling and is_zip(path)):
         return (

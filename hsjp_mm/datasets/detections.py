@@ -1,13 +1,20 @@
 """Boxes of an object detector, in the form that PersonCropDataset and MMPose read."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from mmdet.apis import inference_detector, init_detector
+from mmengine.logging import print_log
 from mmengine.utils import track_iter_progress
 
-from hsjp_mm.datasets.person_crops import IMAGE_SUFFIXES
+from hsjp_mm.datasets.image_files import (
+    IMAGE_SUFFIXES,
+    UnreadableImageError,
+    find_images,
+    read_image,
+)
 
 
 def detect(
@@ -19,7 +26,9 @@ def detect(
     device: str = 'cpu',
     cfg_options: dict | None = None,
 ) -> tuple[dict, list[dict]]:
-    """Run an MMDetection model over a folder of images and its subfolders.
+    """Run an MMDetection model over a folder of images and its subfolders, also by links.
+
+    An image that cannot be read, or is damaged, is left out of both results with a warning.
 
     Args:
         folder: the images.
@@ -37,10 +46,11 @@ def detect(
 
     Raises:
         FileNotFoundError: the folder holds no image.
+        UnreadableImageError: none of its images can be read.
         ValueError: the detector does not know a category.
     """
-    paths = sorted(p for p in Path(folder).rglob('*') if p.suffix.lower() in IMAGE_SUFFIXES)
-    if not paths:
+    names = sorted(find_images(folder), key=Path)
+    if not names:
         raise FileNotFoundError(f'folder={folder!r} holds no image ({", ".join(IMAGE_SUFFIXES)})')
     model = init_detector(config, checkpoint, device=device, cfg_options=cfg_options)
     classes = list(model.dataset_meta['classes'])
@@ -48,13 +58,23 @@ def detect(
     if unknown:
         raise ValueError(f'category_names: the detector has no {unknown}; it has {classes}')
     keep = [classes.index(name) for name in category_names]
-    images, boxes = [], []
-    for image_id, path in enumerate(track_iter_progress(paths), start=1):
-        result = inference_detector(model, str(path))
-        height, width = result.ori_shape
-        name = str(path.relative_to(folder))
+    images, boxes, unreadable = [], [], []
+    for image_id, name in enumerate(track_iter_progress(names), start=1):
+        try:
+            pixels = read_image(Path(folder) / name)
+        except UnreadableImageError as error:
+            unreadable.append(error)
+            print_log(f'left out: {error}', 'current', logging.WARNING)
+            continue
+        result = inference_detector(model, pixels)
+        height, width = pixels.shape[:2]
         images.append({'id': image_id, 'file_name': name, 'width': width, 'height': height})
         boxes += _boxes(result.pred_instances.cpu().numpy(), image_id, keep, score_thr)
+    if not images:
+        raise UnreadableImageError(f'none of {len(names)} images could be read: {unreadable[0]}')
+    if unreadable:
+        message = f'{len(unreadable)} of {len(names)} images could not be read, and are left out'
+        print_log(message, 'current', logging.WARNING)
     categories = [{'id': classes.index(name) + 1, 'name': name} for name in category_names]
     return {'images': images, 'categories': categories, 'annotations': []}, boxes
 

@@ -15,6 +15,7 @@ from mmengine.dataset import BaseDataset, force_full_init
 from mmengine.logging import print_log
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 
+from hsjp_mm.datasets.coco_files import CocoFile, Entries, check_coco, read_coco
 from hsjp_mm.ops.subsets import subset_order
 from hsjp_mm.registry import DATASETS
 from hsjp_mm.utils.files import file_sha256
@@ -161,8 +162,7 @@ class LabelSubset:
 
     def _load_chosen(self) -> tuple[list[dict], list[dict]]:
         """Stand in for ``_load_annotations`` of the wrapped data set."""
-        load = type(self.dataset)._load_annotations
-        instances, images = load(self.dataset)
+        instances, images = _load_checked(self.dataset)
         chosen = choose(self.dataset, instances, self.fraction, self.number, self.by, self.seed)
         self.summary = str(chosen)
         kept = [instance for instance in instances if instance['img_id'] in chosen.images]
@@ -267,6 +267,53 @@ def _below_its_folder(dataset: BaseDataset, path: str) -> str:
         if Path(path).is_relative_to(folder):
             return Path(path).relative_to(folder).as_posix()
     return path
+
+
+# --- annotations ---------------------------------------------------------------------------------
+
+
+def _load_checked(dataset: BaseCocoStyleDataset) -> tuple[list[dict], list[dict]]:
+    """Call ``_load_annotations``, but let no annotation be taken for another one, or be lost.
+
+    The COCO tools, by which MMPose reads, take the last of several entries of one id, find no
+    annotations of image '7' for image 7, and end a file without ids in a bare KeyError.
+
+    Raises:
+        ValueError: the file is not as :mod:`hsjp_mm.datasets.coco_files` says.
+    """
+    load = type(dataset)._load_annotations
+    if load is not BaseCocoStyleDataset._load_annotations:  # another format
+        return load(dataset)
+    name, lists = f'ann_file={dataset.ann_file!r}', ('images', 'annotations')
+    try:
+        instances, images = load(dataset)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        read_coco(dataset.ann_file, lists=lists)
+        raise ValueError(
+            f'{name}: MMPose cannot read it ({type(error).__name__}: {error}); '
+            'tools/make_subset.py --fraction 1 says what is wrong, or writes it anew with ids of '
+            'one type'
+        ) from error
+    content = dict(dataset.coco.dataset)
+    added = {'img_id', 'img_path'}  # by MMPose, to one of several entries of an image
+    content['images'] = [
+        {key: value for key, value in image.items() if key not in added}
+        for image in content.get('images', ())
+    ]
+    not_found = _without_image(content)
+    check_coco(content, name, lists)  # and brings its ids to one form
+    if lost := not_found - _without_image(content):
+        raise ValueError(
+            f"{name}: {lost} annotations name their image by an id of another type, such as '7' "
+            'for 7, by which MMPose does not find it; tools/make_subset.py --fraction 1 writes the '
+            'file with ids of one type'
+        )
+    return list({instance['id']: instance for instance in instances}.values()), images
+
+
+def _without_image(coco: dict) -> int:
+    images = {image.get('id') for image in coco.get('images', ())}
+    return sum(person.get('image_id') not in images for person in coco.get('annotations', ()))
 
 
 # --- the choice ----------------------------------------------------------------------------------
@@ -437,11 +484,12 @@ def write_subset(
     """
     require_choice(fraction, number, by)
     source, out = Path(ann_file), Path(out)
-    coco = _read_coco(source)
     if out.resolve() == source.resolve():
         raise ValueError(f'out={str(out)!r} is the ann_file itself')
+    file = read_coco(source, lists=('images', 'annotations'))
+    coco = file.content
     dataset = BaseCocoStyleDataset(str(source), lazy_init=True)
-    instances, _ = dataset._load_annotations()
+    instances = _instances(file, dataset)
     chosen = choose(dataset, instances, fraction, number, by, seed)
     subset = _cut(coco, chosen)
     text = json.dumps(subset)
@@ -479,20 +527,27 @@ def manifest_path(out: Path) -> Path:
     return out.with_suffix('.manifest.json')
 
 
-def _read_coco(path: Path) -> dict:
-    if not path.is_file():
-        raise FileNotFoundError(f'ann_file={str(path)!r} does not exist')
-    try:
-        coco = json.loads(path.read_text(encoding='utf-8'))
-    except ValueError as error:
-        raise ValueError(f'ann_file={str(path)!r} is no JSON: {error}') from error
-    if not isinstance(coco, dict) or not {'images', 'annotations'} <= coco.keys():
-        holds = f'keys {", ".join(coco)}' if isinstance(coco, dict) else f'a {type(coco).__name__}'
-        raise ValueError(
-            f"ann_file={str(path)!r} must be in COCO format, with 'images' and 'annotations'; it "
-            f'holds {holds}'
+def _instances(coco: CocoFile, dataset: BaseCocoStyleDataset) -> list[dict]:
+    """What MMPose makes of the annotations with a box and keypoints."""
+    persons = [row for row in coco.annotations if {'bbox', 'keypoints'} <= row.keys()]
+    entries = Entries(persons, coco.annotations.where)
+    entries.numbers('bbox', 4)
+    entries.numbers('keypoints', len(persons[0]['keypoints']) if persons else None)
+    images = {row['id']: {**row, 'img_path': row.get('file_name')} for row in coco.images}
+    known = [person for person in persons if person['image_id'] in images]
+    if len(known) < len(persons):
+        print_log(
+            f'{coco.name}: {len(persons) - len(known)} of {len(persons)} persons are in no image '
+            'of the file, and are left out',
+            'current',
         )
-    return coco
+    for image in images.values():
+        if not (image.get('width') and image.get('height')):
+            raise coco.images.error(image, 'has no width and height, which MMPose needs')
+    return [
+        dataset.parse_data_info(dict(raw_ann_info=row, raw_img_info=images[row['image_id']]))
+        for row in known
+    ]
 
 
 def _cut(coco: dict, chosen: Choice) -> dict:

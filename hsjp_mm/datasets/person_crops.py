@@ -1,10 +1,8 @@
 """Person (or animal) crops without labels: one instance is one box."""
 
-import json
 import logging
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,9 +10,20 @@ from mmcv.transforms import LoadImageFromFile
 from mmengine.dataset import BaseDataset, force_full_init
 from mmengine.logging import print_log
 
+from hsjp_mm.datasets.coco_files import LISTS, CocoFile, Entries, read_coco, read_results
+from hsjp_mm.datasets.image_files import (
+    IMAGE_SUFFIXES,
+    UnreadableImageError,
+    decoding,
+    find_images,
+    local_name,
+    stored_size,
+    turn_boxes,
+    turned_size,
+)
+from hsjp_mm.ops.subsets import subset_order
 from hsjp_mm.registry import DATASETS
-
-IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
+from hsjp_mm.utils.files import read_text
 
 
 @DATASETS.register_module()
@@ -29,11 +38,22 @@ class PersonCropDataset(BaseDataset):
     - ``ann_file`` and ``bbox_file``: the images of the first and the boxes of the second, a
       detector's results as a list of ``{image_id, category_id, bbox, score}``.
     - ``image_list``: a text file with the path of an image on each line; an image is an instance.
-    - only ``data_prefix['img']``: a folder, searched with its subfolders; an image is an instance.
+    - only ``data_prefix['img']``: a folder, searched with its subfolders, also by links; an image
+      is an instance.
 
-    In training an image that cannot be read is reported once with its path and replaced by
-    another one; the sample carries the paths in its meta value ``skipped``, which
-    ``hsjp_mm.SkippedImagesHook`` counts. With ``test_mode=True`` it is an error.
+    The boxes are as :mod:`hsjp_mm.datasets.coco_files` reads them. Of those left out the log has
+    a count for each reason.
+
+    In training an image that cannot be read, that is damaged or that has another size than
+    ``ann_file`` says is reported once with its path and replaced by another one; the sample
+    carries the paths in its meta value ``skipped``, which ``hsjp_mm.SkippedImagesHook`` counts.
+    With ``test_mode=True`` it is an error.
+
+    The camera may have stored an image on its side, with an EXIF orientation by which the pipeline
+    turns it. Its annotated size tells in which coordinates the boxes are. If they are those of the
+    stored image, the boxes are turned with it, and the log says so; a detector's are not, for
+    they may be in either. A square image and one upside down keep their size: their boxes are
+    taken to be drawn on the turned one.
 
     Each data sample holds ``id`` (of the annotation; the place in ``bbox_file``; the path in the
     folder or list), ``img_id``, ``img_path``, ``category_id``, ``bbox`` (1, 4) as (left, top,
@@ -55,8 +75,27 @@ class PersonCropDataset(BaseDataset):
 
     Raises:
         FileNotFoundError: a file or folder is missing, or the first image.
-        ValueError: an argument outside its range; a category that does not exist; boxes that name
-            no image; nothing left.
+        ValueError: an argument outside its range; a category that does not exist; a file that is
+            not as :mod:`hsjp_mm.datasets.coco_files` says, such as with a box that is not four
+            finite numbers, or two images of one id; nothing left.
+
+    Examples:
+        Every person of COCO, with or without keypoints::
+
+            dataset=dict(
+                type='hsjp_mm.PersonCropDataset',
+                data_root='data/coco/',
+                ann_file='annotations/instances_train2017.json',
+                data_prefix=dict(img='train2017/'),
+                min_size=32,
+                pipeline=train_pipeline)
+
+        Crops in a folder::
+
+            dataset=dict(
+                type='hsjp_mm.PersonCropDataset',
+                data_prefix=dict(img='data/crops/'),
+                pipeline=train_pipeline)
     """
 
     def __init__(
@@ -108,8 +147,9 @@ class PersonCropDataset(BaseDataset):
         if self._fully_initialized:
             return
         super().full_init()
-        # in shared memory, so that of all workers one reports an image
-        self.reported = torch.zeros(len(self), dtype=torch.uint8).share_memory_()
+        # by image and in shared memory, so that of all workers one reports it
+        self.reported = torch.zeros(self.num_images, dtype=torch.uint8).share_memory_()
+        self.turned = torch.zeros(self.num_images, dtype=torch.uint8).share_memory_()
 
     def load_data_list(self) -> list[dict]:
         """Read the source and choose the instances."""
@@ -117,112 +157,139 @@ class PersonCropDataset(BaseDataset):
         if not instances:
             raise ValueError(f'{self._source()} holds no image ({", ".join(IMAGE_SUFFIXES)})')
         instances = self._subset(instances)
-        if not os.path.isfile(instances[0]['img_path']):
-            raise FileNotFoundError(
-                f'the first image, {instances[0]["img_path"]}, does not exist: are '
-                f'data_root={self.data_root!r} and data_prefix={self.data_prefix} right?'
-            )
+        self._require_image(instances[0]['img_path'])
         return instances
+
+    def _require_image(self, path: str) -> None:
+        if not os.path.isfile(path):
+            raise FileNotFoundError(
+                f'the first image, {path}, does not exist: are data_root={self.data_root!r} and '
+                f'data_prefix={self.data_prefix} right?'
+            )
 
     def _source(self) -> str:
         return self.bbox_file or self.ann_file or self.image_list or self.data_prefix['img']
 
     def _load_boxes(self) -> list[dict]:
         """Read the boxes of ``bbox_file``, or else of ``ann_file``."""
-        coco = _read_json(self.ann_file, 'ann_file')
-        needed = {'images'} if self.bbox_file else {'images', 'annotations'}
-        if not isinstance(coco, dict) or not needed <= coco.keys():
-            holds = f'keys {", ".join(coco)}' if isinstance(coco, dict) else type(coco).__name__
-            raise ValueError(
-                f"ann_file={self.ann_file!r} must be in COCO format, a dictionary with 'images', "
-                f"'categories' and 'annotations'; it holds {holds}"
-            )
-        images = {image['id']: image for image in coco['images']}
-        categories = self._category_ids(coco)
-        boxes = _read_json(self.bbox_file, 'bbox_file') if self.bbox_file else coco['annotations']
-        dropped = dict.fromkeys(
-            ('of other categories', 'crowd regions', 'below score_thr', 'below min_size',
-             'of images not in ann_file'), 0,
-        )  # fmt: skip
-        instances = []
-        for index, box in enumerate(boxes):
-            image = images.get(box['image_id'])
-            if image is None:
-                dropped['of images not in ann_file'] += 1
-            elif box['category_id'] not in categories:
-                dropped['of other categories'] += 1
-            elif box.get('iscrowd', 0):
-                dropped['crowd regions'] += 1
-            elif box.get('score', 1.0) < self.score_thr:
-                dropped['below score_thr'] += 1
-            elif (xyxy := self._clip(box['bbox'], image)) is None:
-                dropped['below min_size'] += 1
-            else:
-                instances.append(self._instance(box, image, xyxy, index))
+        lists = [key for key in LISTS if key != 'annotations' or not self.bbox_file]
+        coco = read_coco(self.ann_file, 'ann_file', lists)
+        categories = coco.category_ids(self.category_names)
+        boxes = coco.annotations
+        if self.bbox_file:
+            only = next(iter(categories)) if len(self.category_names) == 1 else None
+            boxes = read_results(self.bbox_file, 'bbox_file', only)
+        self.num_images = len(coco.images)
+        numbers = {image['id']: number for number, image in enumerate(coco.images)}
+        images = np.array([numbers.get(key, -1) for key in boxes.ids('image_id')], int)
+        wanted = np.array([key in categories for key in boxes.ids('category_id')], bool)
+        scores = boxes.numbers('score', default=1.0)
+        taken = np.ones(len(boxes), bool)
+        dropped = {}
+        for why, fits in (
+            ('of images not in ann_file', images >= 0),
+            ('of other categories', wanted),
+            ('crowd regions', ~boxes.flags('iscrowd')),
+            ('below score_thr', scores >= self.score_thr),
+        ):
+            dropped[why] = int((taken & ~fits).sum())
+            taken &= fits
+        kept = np.flatnonzero(taken).tolist()
+        images = images[kept]
+        corners, reasons = self._clip(boxes.take(kept), images, coco)
+        dropped |= {why: int(count.sum()) for why, count in reasons.items()}
+        fits = ~np.any(list(reasons.values()), axis=0)
+        self._summarise(int(fits.sum()), boxes, dropped, coco)
+        scores = scores.astype(np.float32)
+        paths, rows = self._paths(coco), boxes.rows
+        img_ids = list(numbers)
+        return [
+            {
+                'id': index if self.bbox_file else rows[index]['id'],
+                'img_id': img_ids[image],
+                'img_path': paths[image],
+                'category_id': rows[index]['category_id'],
+                'bbox': corners[place : place + 1],
+                'bbox_score': scores[index : index + 1],
+                'img_index': image,
+            }
+            for place, (index, image) in enumerate(zip(kept, images.tolist(), strict=True))
+            if fits[place]
+        ]
+
+    def _paths(self, coco: CocoFile) -> list[str]:
+        folder = self.data_prefix['img']
+        names = coco.images.texts('file_name')
+        return [os.path.join(folder, local_name(folder, name)) for name in names]
+
+    def _clip(
+        self, boxes: Entries, images: np.ndarray, coco: CocoFile
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Clip boxes to their images.
+
+        Returns:
+            Their corners (N, 4); and for each reason to leave one out, whether it holds, (N,).
+        """
+        self._sizes = coco.sizes()
+        unknown = np.unique(images[np.isnan(self._sizes[images]).any(axis=1)])
+        if len(unknown):
+            paths = self._paths(coco)
+            self._require_image(paths[unknown[0]])
+            for image in unknown:
+                self._sizes[image] = self._own_size(paths[image])
+        xywh = boxes.numbers('bbox', 4)
+        sizes = self._sizes[images]
+        left_top = np.maximum(xywh[:, :2], 0)
+        right_bottom = np.minimum(xywh[:, :2] + xywh[:, 2:], sizes)
+        return np.hstack([left_top, right_bottom]).astype(np.float32), {
+            'below min_size': (right_bottom - left_top).min(axis=1) < self.min_size,
+            'of images without a size that cannot be read': np.isnan(sizes).any(axis=1),
+        }
+
+    def _own_size(self, path: str) -> tuple[float, float]:
+        """The size of an image that ``ann_file`` gives none for; NaN if it cannot be read."""
+        try:
+            return turned_size(*stored_size(path))
+        except UnreadableImageError:
+            if self.test_mode:
+                raise
+            return np.nan, np.nan
+
+    def _summarise(self, number: int, boxes: Entries, dropped: dict, coco: CocoFile) -> None:
         counts = ', '.join(f'{count} {why}' for why, count in dropped.items() if count)
-        summary = f'{len(instances)} of {len(boxes)} boxes of {self._source()}' + (
+        summary = f'{number} of {len(boxes)} boxes of {self._source()}' + (
             f'; left out: {counts}' if counts else ''
         )
-        if not instances:
+        if not number:
             raise ValueError(
                 f'no box is left, {summary} (category_names={self.category_names}, '
-                f'score_thr={self.score_thr}, min_size={self.min_size}, {len(images)} images in '
-                f'{self.ann_file})'
+                f'score_thr={self.score_thr}, min_size={self.min_size}, {len(coco.images)} images '
+                f'in {self.ann_file})'
             )
         print_log(f'PersonCropDataset: {summary}', 'current')
-        return instances
-
-    def _category_ids(self, coco: dict) -> set[int]:
-        known = {category['name']: category['id'] for category in coco.get('categories', [])}
-        missing = [name for name in self.category_names if name not in known]
-        if missing or not self.category_names:
-            raise ValueError(
-                f'category_names={self.category_names}: {self.ann_file} has no '
-                f'{", ".join(missing) or "category chosen"}; it has {", ".join(known)}'
-            )
-        return {known[name] for name in self.category_names}
-
-    def _clip(self, xywh: Sequence[float], image: dict) -> np.ndarray | None:
-        """Clip a box to its image; None if less than ``min_size`` is left."""
-        left, top = max(0.0, xywh[0]), max(0.0, xywh[1])
-        right = min(float(image['width']), xywh[0] + xywh[2])
-        bottom = min(float(image['height']), xywh[1] + xywh[3])
-        if min(right - left, bottom - top) < self.min_size:
-            return None
-        return np.array([[left, top, right, bottom]], dtype=np.float32)
-
-    def _instance(self, box: dict, image: dict, xyxy: np.ndarray, index: int) -> dict:
-        return {
-            'id': index if self.bbox_file else box['id'],
-            'img_id': image['id'],
-            'img_path': os.path.join(self.data_prefix['img'], image['file_name']),
-            'category_id': box['category_id'],
-            'bbox': xyxy,
-            'bbox_score': np.array([box.get('score', 1.0)], dtype=np.float32),
-        }
 
     def _load_images(self) -> list[dict]:
         """Make each image of the list or folder one instance."""
-        folder = Path(self.data_prefix['img'])
+        folder = self.data_prefix['img']
         if self.image_list:
-            if not os.path.isfile(self.image_list):
-                raise FileNotFoundError(f'image_list={self.image_list!r} does not exist')
-            lines = Path(self.image_list).read_text(encoding='utf-8').splitlines()
-            names = [line.strip() for line in lines if line.strip()]
-        elif folder.is_dir() and self.data_prefix['img']:
-            names = sorted(
-                str(path.relative_to(folder))
-                for path in folder.rglob('*')
-                if path.suffix.lower() in IMAGE_SUFFIXES
-            )
+            lines = read_text(self.image_list, 'image_list').splitlines()
+            names = [local_name(folder, line.strip()) for line in lines if line.strip()]
+        elif folder and os.path.isdir(folder):
+            names = find_images(folder)
         else:
             raise FileNotFoundError(
-                f"data_prefix['img']={self.data_prefix['img']!r} is no folder; give ann_file, "
-                'image_list or a folder of images'
+                f"data_prefix['img']={folder!r} is no folder; give ann_file, image_list or a "
+                'folder of images'
             )
+        self.num_images = len(names)
         return [
-            {'id': name, 'img_id': index, 'img_path': str(folder / name)}
-            for index, name in enumerate(names)
+            {
+                'id': name,
+                'img_id': place,
+                'img_path': os.path.join(folder, name),
+                'img_index': place,
+            }
+            for place, name in enumerate(names)
         ]
 
     def _subset(self, instances: list[dict]) -> list[dict]:
@@ -237,7 +304,7 @@ class PersonCropDataset(BaseDataset):
                 f'num_samples={number} must be from 1 to {len(instances)}, the instances of '
                 f'{self._source()}'
             )
-        chosen = np.random.RandomState(self.seed).permutation(len(instances))[:number]
+        chosen = subset_order([instance['id'] for instance in instances], self.seed)[:number]
         return [instances[index] for index in sorted(chosen)]
 
     @force_full_init
@@ -251,7 +318,8 @@ class PersonCropDataset(BaseDataset):
                 data = self.prepare_data(index)
             except UnreadableImageError as error:
                 skipped.append(error.path)
-                self._report(index, error)
+                self._report(self.get_data_info(index)['img_index'], error)
+                reason = error
                 index = self._rand_another()
                 continue
             if skipped:
@@ -259,57 +327,72 @@ class PersonCropDataset(BaseDataset):
             return data
         raise RuntimeError(
             f'none of {len(skipped)} drawn images could be read, {len(set(skipped))} different '
-            f'ones, such as {", ".join(sorted(set(skipped))[:10])}'
+            f'ones, such as {", ".join(sorted(set(skipped))[:10])}; the last one: {reason}'
         )
 
-    def _report(self, index: int, error: 'UnreadableImageError') -> None:
-        if not self.reported[index]:
-            self.reported[index] = 1
+    def _report(self, image: int, error: UnreadableImageError) -> None:
+        if not self.reported[image]:
+            self.reported[image] = 1
             print_log(f'PersonCropDataset: skipped, {error}', 'current', logging.WARNING)
 
     def prepare_data(self, index: int) -> dict:
         """Load the image of an instance and run the pipeline.
 
         Raises:
-            UnreadableImageError: the image cannot be read or decoded.
+            UnreadableImageError: the image cannot be read, is damaged or not the one annotated.
         """
         instance = self.get_data_info(index)
         for transform in self.pipeline.transforms:
             if isinstance(transform, LoadImageFromFile):
-                instance = _load(transform, instance)
+                with decoding(instance['img_path'], f' (instance {instance["id"]})'):
+                    instance = transform(instance)
+                self._fit_box(instance)
             else:
                 instance = transform(instance)
         return instance
 
-
-def _load(transform: LoadImageFromFile, instance: dict) -> dict:
-    """Load the image, whose own size is the box of an instance without one."""
-    path = instance['img_path']
-    try:
-        instance = transform(instance)
-    except Exception as error:
-        message = f'{path} (instance {instance["id"]}) cannot be read: {error}'
-        raise UnreadableImageError(message, path) from error
-    if 'bbox' not in instance:
+    def _fit_box(self, instance: dict) -> None:
+        """Give an instance without a box the image's, and see that a box is of this image."""
         height, width = instance['ori_shape']
-        instance['bbox'] = np.array([[0, 0, width, height]], dtype=np.float32)
-        instance['bbox_score'] = np.ones(1, dtype=np.float32)
-    return instance
+        if 'bbox' not in instance:
+            instance['bbox'] = np.array([[0, 0, width, height]], dtype=np.float32)
+            instance['bbox_score'] = np.ones(1, dtype=np.float32)
+            return
+        annotated = tuple(self._sizes[instance['img_index']])
+        if annotated == (width, height):
+            return
+        path = instance['img_path']
+        stored, orientation = stored_size(path)
+        turned = turned_size(stored, orientation)
+        if annotated == stored and (width, height) == turned and not self.bbox_file:
+            instance['bbox'] = turn_boxes(instance['bbox'], stored, orientation)
+            self._report_turned(instance, orientation)
+            return
+        hint = ''
+        if annotated == stored:
+            hint = f' (as it is stored; orientation {orientation} of its EXIF data turns it)'
+        elif annotated == turned:
+            hint = (
+                f' (as orientation {orientation} of its EXIF data turns it; this pipeline does not)'
+            )
+        raise UnreadableImageError(
+            f'{path} (instance {instance["id"]}) is {width}×{height} pixels, but '
+            f'{annotated[0]:g}×{annotated[1]:g} in ann_file={self.ann_file!r}{hint}: its boxes '
+            'would cut out something else',
+            path,
+        )
 
-
-class UnreadableImageError(RuntimeError):
-    """An image that cannot be read or decoded."""
-
-    def __init__(self, message: str, path: str = ''):
-        super().__init__(message)
-        self.path = path
-
-
-def _read_json(path: str, argument: str):
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f'{argument}={path!r} does not exist')
-    with open(path, encoding='utf-8') as file:
-        try:
-            return json.load(file)
-        except ValueError as error:
-            raise ValueError(f'{argument}={path!r} is no JSON: {error}') from error
+    def _report_turned(self, instance: dict, orientation: int) -> None:
+        """Count the images whose boxes are turned; log the 1st, 10th, 100th …."""
+        if self.turned[instance['img_index']]:
+            return
+        self.turned[instance['img_index']] = 1
+        count = int(self.turned.sum())
+        if str(count).strip('0') == '1':
+            print_log(
+                f'PersonCropDataset: {instance["img_path"]} is annotated as it is stored, and is '
+                f'turned by its EXIF orientation {orientation} when it is read; its boxes are '
+                f'turned with it. Such images so far: {count}',
+                'current',
+                logging.WARNING,
+            )

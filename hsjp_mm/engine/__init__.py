@@ -6,6 +6,7 @@ from hsjp_mm.engine.hooks import (
     PoseProbeHook,
     PrepareDataHook,
     PuzzleVisualizationHook,
+    SeedHook,
     SkippedImagesHook,
 )
 
@@ -17,5 +18,6 @@ __all__ = [
     'PoseProbeHook',
     'PrepareDataHook',
     'PuzzleVisualizationHook',
+    'SeedHook',
     'SkippedImagesHook',
 ]

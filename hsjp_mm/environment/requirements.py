@@ -4,8 +4,8 @@ The numbers stand in setup.py alone. An installed hsjp_mm, editable or not, read
 own metadata; a source tree that is not installed reads them from the setup.py beside it; a bare
 copy of the package has neither, and then nothing is checked.
 
-This module imports the standard library only, and is also loaded by its path, without the package,
-by tools/doctor.py. Versions are therefore compared here and not by ``packaging``, which may be
+This module imports the standard library only: tools/doctor.py loads it without the package, where
+nothing else may work. Versions are therefore compared here and not by ``packaging``, which may be
 missing there and whose import alone takes longer than the check may.
 """
 
@@ -45,6 +45,20 @@ class Conflict(NamedTuple):
     needed: str
 
 
+class Requirement(NamedTuple):
+    """A line of setup.py.
+
+    Attributes:
+        name: The distribution.
+        range: Such as '>=2.6,<3'; '' if any version will do.
+        extra: The extra that it belongs to; '' if hsjp_mm cannot be imported without it.
+    """
+
+    name: str
+    range: str
+    extra: str
+
+
 def supported_ranges() -> dict[str, str]:
     """Read the ranges that setup.py states.
 
@@ -56,32 +70,61 @@ def supported_ranges() -> dict[str, str]:
     Raises:
         ValueError: If a requirement is written in a form that this module cannot read.
     """
+    stated = _stated()
+    if stated is None:
+        return {}
+    python, requirements = stated
+    return {'python': python, **{r.name: r.range for r in requirements if not r.extra}}
+
+
+def supported_extras() -> list[Requirement]:
+    """Read what the extras of setup.py add; empty for a bare copy of the package.
+
+    Raises:
+        ValueError: If a requirement is written in a form that this module cannot read.
+    """
+    stated = _stated()
+    return [] if stated is None else [r for r in stated[1] if r.extra]
+
+
+def _stated() -> tuple[str, list[Requirement]] | None:
+    """Python's range and all requirements, of the metadata or of setup.py."""
     try:
         own = metadata.distribution('hsjp_mm')
         [python] = own.metadata.get_all('Requires-Python', [''])
-        lines = own.requires or []
+        return python, [_read_requirement(line) for line in own.requires or []]
     except metadata.PackageNotFoundError:
         setup = Path(__file__).resolve().parents[2] / 'setup.py'
-        if not setup.is_file():
-            return {}
-        python, lines = _read_setup(setup)
-    ranges = {'python': python}
-    for line in lines:
-        requirement, _, marker = line.partition(';')
-        if 'extra' in marker:
-            continue
-        match = _REQUIREMENT.fullmatch(requirement.replace(' ', ''))
-        if marker or match is None:
-            raise ValueError(f'hsjp_mm cannot read its own requirement {line!r}; write name==1.2')
-        ranges[match[1]] = match[2]
-    return ranges
+        return _read_setup(setup) if setup.is_file() else None
 
 
-def _read_setup(path: Path) -> tuple[str, list[str]]:
+def _read_requirement(line: str) -> Requirement:
+    """Read a line of the metadata, such as 'pandas<3; extra == "mim"'."""
+    requirement, _, marker = line.partition(';')
+    extra = re.fullmatch(r"""extra==["']([\w-]+)["']""", marker.replace(' ', ''))
+    match = _REQUIREMENT.fullmatch(requirement.replace(' ', ''))
+    if match is None or (marker and extra is None):
+        raise ValueError(f'hsjp_mm cannot read its own requirement {line!r}; write name==1.2')
+    return Requirement(match[1], match[2], extra[1] if extra else '')
+
+
+def _read_setup(path: Path) -> tuple[str, list[Requirement]]:
     tree = ast.parse(path.read_text(encoding='utf-8'))
     keywords = {node.arg: node.value for node in ast.walk(tree) if isinstance(node, ast.keyword)}
-    python, lines = keywords['python_requires'], keywords['install_requires']
-    return ast.literal_eval(python), ast.literal_eval(lines)
+    python, lines, extras = (
+        ast.literal_eval(keywords[key])
+        for key in ('python_requires', 'install_requires', 'extras_require')
+    )
+    lines += [f'{line}; extra == "{name}"' for name, more in extras.items() for line in more]
+    return python, [_read_requirement(line) for line in lines]
+
+
+def pinned_versions(path: Path) -> list[str]:
+    """Read the versions that pyproject.toml pins, as pip takes them with ``-c``."""
+    import tomllib  # new in Python 3.11, while the doctor's page has to open on older ones too
+
+    settings = tomllib.loads(path.read_text(encoding='utf-8'))
+    return settings['tool']['uv']['constraint-dependencies']
 
 
 def installed_versions(names: list[str]) -> dict[str, str | None]:
@@ -104,8 +147,10 @@ def _installed_version(name: str) -> str | None:
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
-        unknown = util.find_spec(name) is not None and name not in metadata.packages_distributions()
-        return '' if unknown else None
+        if util.find_spec(name) is None:
+            return None
+        owned = getattr(metadata, 'packages_distributions', dict)()  # new in Python 3.10
+        return None if name in owned else ''
 
 
 def release(version: str) -> tuple[int, ...]:
@@ -177,5 +222,5 @@ def check_versions() -> None:
         for name, version, needed in conflicts
     )
     # A file in a wheel, a link to tools/doctor.py in a clone.
-    doctor = (Path(__file__).resolve().parent / '.mim' / 'tools' / 'doctor.py').resolve()
+    doctor = (Path(__file__).resolve().parents[1] / '.mim' / 'tools' / 'doctor.py').resolve()
     raise RuntimeError(f'hsjp_mm needs {found}; run `python {doctor}` for the fix of each')

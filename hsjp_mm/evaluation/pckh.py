@@ -6,7 +6,6 @@ Letters: N persons, K = 16 joints.
 from collections.abc import Sequence
 from pathlib import Path
 
-import h5py
 import numpy as np
 from mmengine.logging import MMLogger
 from mmpose.evaluation import MpiiPCKAccuracy
@@ -20,6 +19,7 @@ from hsjp_mm.evaluation.pck import (
     table,
 )
 from hsjp_mm.registry import METRICS
+from hsjp_mm.utils.optional import import_optional
 
 HARD = ('elbow', 'wrist', 'hip', 'knee', 'ankle')
 """The ten hard joints of tables 6 and 7."""
@@ -65,10 +65,12 @@ def read_visibility(path: str) -> tuple[np.ndarray, np.ndarray]:
 
     Raises:
         FileNotFoundError: the file is absent.
+        ImportError: h5py is not installed.
         ValueError: it holds no ``part`` (N, K, 2) and ``visible`` (N, K).
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f'visibility_file={path!r} does not exist')
+    h5py = import_optional('h5py', f'reading visibility_file={path!r}')
     with h5py.File(path, 'r') as file:
         missing = [key for key in ('part', 'visible') if key not in file]
         if missing:

@@ -2,13 +2,11 @@
 
 The protocols of sections 4.1 to 4.3 of the JigClu paper, with the settings of its public code where
 the paper gives none. Letters: B images of a batch, N training images, Q images to classify, C
-channels of the features, K neighbours.
+channels of the features, K neighbors.
 """
 
-import copy
-import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,26 +14,25 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.config import Config
-from mmengine.logging import MMLogger, print_log
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.logging import print_log
 from mmengine.runner import set_random_seed
-from mmengine.utils import track_iter_progress
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, Subset
-from torchvision import transforms
-from torchvision.datasets import CIFAR10, CIFAR100, ImageFolder
-from torchvision.datasets.folder import default_loader
+from torch.utils.data import DataLoader, Subset
 
-from hsjp_mm.checkpoint import load_backbone
-from hsjp_mm.ops.subsets import subset_order
+from hsjp_mm.probing.features import build_backbone, extract, pooled, require_device
+from hsjp_mm.probing.images import (
+    center_crop,
+    label_subset,
+    load_images,
+    normalization,
+    random_crop,
+)
 
 PROTOCOLS = ('linear', 'knn', 'finetune')
-CIFAR: dict[str, Any] = {'cifar10': CIFAR10, 'cifar100': CIFAR100}
-MIN_SIZE = 32  # pixels: with fewer, a map of stride 32 is empty
-NEIGHBOURS, TEMPERATURE = 20, 0.07
-IMAGENET = {'mean': [123.675, 116.28, 103.53], 'std': [58.395, 57.12, 57.375], 'bgr_to_rgb': True}
-
-Steps = list[Callable]
+MIN_SIZE = 32
+"""Least side of a crop in pixels: of a smaller one, nothing is left of a map of stride 32."""
+NEIGHBORS, TEMPERATURE = 20, 0.07
+"""Of the votes of :func:`knn_scores`."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +86,7 @@ def probe(
     linear trains a linear layer on the frozen backbone in eval mode, finetune all of it, both on
     random resized crops and flips that are drawn anew each epoch; what the last epoch leaves is
     evaluated once. knn lets the nearest training images vote, see :func:`knn_scores`. Evaluation
-    is on centre crops. Seeds the global generators: on the CPU, the same call with as many workers
+    is on center crops. Seeds the global generators: on the CPU, the same call with as many workers
     gives the same result.
 
     Args:
@@ -125,9 +122,9 @@ def probe(
     backbone, coverage = build_backbone(config, checkpoint)
     backbone.to(device)
     backbone.eval()
-    normalise = normalisation(config)
-    train_steps = centre_crop(size) if protocol == 'knn' else random_crop(size)
-    train, val = load_images(data, train_steps + normalise, centre_crop(size) + normalise)
+    normalise = normalization(config)
+    train_steps = center_crop(size) if protocol == 'knn' else random_crop(size)
+    train, val = load_images(data, train_steps + normalise, center_crop(size) + normalise)
     classes = len(train.classes)
     chosen = label_subset(train.targets, labels, seed)
     batch_size = min(batch_size, len(chosen))
@@ -220,86 +217,6 @@ def _check(
     require_device(device)
 
 
-def require_device(device: str) -> None:
-    """Refuse a device that torch does not have."""
-    try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f'device={device!r} cannot be used: {error}') from error
-
-
-def build_backbone(config: Config, checkpoint: str | None) -> tuple[nn.Module, str]:
-    """Build the backbone of a config and load it, or leave it random.
-
-    Args:
-        config: A config with ``model.backbone``, whose ``init_cfg`` is not used.
-        checkpoint: As in :func:`hsjp_mm.checkpoint.load_backbone`; every tensor of the backbone
-            must be in it, for all of them make the features. None for random weights, the floor.
-
-    Returns:
-        The backbone and the coverage line.
-    """
-    if 'backbone' not in config.get('model', {}):
-        raise ValueError(f'config={config.filename!r} has no model.backbone')
-    init_default_scope(config.get('default_scope', 'mmpose'))
-    backbone_cfg = copy.deepcopy(config.model.backbone)
-    backbone_cfg.pop('init_cfg', None)
-    backbone = MODELS.build(backbone_cfg)
-    if checkpoint is None:
-        draw_weights(backbone)
-        return backbone, 'backbone: random weights'
-    return backbone, load_backbone(backbone, checkpoint).line()
-
-
-def draw_weights(module: nn.Module) -> None:
-    """Initialise a module without a report on each tensor."""
-    logger = MMLogger.get_current_instance()
-    level = logger.level
-    logger.setLevel('WARNING')  # else three lines a tensor
-    try:
-        module.init_weights()  # type: ignore[operator]
-    finally:
-        logger.setLevel(level)
-
-
-def last_map(backbone: nn.Module, images: Tensor) -> Tensor:
-    """Compute the backbone's last map, that which heads read.
-
-    The last of several maps is that of lowest resolution for ResNet stages and HRNet branches,
-    and that of the last stack for Hourglass; an HRNet of pose configs has one, of highest
-    resolution.
-
-    Args:
-        images: (B, 3, H, W), normalised.
-
-    Returns:
-        (B, C, h, w).
-
-    Raises:
-        ValueError: The last output is no map, or not finite.
-    """
-    outputs = backbone(images)
-    last = outputs[-1] if isinstance(outputs, list | tuple) else outputs
-    if not isinstance(last, Tensor) or last.ndim != 4:
-        shape = tuple(last.shape) if isinstance(last, Tensor) else type(last).__name__
-        raise ValueError(
-            f'the last output of backbone {type(backbone).__name__} must be a map (B, C, H, W), '
-            f'but is {shape}'
-        )
-    broken = int((~last.isfinite()).flatten(1).any(1).sum())
-    if broken:
-        raise ValueError(
-            f'backbone {type(backbone).__name__} gives NaN or infinity for {broken} of '
-            f'{len(last)} images: its weights or, while fine-tuning, the learning rate'
-        )
-    return last
-
-
-def pooled(backbone: nn.Module, images: Tensor) -> Tensor:
-    """Average :func:`last_map` over all its cells, (B, C)."""
-    return last_map(backbone, images).mean((2, 3))
-
-
 def linear_layer(channels: int, classes: int) -> nn.Linear:
     """The classifier, initialised as in the public code: normal of std 0.01, bias 0."""
     layer = nn.Linear(channels, classes)
@@ -371,29 +288,12 @@ def _unfreeze(backbone: nn.Module) -> None:
     backbone.requires_grad_(True)
 
 
-@torch.no_grad()
-def extract(backbone: nn.Module, images: DataLoader) -> tuple[Tensor, Tensor]:
-    """Compute the features of a data set.
-
-    Returns:
-        Features (N, C) and classes (N,), on the CPU.
-    """
-    device = next(backbone.parameters()).device
-    tasks = (images, len(images))
-    batches = [
-        (pooled(backbone, inputs.to(device)).cpu(), targets)
-        for inputs, targets in track_iter_progress(tasks, file=sys.stderr)
-    ]
-    features, targets = zip(*batches, strict=True)
-    return torch.cat(features), torch.cat(targets)
-
-
 def knn_scores(
     queries: Tensor,
     bank: Tensor,
     targets: Tensor,
     classes: int,
-    neighbours: int = NEIGHBOURS,
+    neighbors: int = NEIGHBORS,
     temperature: float = TEMPERATURE,
     chunk: int = 128,
 ) -> Tensor:
@@ -408,7 +308,7 @@ def knn_scores(
         bank: (N, C).
         targets: (N,) classes of the bank.
         classes: Number of classes.
-        neighbours: K; all N if there are fewer.
+        neighbors: K; all N if there are fewer.
 
     Returns:
         (Q, classes) sums of the votes.
@@ -417,7 +317,7 @@ def knn_scores(
     scores = torch.zeros(len(queries), classes, dtype=queries.dtype)
     pairs = zip(F.normalize(queries).split(chunk), scores.split(chunk), strict=True)
     for part, votes in pairs:
-        similarity, nearest = (part @ bank).topk(min(neighbours, bank.shape[1]))
+        similarity, nearest = (part @ bank).topk(min(neighbors, bank.shape[1]))
         votes.scatter_add_(1, targets[nearest], (similarity / temperature).exp())
     return scores
 
@@ -440,115 +340,3 @@ def top_k(scores: Tensor, targets: Tensor, k: int) -> float:
     own = scores.gather(1, targets[:, None])
     above, equal = (scores > own).sum(1), (scores == own).sum(1)
     return ((k - above).double() / equal).clamp(0, 1).mean().item()
-
-
-def label_subset(targets: Sequence[int], fraction: float, seed: int) -> list[int]:
-    """Choose the same share of the images of every class, at least one of each.
-
-    Of one seed, the choice of a smaller fraction lies inside that of a larger one.
-
-    Args:
-        targets: (N) classes.
-        fraction: In (0, 1]; n images of a class give max(1, round(fraction · n)).
-        seed: Of the choice.
-
-    Returns:
-        Indices into ``targets``, ascending.
-    """
-    chosen: list[int] = []
-    for target in sorted(set(targets)):
-        members = np.flatnonzero(np.asarray(targets) == target)
-        order = members[subset_order(members.tolist(), seed)]
-        chosen += order[: max(1, round(fraction * len(members)))].tolist()
-    return sorted(chosen)
-
-
-def normalisation(config: Config) -> Steps:
-    """Transforms from RGB images to what the config's backbone expects.
-
-    The mean and std (0 to 255) and channel order of its ``data_preprocessor``; OpenMMLab's
-    pipelines load BGR, so the backbone sees RGB only if the preprocessor swaps channels. A config
-    without mean and std gets ImageNet's, RGB.
-    """
-    settings = config.model.get('data_preprocessor') or config.get('data_preprocessor') or {}
-    if not (settings.get('mean') and settings.get('std')):
-        settings = IMAGENET
-    rgb = settings.get('bgr_to_rgb') or settings.get('rgb_to_bgr')
-    mean, std = ([value / 255 for value in settings[name]] for name in ('mean', 'std'))
-    return [
-        transforms.ToTensor(),
-        *([] if rgb else [transforms.Lambda(_swap_channels)]),
-        transforms.Normalize(mean, std),
-    ]
-
-
-def _swap_channels(image: Tensor) -> Tensor:
-    return image.flip(0)
-
-
-def random_crop(size: int) -> Steps:
-    """Augmentation while training: a random resized crop and flip."""
-    return [transforms.RandomResizedCrop(size), transforms.RandomHorizontalFlip()]
-
-
-def centre_crop(size: int) -> Steps:
-    """Crop for evaluation: the shorter side at 256/224 of ``size``, then the centre."""
-    return [transforms.Resize(round(size * 256 / 224)), transforms.CenterCrop(size)]
-
-
-def read_image(path: str) -> Any:
-    """Read an image as torchvision does, but name the file if that fails."""
-    try:
-        return default_loader(path)
-    except Exception as error:  # damaged bytes make the decoders raise almost anything
-        raise ValueError(f'{path} cannot be decoded: {error}') from error
-
-
-def load_images(data: str, train_steps: Steps, val_steps: Steps) -> tuple[Any, Any]:
-    """Open the images to train on and those to classify.
-
-    Args:
-        data: A folder with ``train/CLASS/*.jpg`` and ``val/CLASS/*.jpg``, or ``cifar10:PATH`` or
-            ``cifar100:PATH``, where PATH holds what torchvision downloads; nothing is downloaded.
-        train_steps: Transforms of the first.
-        val_steps: Transforms of the second.
-
-    Returns:
-        Two torchvision data sets, with ``classes`` and ``targets``.
-    """
-    steps = transforms.Compose(train_steps), transforms.Compose(val_steps)
-    name, colon, path = data.partition(':')
-    if colon and name in CIFAR:
-        return _load_cifar(CIFAR[name], path, *steps)
-    train, val = (
-        _load_folder(f'{data}/{part}', transform)
-        for part, transform in zip(('train', 'val'), steps, strict=True)
-    )
-    if train.classes != val.classes:
-        only = sorted(set(train.classes) ^ set(val.classes))
-        raise ValueError(f'data={data!r}: train and val must hold the same classes, not {only}')
-    if len(train.classes) < 2:
-        raise ValueError(f'data={data!r} has one class, {train.classes}; at least 2 are needed')
-    return train, val
-
-
-def _load_folder(folder: str, transform: transforms.Compose) -> ImageFolder:
-    try:
-        return ImageFolder(folder, transform, loader=read_image)
-    except FileNotFoundError as error:
-        raise FileNotFoundError(
-            f'{folder}: {error} Data are a folder with train/CLASS/*.jpg and val/CLASS/*.jpg, or '
-            f'{" or ".join(f"{name}:PATH" for name in CIFAR)}'
-        ) from error
-
-
-def _load_cifar(
-    kind: Any, path: str, train_transform: transforms.Compose, val_transform: transforms.Compose
-) -> tuple[Dataset, Dataset]:
-    try:
-        return kind(path, True, train_transform), kind(path, False, val_transform)
-    except RuntimeError as error:
-        raise FileNotFoundError(
-            f'{path!r} does not hold {kind.__name__} as torchvision unpacks it, in the folder '
-            f'{kind.base_folder}, or its files are damaged; nothing is downloaded'
-        ) from error

@@ -1,8 +1,7 @@
 """Is a backbone any good for pose yet? Two probes of its frozen features, beside random weights.
 
 Letters: N labelled crops, M crops to find keypoints in, C channels, h×w cells of a map, K
-keypoints, D features of a crop. Places in a crop are (x, y) in shares of its width and height,
-(0, 0) to (1, 1), so that they can be copied from one person to another.
+keypoints, D features of a crop. Places in a crop are shares of its sides, see `crops.py`.
 """
 
 import contextlib
@@ -23,28 +22,22 @@ from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 from mmengine.fileio import dump, load
 from mmengine.logging import MMLogger
-from mmengine.registry import DATASETS, MODELS, DefaultScope
+from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import set_random_seed
 from mmpose.models.heads import HeatmapHead
 from torch import Tensor, nn
 
-from hsjp_mm.ops.oks import similarity
-from hsjp_mm.ops.subsets import subset_order
-from hsjp_mm.probing.classification import build_backbone, draw_weights, last_map, require_device
+from hsjp_mm.probing.crops import Crops, load_crops, require_topdown
+from hsjp_mm.probing.features import build_backbone, draw_weights, last_map, require_device
 
 PERSONS, ITERATIONS = 500, 300
+"""Defaults of :class:`PoseProbe`."""
 BATCH, LEARNING_RATE = 32, 1e-3
-NEIGHBOURS = 5
+"""Of the training of the linear head; maps are computed in such batches too."""
+NEIGHBORS = 5
+"""From how many labelled crops a keypoint is copied."""
 CELLS = (8, 6)
 """Rows and columns to which maps are averaged before crops are compared."""
-NEEDED = (
-    'model.backbone',
-    'model.data_preprocessor',
-    'model.head.decoder',
-    'train_dataloader.dataset',
-    'val_dataloader.dataset.pipeline',
-    'val_evaluator',
-)
 
 
 class PoseProbe:
@@ -99,7 +92,7 @@ class PoseProbe:
             if number < 1:
                 raise ValueError(f'{name}={number} must be at least 1')
         require_device(str(device))
-        _require_topdown(config)
+        require_topdown(config)
         self.config = config
         self.iterations = iterations
         self.seed = seed
@@ -162,7 +155,7 @@ class PoseProbe:
             backbone, coverage = build_backbone(self.config, checkpoint)
             backbone.to(self.device).eval()
             maps, queries = (self._extract(backbone, crops) for crops in (self.train, self.val))
-            standardise(maps, queries)
+            standardize(maps, queries)
             places, scores = self._linear(maps, queries)
             found = self._evaluate(places, scores)
             copied = copied_keypoints(
@@ -191,7 +184,7 @@ class PoseProbe:
         }
 
     @torch.no_grad()
-    def _extract(self, backbone: nn.Module, crops: 'Crops') -> Tensor:
+    def _extract(self, backbone: nn.Module, crops: Crops) -> Tensor:
         """Maps (N, C, h, w) on the CPU."""
         maps = []
         for i in range(0, len(crops.images), BATCH):
@@ -244,44 +237,6 @@ class PoseProbe:
         return torch.from_numpy(val[:, None] != train)
 
 
-class Crops:
-    """Persons cut out and packed by a pipeline, with their labels.
-
-    Args:
-        items: What the pipeline gave of each.
-        metainfo: Of the data set, with the ``sigmas`` (K,) of OKS.
-
-    Attributes:
-        images: (3, H, W) each, uint8.
-        samples: Data samples.
-        places: (N, K, 2) in shares of the crop.
-        labelled: (N, K).
-    """
-
-    def __init__(self, items: list[dict], metainfo: dict) -> None:
-        self.images = [item['inputs'] for item in items]
-        self.samples = [item['data_samples'] for item in items]
-        self.metainfo = metainfo
-        truths = [sample.gt_instances for sample in self.samples]
-        self.keypoints = np.concatenate([truth.keypoints[..., :2] for truth in truths])
-        self.labelled = np.concatenate([truth.keypoints_visible for truth in truths]) > 0
-        self.centres = np.stack([sample.input_center for sample in self.samples])[:, None]
-        self.sizes = np.stack([sample.input_scale for sample in self.samples])[:, None]
-        self.areas = np.array([_area(sample) for sample in self.samples])
-        self.places = (self.keypoints - self.centres) / self.sizes + 0.5
-
-    def to_image(self, places: np.ndarray) -> np.ndarray:
-        """Turn places (N, K, 2) in the crops into pixels of the images."""
-        return (places - 0.5) * self.sizes + self.centres
-
-    def mean_oks(self, places: np.ndarray) -> float:
-        """OKS of places (N, K, 2) in the crops, averaged over the persons with a keypoint."""
-        sigmas = np.asarray(self.metainfo['sigmas'])
-        ks = similarity(self.to_image(places) - self.keypoints, self.areas, sigmas)
-        counts = self.labelled.sum(axis=1)
-        return float(((ks * self.labelled).sum(axis=1)[counts > 0] / counts[counts > 0]).mean())
-
-
 class LinearHead(HeatmapHead):
     """A stock HeatmapHead of one 1×1 convolution, for maps of any resolution.
 
@@ -299,7 +254,7 @@ class LinearHead(HeatmapHead):
         return maps if maps.shape[2:] == size else F.interpolate(maps, size, mode='bilinear')
 
 
-def standardise(maps: Tensor, *others: Tensor) -> None:
+def standardize(maps: Tensor, *others: Tensor) -> None:
     """Bring each channel of maps to mean 0 and deviation 1, and others by the same amounts.
 
     A channel that never changes becomes 0. In place.
@@ -317,12 +272,12 @@ def standardise(maps: Tensor, *others: Tensor) -> None:
 def train_head(head: HeatmapHead, maps: Tensor, samples: list, iterations: int) -> None:
     """Train a head by its own loss, with Adam, batches of 32 and a cosine schedule.
 
-    With standardised maps a learning rate of 0.001 suits 16 channels as well as 2048: 300 steps
+    With standardized maps a learning rate of 0.001 suits 16 channels as well as 2048: 300 steps
     come within 0.1 % of the least loss that any linear head could have on 16 of them.
 
     Args:
         head: On the device to train on; its weights are drawn anew.
-        maps: (N, C, h, w), standardised.
+        maps: (N, C, h, w), standardized.
         samples: N data samples with targets.
         iterations: Number of steps.
     """
@@ -348,7 +303,7 @@ def copied_keypoints(
     places: Tensor,
     labelled: Tensor,
     allowed: Tensor,
-    neighbours: int = NEIGHBOURS,
+    neighbors: int = NEIGHBORS,
 ) -> Tensor:
     """Put each keypoint where the nearest crops have it.
 
@@ -361,7 +316,7 @@ def copied_keypoints(
         places: (N, K, 2).
         labelled: (N, K).
         allowed: (M, N), which crops may be copied from.
-        neighbours: How many, or all there are.
+        neighbors: How many, or all there are.
 
     Returns:
         (M, K, 2); the middle of the crop where there is nothing to copy.
@@ -370,54 +325,12 @@ def copied_keypoints(
     copied = torch.full((len(queries), *places.shape[1:]), 0.5, dtype=places.dtype)
     for k in range(places.shape[1]):
         candidates = alike.masked_fill(~(allowed & labelled[:, k]), -torch.inf)
-        values, nearest = candidates.topk(min(neighbours, len(bank)))
+        values, nearest = candidates.topk(min(neighbors, len(bank)))
         real = (values > -torch.inf)[..., None]
         some = real.any(dim=1).flatten()
         mean = (places[nearest, k] * real).sum(dim=1) / real.sum(dim=1).clamp(min=1)
         copied[some, k] = mean[some]
     return copied
-
-
-def load_crops(config: Config, part: str, persons: int, seed: int) -> Crops:
-    """Cut persons out as the config's validation does.
-
-    Args:
-        config: A top-down config.
-        part: 'train', which adds the codec's targets, or 'val'.
-        persons: See :class:`PoseProbe`.
-        seed: Of the choice of images.
-    """
-    settings = copy.deepcopy(config[f'{part}_dataloader'].dataset)
-    inner = settings
-    while 'dataset' in inner:  # a wrapper, such as hsjp_mm.LabelSubset
-        inner = inner.dataset
-    inner.pipeline = copy.deepcopy(config.val_dataloader.dataset.pipeline)
-    if part == 'train':
-        inner.pipeline.insert(-1, dict(type='GenerateTarget', encoder=config.model.head.decoder))
-    if inner.get('bbox_file'):
-        inner.bbox_file = None  # detected persons have no labels
-    try:
-        dataset = DATASETS.build(settings)
-    except AssertionError as error:  # how MMPose says that a file is missing
-        raise ValueError(f'{part}_dataloader.dataset of the config: {error}') from error
-    crops = Crops([dataset[i] for i in _choose(dataset, persons, seed)], dataset.metainfo)
-    if part == 'train':
-        _require_heatmaps(crops, config.model.head.decoder)
-    return crops
-
-
-def _choose(dataset: Any, persons: int, seed: int) -> list[int]:
-    """Indices of the persons in images chosen at random, in the order of the data set."""
-    images: dict[Any, list[int]] = {}
-    for i in range(len(dataset)):
-        images.setdefault(dataset.get_data_info(i)['img_id'], []).append(i)
-    groups = list(images.values())
-    chosen: list[int] = []
-    for group in subset_order(list(images), seed):
-        if len(chosen) >= persons:
-            break
-        chosen += groups[group]
-    return sorted(chosen)
 
 
 def _build_evaluator(config: Config, val: Crops) -> Evaluator:
@@ -440,40 +353,3 @@ def _build_evaluator(config: Config, val: Crops) -> Evaluator:
 def _compact(maps: Tensor) -> Tensor:
     """Features (N, D) that keep place."""
     return F.adaptive_avg_pool2d(maps, CELLS).flatten(1)
-
-
-def _area(sample: Any) -> float:
-    """Area of a person in pixels of the image: annotated, or the usual share of the box."""
-    area = (sample.get('raw_ann_info') or {}).get('area')
-    left, top, right, bottom = sample.gt_instances.bboxes[0]
-    return float(area or (right - left) * (bottom - top) * 0.53)
-
-
-def _require_topdown(config: Config) -> None:
-    for name in NEEDED:
-        value: Any = config
-        for key in name.split('.'):
-            value = value.get(key) if isinstance(value, dict | Config) else None
-        if not value:
-            raise ValueError(
-                f'config={config.filename!r} has no {name}: give the top-down config to fine-tune '
-                'with, which has labels; the checkpoint may be of any pretraining of its backbone'
-            )
-    for part in ('train', 'val'):
-        mode = config[f'{part}_dataloader'].dataset.get('data_mode', 'topdown')
-        if mode != 'topdown':
-            raise ValueError(
-                f'config={config.filename!r}: {part}_dataloader.dataset.data_mode={mode!r} must be '
-                "'topdown'"
-            )
-
-
-def _require_heatmaps(crops: Crops, codec: Any) -> None:
-    fields = crops.samples[0].get('gt_fields')
-    maps = None if fields is None else fields.get('heatmaps')
-    keypoints = crops.places.shape[1]
-    if maps is None or len(maps) != keypoints:
-        raise ValueError(
-            f'model.head.decoder of the config is {dict(codec)}, but must be a codec with a heat '
-            f'map for each of the {keypoints} keypoints, such as MSRAHeatmap'
-        )

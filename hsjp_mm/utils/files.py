@@ -1,7 +1,9 @@
-"""Files: where the package's own are, and hashes."""
+"""Files: where the package's own are, hashes, and how text and JSON are read."""
 
 import hashlib
+import json
 from pathlib import Path
+from typing import Any
 
 PACKAGE = Path(__file__).parents[1] / '.mim'
 """The folder of the configs and tools, which are links in a clone and copies in a wheel."""
@@ -14,3 +16,46 @@ def file_sha256(path: str | Path) -> str:
         while part := file.read(1 << 20):
             digest.update(part)
     return digest.hexdigest()
+
+
+def read_text(path: str | Path, argument: str) -> str:
+    """Read a text file in UTF-8, UTF-16 or UTF-32, with or without a byte-order mark.
+
+    Windows tools write all three; Python's own JSON reader tells them apart, for other text too.
+
+    Args:
+        path: of the file.
+        argument: what names it in messages: an argument of a function, or a flag.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: another encoding.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'{argument}={str(path)!r} does not exist, or is no file')
+    data = Path(path).read_bytes()
+    try:
+        return data.decode(json.detect_encoding(data))
+    except UnicodeDecodeError as error:
+        line = data.count(b'\n', 0, error.start) + 1
+        raise ValueError(
+            f'{argument}={str(path)!r} must be text in UTF-8 (or UTF-16); line {line} is in '
+            f'another encoding: {error}'
+        ) from error
+
+
+def read_json(path: str | Path, argument: str) -> Any:
+    """Read a JSON file.
+
+    Args:
+        path, argument: as in :func:`read_text`.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: it is no JSON.
+    """
+    text = read_text(path, argument)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f'{argument}={str(path)!r} is no JSON: {error}') from error

@@ -1,6 +1,5 @@
 """Predicted poses drawn on their images."""
 
-import json
 from pathlib import Path
 
 import cv2
@@ -8,6 +7,9 @@ import numpy as np
 from mmpose.apis import inference_topdown, init_model
 from mmpose.structures import merge_data_samples
 from mmpose.visualization import PoseLocalVisualizer
+
+from hsjp_mm.datasets.coco_files import Id, read_coco
+from hsjp_mm.datasets.image_files import local_name, read_image
 
 
 def draw_poses(
@@ -25,19 +27,30 @@ def draw_poses(
 
     Returns:
         (height, width, 3), RGB, uint8.
+
+    Raises:
+        FileNotFoundError: no such file of annotations.
+        UnreadableImageError: an image cannot be read, or is damaged.
+        ValueError: the annotations are not in COCO's format, or nobody in them has keypoints.
     """
-    coco = json.loads(Path(ann_file).read_text())
-    boxes: dict[int, list] = {}
-    for annotation in coco['annotations']:
-        if not annotation['iscrowd'] and annotation['num_keypoints']:
-            x, y, w, h = annotation['bbox']
-            boxes.setdefault(annotation['image_id'], []).append([x, y, x + w, y + h])
+    coco = read_coco(ann_file)
+    single = ~coco.annotations.flags('iscrowd')
+    labelled = [
+        i for i, row in enumerate(coco.annotations) if single[i] and row.get('num_keypoints')
+    ]
+    persons = coco.annotations.take(labelled)
+    boxes: dict[Id, list] = {}
+    for person, (x, y, w, h) in zip(persons, persons.numbers('bbox', 4).tolist(), strict=True):
+        boxes.setdefault(person['image_id'], []).append([x, y, x + w, y + h])
     model = init_model(config, checkpoint, device='cpu')
     visualizer = PoseLocalVisualizer(radius=3, line_width=2)
     visualizer.set_dataset_meta(model.dataset_meta)
     pictures = []
-    for image in [image for image in coco['images'] if image['id'] in boxes][:number]:
-        pixels = cv2.imread(str(Path(folder) / image['file_name']))
+    shown = coco.images.take([i for i, image in enumerate(coco.images) if image['id'] in boxes])
+    if not len(shown):
+        raise ValueError(f'ann_file={ann_file!r}: nobody in its images has keypoints')
+    for image, name in list(zip(shown, shown.texts('file_name'), strict=True))[:number]:
+        pixels = read_image(Path(folder) / local_name(folder, name))
         poses = inference_topdown(model, pixels, np.array(boxes[image['id']]))
         drawn = visualizer.add_datasample(
             'pose', pixels[..., ::-1], merge_data_samples(poses), draw_gt=False, kpt_thr=0.2

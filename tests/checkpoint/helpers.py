@@ -21,6 +21,7 @@ class Numbers(BaseDataset):
         colors=np.zeros((2, 3), np.uint8),
         flip=np.array([1, 0]),
         weights=np.ones(2),
+        skeleton_link_colors=np.array([], np.uint8),  # of keypoints without a skeleton
     )
 
     def load_data_list(self):

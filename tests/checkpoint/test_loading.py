@@ -1,4 +1,5 @@
 import hashlib
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,12 +9,13 @@ from mmengine.model import BaseModule
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
-from hsjp_mm.checkpoint import audit, load_backbone
+from hsjp_mm.checkpoint import audit, export_backbone, load_backbone, reading
 from hsjp_mm.checkpoint.coverage import CheckpointError
 from tests.checkpoint.helpers import (
     BACKBONES,
     RESNET50,
     Parent,
+    Toy,
     assert_equal,
     build,
     hrnet,
@@ -233,6 +235,34 @@ def test_nan_weights(tmp_path):
     assert 'diverged' in message
 
 
+def test_negative_variance(tmp_path):
+    def damage(state):
+        state['backbone.layer2.1.bn2.running_var'][3] = -0.5
+
+    save(RESNET50, tmp_path / 'x.pth', change=damage)
+    message = refusal(RESNET50, tmp_path / 'x.pth')
+    assert 'variance below zero, 1: layer2.1.bn2.running_var' in message
+    assert 'damaged' in message
+
+
+def test_quantised_weights(tmp_path):
+    def quantise(state):
+        state['backbone.conv1.weight'] = (100 * state['backbone.conv1.weight']).to(torch.int8)
+
+    save(RESNET50, tmp_path / 'x.pth', change=quantise)
+    message = refusal(RESNET50, tmp_path / 'x.pth')
+    assert 'of another kind (file / model), 1: conv1.weight torch.int8 / torch.float32' in message
+
+
+def test_a_damaged_file_is_not_loaded(tmp_path):
+    path = tmp_path / 'x.pth'
+    save(RESNET50, path)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert 'is truncated or damaged: its record x/data/' in refusal(RESNET50, path)
+
+
 def test_wrong_prefix(tmp_path):
     save(RESNET50, tmp_path / 'x.pth')
     message = refusal(RESNET50, tmp_path / 'x.pth', prefix='encoder_q.')
@@ -258,13 +288,20 @@ def test_six_channel_stem_without_the_mark_of_hsjp(tmp_path):
     save(dict(RESNET50, in_channels=6), tmp_path / 'x.pth')
     message = refusal(RESNET50, tmp_path / 'x.pth')
     assert 'conv1.weight takes 6 channels in the file, 3 in the model' in message
-    save(dict(RESNET50, in_channels=6), tmp_path / 'no.pth', puzzle=torch.tensor([3, 0]))
+    save(
+        dict(RESNET50, in_channels=6),
+        tmp_path / 'no.pth',
+        **{'identity.unshuffled': torch.tensor(0)},
+    )
     assert 'takes 6 channels' in refusal(RESNET50, tmp_path / 'no.pth')
 
 
-def test_six_channel_stem_of_hsjp_is_summed(tmp_path):
+@pytest.mark.parametrize(
+    'mark', [{'identity.unshuffled': torch.tensor(1)}, {'puzzle': torch.tensor([3, 1])}], ids=str
+)
+def test_six_channel_stem_of_hsjp_is_summed(mark, tmp_path):
     wide = dict(RESNET50, in_channels=6)
-    saved = save(wide, tmp_path / 'x.pth', puzzle=torch.tensor([3, 1]))
+    saved = save(wide, tmp_path / 'x.pth', **mark)
     kernel = saved['backbone.conv1.weight']
     backbone = build(RESNET50)
     coverage = load_backbone(backbone, tmp_path / 'x.pth')
@@ -291,6 +328,84 @@ def test_the_line_says_what_was_loaded_from_where(tmp_path):
         'backbone: 318 of 318 tensors, 23.5 M of 23.5 M parameters '
         f"from {path} (prefix 'backbone.', sha256 {digest}…)"
     )
+
+
+@pytest.mark.parametrize('average_first', [True, False])
+def test_the_line_ends_with_what_else_would_have_fitted(average_first, tmp_path):
+    path = tmp_path / 'x.pth'
+    trained = save(RESNET50, path, prefix='')
+    average = {name: 2 * value for name, value in trained.items()}
+    networks = {'model_ema': average, 'model': trained, 'half': dict(list(trained.items())[:200])}
+    torch.save(dict(sorted(networks.items(), reverse=average_first)), path)
+    backbone = build(RESNET50)
+    line = load_backbone(backbone, path).line()
+    assert_equal(backbone, trained, '')
+    assert "(prefix 'model.'" in line
+    assert line.endswith("; also complete under 'model_ema.'")
+
+    line = load_backbone(backbone, path, prefix='model_ema').line()
+    assert_equal(backbone, average, '')
+    assert 'also complete' not in line
+
+
+def test_of_two_equal_networks_the_line_names_both(tmp_path):
+    path = tmp_path / 'x.pth'
+    first = save(RESNET50, path, prefix='')
+    other = {f'flow.{name}': value + 1 for name, value in first.items()}
+    torch.save({f'rgb.{name}': value for name, value in first.items()} | other, path)
+    line = load_backbone(build(RESNET50), path).line()
+    assert "(prefix 'rgb.'" in line
+    assert line.endswith("; also complete under 'flow.'")
+
+
+def test_the_average_that_mmengine_keeps_for_use_is_said_to_be_one(trained, tmp_path):
+    content = torch.load(trained / 'epoch_3.pth', weights_only=True)
+    model = Toy()
+    line = load_backbone(model.backbone, trained / 'epoch_3.pth').line()
+    assert_equal(model.backbone, content['state_dict'])
+    assert "average of MMEngine's EMAHook" in line
+    assert line.endswith("also complete under 'ema_state_dict.module.backbone.'")
+    assert any(
+        not torch.equal(value, content['ema_state_dict'][f'module.{name}'])
+        for name, value in content['state_dict'].items()
+    )
+    line = load_backbone(
+        model.backbone, trained / 'epoch_3.pth', 'ema_state_dict.module.backbone'
+    ).line()
+    assert_equal(model.backbone, content['ema_state_dict'], 'module.backbone.')
+    assert 'EMAHook' not in line
+
+
+def test_the_file_is_hashed_once(tmp_path, monkeypatch):
+    saved = save(RESNET50, tmp_path / 'x.pth')
+    path, _ = export_backbone(tmp_path / 'x.pth', tmp_path / 'x.safetensors')
+    hashed, crc = [], []
+    whole = reading.file_sha256
+    monkeypatch.setattr(reading, 'file_sha256', lambda path: hashed.append(path) or whole(path))
+    monkeypatch.setattr(reading, '_damaged_record', crc.append)
+    backbone = build(RESNET50)
+    load_backbone(backbone, path)
+    assert_equal(backbone, saved)
+    assert (hashed, crc) == ([path], [])
+
+
+OLD = Path(__file__).resolve().parents[1] / 'data'
+OLD_NET = dict(
+    type='mmpose.ResNet', depth=18, num_stages=1, strides=(1,), dilations=(1,), out_indices=(0,),
+    stem_channels=4, base_channels=4,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize('name', ['hsjp_0.1', 'jigclu_0.1'])
+def test_a_checkpoint_of_version_0_1_goes_on_loading(name, tmp_path):
+    path = OLD / f'{name}.pth'
+    saved = torch.load(path, weights_only=True)['state_dict']
+    model = Parent(dict(OLD_NET, init_cfg=init(path)))
+    model.init_weights()
+    kernel = saved['backbone.conv1.weight']
+    if name == 'hsjp_0.1':  # it was trained with unshuffled=True
+        kernel = kernel[:, :3] + kernel[:, 3:]
+    assert_equal(model.backbone, saved | {'backbone.conv1.weight': kernel})
 
 
 def test_line_and_initialisation_log(tmp_path):

@@ -1,3 +1,4 @@
+import copy
 import hashlib
 import json
 import pickle
@@ -14,6 +15,7 @@ from mmengine.runner import Runner
 from mmpose.datasets import CocoDataset
 
 from hsjp_mm.datasets import LabelSubset
+from hsjp_mm.datasets.label_subset import write_subset
 from hsjp_mm.datasets.toy import render
 from tests.helpers import ROOT
 
@@ -537,6 +539,103 @@ def test_a_file_without_labels_is_refused(coco, tmp_path):
     (tmp_path / 'blank.json').write_text(json.dumps({**coco, 'annotations': blank}))
     with pytest.raises(ValueError, match=r'fraction=0\.5 makes 0 images; from 1 to 0 can be'):
         make(str(tmp_path / 'blank.json'), fraction=0.5)
+
+
+# ------------------------------------------------------------------------- files with odd entries
+
+
+def changed(coco: dict, tmp_path, change) -> str:
+    odd = copy.deepcopy(coco)
+    change(odd)
+    path = tmp_path / 'odd.json'
+    path.write_text(json.dumps(odd))
+    return str(path)
+
+
+def two_images_of_one_id(coco):
+    coco['images'].append({**coco['images'][0], 'file_name': 'other.png'})
+
+
+def two_persons_of_one_id(coco):
+    coco['annotations'].append({**coco['annotations'][0], 'bbox': [1, 1, 5, 5]})
+
+
+def no_id(coco):
+    del coco['annotations'][0]['id']
+
+
+def no_image_id(coco):
+    del coco['annotations'][0]['image_id']
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (two_images_of_one_id, r'odd\.json.*images, id \d+: two different entries have this id'),
+        (two_persons_of_one_id, r'odd\.json.*annotations, id \d+: two different entries have'),
+        (no_id, r"odd\.json.*annotations\[0\]: has no 'id'"),
+        (no_image_id, r"odd\.json.*annotations, id \d+: has no 'image_id'"),
+    ],
+)
+def test_files_in_which_one_entry_would_be_taken_for_another_are_refused(
+    coco, tmp_path, change, message
+):
+    path = changed(coco, tmp_path, change)
+    with pytest.raises(ValueError, match=message):
+        make(path, fraction=0.5)
+    with pytest.raises(ValueError, match=message):
+        write_subset(path, tmp_path / 'out.json', fraction=0.5)
+    assert not (tmp_path / 'out.json').exists()
+
+
+def ids_as_texts(coco, tmp_path, everywhere: bool) -> str:
+    def change(odd):
+        for person in odd['annotations']:
+            person['image_id'] = str(person['image_id'])
+        for image in odd['images'] if everywhere else []:
+            image['id'] = str(image['id'])
+
+    return changed(coco, tmp_path, change)
+
+
+@pytest.mark.parametrize(
+    ('everywhere', 'message'),
+    [(False, r'\d+ annotations name their image by an id of another type'),
+     (True, r'odd\.json.*MMPose cannot read it \(TypeError')],
+)  # fmt: skip
+def test_ids_as_texts_are_read_by_the_tool_and_refused_where_mmpose_loses_them(
+    coco, ann_file, tmp_path, everywhere, message
+):
+    path = ids_as_texts(coco, tmp_path, everywhere)
+    with pytest.raises(ValueError, match=message):
+        make(path, fraction=0.5)
+    write_subset(path, tmp_path / 'out.json', fraction=1.0)
+    assert ids(make(str(tmp_path / 'out.json'), fraction=0.5)) == ids(make(ann_file, fraction=0.5))
+
+
+def test_entries_that_stand_in_the_file_twice_count_once(coco, ann_file, tmp_path):
+    def change(odd):
+        odd['annotations'] += odd['annotations'][:40]
+        odd['images'] += odd['images'][:5]
+
+    path = changed(coco, tmp_path, change)
+    assert sorted(ids(make(path, fraction=1.0))) == sorted(ids(make(ann_file, fraction=1.0)))
+    made = write_subset(path, tmp_path / 'out.json', fraction=1.0)
+    assert made['labelled_persons'] == len(labelled(coco))
+
+
+def test_the_tool_names_boxes_and_images_that_mmpose_cannot_read(coco, tmp_path):
+    def no_box(odd):
+        odd['annotations'][3]['bbox'] = None
+
+    with pytest.raises(ValueError, match=r'odd\.json.*annotations, id \d+: bbox=None must be left'):
+        write_subset(changed(coco, tmp_path, no_box), tmp_path / 'out.json', fraction=0.5)
+
+    def no_size(odd):
+        del odd['images'][7]['width']
+
+    with pytest.raises(ValueError, match=r'odd\.json.*images, id \d+: has no width and height'):
+        write_subset(changed(coco, tmp_path, no_size), tmp_path / 'out.json', fraction=0.5)
 
 
 def test_the_registry_knows_it(ann_file):

@@ -6,10 +6,12 @@ import cv2
 import numpy as np
 import pytest
 from mmengine.dataset import pseudo_collate
+from PIL import Image
 from torch.utils.data import DataLoader
 
 from hsjp_mm.datasets import PersonCropDataset
-from tests.helpers import SHARED
+from hsjp_mm.datasets.image_files import turn_boxes, turned_size
+from tests.helpers import SHARED, damage_middle
 
 COCO_MINI = SHARED / 'coco_mini'
 PIPELINE = [
@@ -354,3 +356,343 @@ def test_a_mistake_in_the_pipeline_is_not_taken_for_an_unreadable_image(load):
     dataset = load(pipeline=[PIPELINE[0], *PIPELINE[2:]])  # no box centre
     with pytest.raises(KeyError, match='bbox_scale'):
         dataset[0]
+
+
+def test_a_jpeg_damaged_in_its_middle_is_unreadable_too(load, tiny_coco, tmp_path, log_file):
+    shutil.copytree(tiny_coco, tmp_path / 'copy')
+    path = tmp_path / 'copy/images/2.png'
+    cv2.imwrite(
+        str(path.with_suffix('.jpg')), cv2.imread(str(path)), [cv2.IMWRITE_JPEG_QUALITY, 99]
+    )
+    path.with_suffix('.jpg').rename(path)  # the decoder looks at the content
+    sound = load(data_root=str(tmp_path / 'copy'), pipeline=PIPELINE)
+    assert 'skipped' not in sound[3]['data_samples'].metainfo
+    damage_middle(path)
+    assert sound[3]['data_samples'].metainfo['skipped'] == [str(path)]
+    assert '2.png (instance 15) cannot be read: Corrupt JPEG data' in log_file.read_text()
+    strict = load(data_root=str(tmp_path / 'copy'), pipeline=PIPELINE, test_mode=True)
+    with pytest.raises(RuntimeError, match=r'2\.png \(instance 15\) cannot be read: Corrupt JPEG'):
+        strict[3]
+
+
+# ------------------------------------------------------------------------- faults of the files
+
+
+@pytest.fixture
+def changed(load, tiny_coco, tmp_path):
+    """A function that opens the tiny data set with its annotations changed by a function."""
+
+    def open_it(change=lambda coco: None, **options) -> PersonCropDataset:
+        coco = json.loads((tiny_coco / 'boxes.json').read_text())
+        coco = change(coco) or coco
+        return load(ann_file=write_json(tmp_path / 'changed.json', coco), **options)
+
+    return open_it
+
+
+def entry(coco: dict, key: int, name: str = 'annotations') -> dict:
+    return next(row for row in coco[name] if row['id'] == key)
+
+
+@pytest.mark.parametrize(
+    'box', [[np.nan] * 4, [np.nan, 5, 40, 60], [10, 5, np.inf, 60], None, [10, 5, 40], ['1'] * 4]
+)
+def test_a_box_that_is_not_four_finite_numbers(changed, box):
+    with pytest.raises(
+        ValueError, match=r"ann_file='.*changed\.json': annotations, id 11: bbox=.*four finite"
+    ):
+        changed(lambda coco: entry(coco, 11).update(bbox=box))
+    # of what is not taken the box does not matter
+    others = changed(lambda coco: [entry(coco, key).update(bbox=box) for key in (13, 17)] and None)
+    assert ids(others) == [11, 12, 14, 15, 19, 20]
+
+
+def test_boxes_without_a_size_are_counted(changed, log_file):
+    dataset = changed(lambda coco: entry(coco, 11).update(bbox=[0, 0, 0, 0]))
+    assert ids(dataset) == [12, 14, 15, 19, 20]
+    assert '3 below min_size' in log_file.read_text()
+
+
+def test_two_images_of_one_id(changed):
+    with pytest.raises(ValueError, match=r"images, id 1: two different.*'1\.png' and '2\.png'"):
+        changed(lambda coco: entry(coco, 2, 'images').update(id=1))
+    twice = changed(lambda coco: coco['images'].append(dict(coco['images'][0])))
+    assert ids(twice) == [11, 12, 14, 15, 19, 20]
+
+
+def test_two_annotations_of_one_id(changed):
+    with pytest.raises(ValueError, match=r'annotations, id 11: two different .* with image_id'):
+        changed(lambda coco: entry(coco, 19).update(id=11))
+    twice = changed(lambda coco: coco['annotations'].append(dict(coco['annotations'][0])))
+    assert ids(twice) == [11, 12, 14, 15, 19, 20]
+
+
+def test_two_categories_of_one_name(changed):
+    def change(coco: dict) -> None:
+        coco['categories'].append({'id': 7, 'name': 'person'})
+        entry(coco, 15)['category_id'] = 7
+
+    dataset = changed(change)
+    assert ids(dataset) == [11, 12, 14, 15, 19, 20]
+    assert dataset.get_data_info(3)['category_id'] == 7
+
+
+@pytest.mark.parametrize(
+    ('list_', 'id_', 'key', 'message'),
+    [
+        ('annotations', 11, 'bbox', r"annotations, id 11: has no 'bbox', left, top, width"),
+        ('annotations', 11, 'image_id', r"annotations, id 11: has no 'image_id'"),
+        ('annotations', 11, 'category_id', r"annotations, id 11: has no 'category_id'"),
+        ('annotations', 11, 'id', r"annotations\[0\]: has no 'id'"),
+        ('images', 2, 'id', r"images\[1\]: has no 'id'"),
+        ('images', 2, 'file_name', r"images, id 2: has no 'file_name', the path of the image"),
+        ('categories', 18, 'name', r"categories, id 18: has no 'name'"),
+    ],
+)
+def test_missing_keys(changed, list_, id_, key, message):
+    with pytest.raises(ValueError, match=rf"ann_file='.*changed\.json': {message}"):
+        changed(lambda coco: entry(coco, id_, list_).pop(key) and None)
+
+
+def test_no_categories_and_no_annotations(changed):
+    for key in ('categories', 'annotations'):
+        with pytest.raises(ValueError, match=r"'categories' and 'annotations'; it holds keys"):
+            changed(lambda coco, key=key: coco.pop(key) and None)
+
+
+def test_ids_as_texts_or_floats_and_a_byte_order_mark(changed, tmp_path):
+    def change(coco: dict) -> None:
+        for image in coco['images']:
+            image['id'] = str(image['id'])
+        for row in coco['annotations']:
+            row.update(id=float(row['id']), category_id=str(row['category_id']))
+
+    dataset = changed(change)
+    assert ids(dataset) == [11, 12, 14, 15, 19, 20]
+    assert all(type(key) is int for key in ids(dataset))
+    text = (tmp_path / 'changed.json').read_text()
+    (tmp_path / 'changed.json').write_text(text, encoding='utf-8-sig')
+    again = PersonCropDataset(str(tmp_path / 'changed.json'), data_prefix=dataset.data_prefix)
+    assert ids(again) == ids(dataset)
+
+
+def test_file_names_with_windows_separators(changed, tiny_coco, tmp_path):
+    shutil.copytree(tiny_coco / 'images', tmp_path / 'root/images')
+
+    def change(coco: dict) -> None:
+        for image in coco['images']:
+            image['file_name'] = f'images\\{image["file_name"]}'
+
+    dataset = changed(change, data_root=str(tmp_path), data_prefix={'img': 'root'})
+    assert dataset.get_data_info(0)['img_path'] == str(tmp_path / 'root/images/1.png')
+
+
+@pytest.mark.parametrize('missing', [..., None, 0])
+def test_images_without_a_size_have_their_own(changed, missing, load):
+    def change(coco: dict) -> None:
+        for image in coco['images']:
+            image['width'] = missing
+            if missing is ...:
+                del image['width'], image['height']
+
+    boxes, expected = (
+        {info['id']: info['bbox'].tolist() for info in map(dataset.get_data_info, range(6))}
+        for dataset in (changed(change), load())
+    )
+    assert boxes == expected
+
+
+def test_images_without_a_size_that_cannot_be_read(changed, tiny_coco, tmp_path, log_file):
+    shutil.copytree(tiny_coco / 'images', tmp_path / 'images')
+    (tmp_path / 'images/2.png').write_bytes(b'not a picture')
+    options = dict(data_root=str(tmp_path))
+    dataset = changed(lambda coco: entry(coco, 2, 'images').pop('width') and None, **options)
+    assert ids(dataset) == [11, 12, 14, 19, 20]
+    assert '3 of images without a size that cannot be read' in log_file.read_text()
+    with pytest.raises(RuntimeError, match=r'2\.png cannot be read'):
+        changed(
+            lambda coco: entry(coco, 2, 'images').pop('width') and None, test_mode=True, **options
+        )
+
+
+def test_detections_in_a_dictionary_and_without_a_category(load, tmp_path):
+    bare = [{k: v for k, v in box.items() if k != 'category_id'} for box in BOXES]
+    path = write_json(tmp_path / 'boxes.json', {'detections': bare})
+    dataset = load(bbox_file=path, category_names=['dog'])
+    assert [dataset.get_data_info(i)['category_id'] for i in range(5)] == [18] * 5
+    with pytest.raises(ValueError, match=r"bbox_file='.*': detections\[0\]: has no 'category_id'"):
+        load(bbox_file=path, category_names=['dog', 'person'])
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (dict(bbox=[np.nan] * 4), r'\[2\]: bbox=\[nan'),
+        (dict(bbox=None), r'\[2\]: bbox=None must be left'),
+        (dict(score=np.nan), r'\[2\]: score=nan must be a finite number'),
+        (dict(score='0.9'), r"\[2\]: score='0\.9' must be a finite number"),
+        (dict(image_id=None), r'\[2\]: image_id=None must be the id of an image'),
+    ],
+)
+def test_faults_of_detections(load, tmp_path, change, message):
+    boxes = [dict(box) for box in BOXES]
+    boxes[2].update(change)
+    with pytest.raises(ValueError, match=rf"bbox_file='.*boxes\.json'{message}"):
+        load(bbox_file=write_json(tmp_path / 'boxes.json', boxes))
+
+
+def test_lists_of_paths_in_other_encodings(tiny_coco, tmp_path):
+    folder = tmp_path / 'images/deep'
+    shutil.copytree(tiny_coco / 'images', folder)
+    (folder / '1.png').rename(folder / 'Zoë.png')
+
+    def open_list() -> list:
+        return ids(
+            PersonCropDataset(
+                image_list=str(tmp_path / 'list.txt'), data_prefix={'img': str(tmp_path / 'images')}
+            )
+        )
+
+    text = 'deep/Zoë.png\r\ndeep\\2.png\r\n'
+    for encoding in ('utf-8', 'utf-8-sig', 'utf-16'):
+        (tmp_path / 'list.txt').write_bytes(text.encode(encoding))
+        assert open_list() == ['deep/Zoë.png', 'deep/2.png']
+    (tmp_path / 'list.txt').write_bytes(text.encode('latin-1'))
+    with pytest.raises(ValueError, match=r"image_list='.*list\.txt' must be text in UTF-8"):
+        open_list()
+
+
+def test_a_folder_with_links_and_a_folder_with_the_name_of_an_image(tiny_coco, tmp_path):
+    (tmp_path / 'root/a.png').mkdir(parents=True)
+    (tmp_path / 'root/link').symlink_to(tiny_coco / 'images')
+    (tmp_path / 'root/circle').symlink_to(tmp_path / 'root')
+    dataset = PersonCropDataset(data_prefix={'img': str(tmp_path / 'root')}, pipeline=PIPELINE)
+    assert ids(dataset) == ['link/1.png', 'link/2.png', 'link/3.png']
+    assert dataset[0]['inputs'].float().std() > 5
+
+
+# ------------------------------------------------------------- images of another size or turned
+
+RED = (120, 40, 200, 90)
+"""Left, top, right, bottom of what is red in a photo as it is stored, 320×160."""
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """A function that opens photos with a red box, of some EXIF orientation, annotated.
+
+    The annotation is in the coordinates of the stored photos, or in those of the turned ones, and
+    may be of photos of another scale.
+    """
+
+    def open_them(
+        orientation: int = 6, stored: bool = True, scale: float = 1, number: int = 1, **options
+    ) -> PersonCropDataset:
+        pixels = np.full((160, 320, 3), (60, 120, 60), np.uint8)
+        left, top, right, bottom = RED
+        pixels[top:bottom, left:right] = (255, 0, 0)
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        box, size = np.array([RED], float), (320, 160)
+        if not stored:
+            box, size = turn_boxes(box, size, orientation), turned_size(size, orientation)
+        x, y, right, bottom = (scale * box[0]).tolist()
+        for i in range(number):
+            Image.fromarray(pixels).save(tmp_path / f'{i}.jpg', exif=exif, quality=95)
+        content = {
+            'images': [
+                {'id': i, 'file_name': f'{i}.jpg', 'width': scale * size[0],
+                 'height': scale * size[1]} for i in range(number)
+            ],
+            'categories': [{'id': 1, 'name': 'person'}],
+            'annotations': [
+                {'id': i, 'image_id': i, 'category_id': 1, 'bbox': [x, y, right - x, bottom - y]}
+                for i in range(number)
+            ],
+        }  # fmt: skip
+        pipeline = [PIPELINE[0], dict(type='GetBBoxCenterScale', padding=1), *PIPELINE[2:]]
+        return PersonCropDataset(
+            write_json(tmp_path / 'photos.json', content),
+            **{'data_prefix': {'img': str(tmp_path)}, 'pipeline': pipeline, **options},
+        )
+
+    return open_them
+
+
+def redness(sample: dict) -> float:
+    """How much redder a crop is than green in its middle, 255 at most."""
+    _, green, red = sample['inputs'][:, 8:-8, 8:-8].float().mean((1, 2)).tolist()
+    return red - green
+
+
+@pytest.mark.parametrize('test_mode', [False, True])
+@pytest.mark.parametrize('stored', [True, False])
+@pytest.mark.parametrize('orientation', [1, 5, 6, 7, 8])
+def test_boxes_of_turned_photos_in_both_conventions(photos, orientation, stored, test_mode):
+    sample = photos(orientation, stored, test_mode=test_mode)[0]
+    assert redness(sample) > 100
+    box = sample['data_samples'].gt_instances.bboxes
+    turned = turn_boxes(np.array([RED], np.float32), (320, 160), orientation)
+    assert box.tolist() == turned.tolist()
+
+
+@pytest.mark.parametrize('orientation', [2, 3, 4])
+def test_boxes_of_photos_that_keep_their_size_are_those_of_the_turned_one(photos, orientation):
+    assert redness(photos(orientation, stored=False)[0]) > 100
+
+
+def test_turned_boxes_are_reported_by_count(photos, log_file):
+    dataset = photos(number=12)
+    list(DataLoader(dataset, batch_size=1, num_workers=2, collate_fn=pseudo_collate))
+    for i in range(12):
+        assert redness(dataset[i]) > 100
+    lines = [line for line in log_file.read_text().splitlines() if 'turned with it' in line]
+    assert 2 <= len(lines) <= 3  # two workers may count the first at once
+    assert 'EXIF orientation 6' in lines[0] and lines[-1].endswith('so far: 10')
+
+
+def test_photos_turned_the_right_way_are_not_reported(photos, log_file):
+    assert redness(photos(stored=False)[0]) > 100
+    assert 'EXIF' not in log_file.read_text()
+
+
+@pytest.mark.parametrize('orientation', [1, 6])
+@pytest.mark.parametrize('scale', [0.5, 2])
+def test_photos_of_another_size(photos, orientation, scale, log_file):
+    strict = photos(orientation, scale=scale, test_mode=True)
+    with pytest.raises(RuntimeError, match=r'0\.jpg \(instance 0\) is \d+×\d+ pixels, but \d+×'):
+        strict[0]
+    dataset = photos(orientation, scale=scale, number=2, max_refetch=5)
+    with pytest.raises(RuntimeError, match=r'none of 6 drawn images .* the last one: .* pixels'):
+        dataset[0]
+    assert log_file.read_text().count('skipped, ') == 2
+
+
+def test_a_pipeline_that_does_not_turn(photos):
+    load = dict(type='LoadImage', color_type='color_ignore_orientation')
+    pipeline = [load, *PIPELINE[1:]]
+    assert redness(photos(pipeline=pipeline)[0]) > 100
+    with pytest.raises(RuntimeError, match=r'\(as orientation 6 of its EXIF data turns it'):
+        photos(stored=False, pipeline=pipeline, test_mode=True)[0]
+
+
+def test_detections_on_turned_photos_that_are_listed_as_stored(photos, tmp_path):
+    box = turn_boxes(np.array([RED], float), (320, 160), 6)[0].tolist()
+    row = {'image_id': 0, 'bbox': [*box[:2], box[2] - box[0], box[3] - box[1]], 'score': 1}
+    path = write_json(tmp_path / 'found.json', [row])
+    assert redness(photos(stored=False, bbox_file=path)[0]) > 100
+    with pytest.raises(RuntimeError, match=r'\(as it is stored; orientation 6 of its EXIF data'):
+        photos(stored=True, bbox_file=path, test_mode=True)[0]
+
+
+def test_photos_without_a_size_and_with_orientation(photos, tmp_path):
+    photos(stored=False)
+    content = json.loads((tmp_path / 'photos.json').read_text())
+    del content['images'][0]['width']
+    dataset = PersonCropDataset(
+        write_json(tmp_path / 'photos.json', content),
+        data_prefix={'img': str(tmp_path)},
+        pipeline=PIPELINE,
+        test_mode=True,
+    )
+    assert redness(dataset[0]) > 100

@@ -6,6 +6,7 @@ import runpy
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,30 @@ def test_ranges_from_metadata(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     expected = {'python': '>=3.11', 'torch': '>=2.6,<3', 'scipy': ''}
     assert requirements.supported_ranges() == expected
+
+
+def test_extras_from_metadata(tmp_path, monkeypatch):
+    lines = 'Requires-Dist: scipy', 'Requires-Dist: pandas<3; extra == "mim"'
+    write_dist(tmp_path, 'hsjp-mm', '9.9', *lines, "Requires-Dist: h5py ; extra == 'analysis'")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert requirements.supported_extras() == [('pandas', '<3', 'mim'), ('h5py', '', 'analysis')]
+
+
+def test_extras_of_a_source_tree_are_those_of_setup_py(setup_keywords, monkeypatch):
+    def not_installed(name):
+        raise requirements.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(requirements.metadata, 'distribution', not_installed)
+    found = {}
+    for name, allowed, extra in requirements.supported_extras():
+        found.setdefault(extra, []).append(name + allowed)
+    assert found == setup_keywords['extras_require']
+
+
+def test_pinned_versions_are_those_of_pyproject():
+    settings = tomllib.loads((ROOT / 'pyproject.toml').read_text())
+    pinned = requirements.pinned_versions(ROOT / 'pyproject.toml')
+    assert pinned == settings['tool']['uv']['constraint-dependencies']
 
 
 def test_metadata_without_python_and_read_by_the_backport(tmp_path, monkeypatch):

@@ -1,48 +1,21 @@
 """Classification protocols on a generated folder of colours and small networks."""
 
-import hashlib
 import math
-import pickle
-from itertools import pairwise
-from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from mmengine import Config
-from PIL import Image
 from torch import nn
-from torchvision import transforms
-from torchvision.datasets import CIFAR10
 
-from hsjp_mm.analysis import probe, probes
 from hsjp_mm.checkpoint.coverage import CheckpointError
+from hsjp_mm.probing import classification as probes
+from hsjp_mm.probing import probe
 from tests.helpers import ROOT
+from tests.probing.colors import make_images
 
-COLOURS = {'blue': (40, 60, 220), 'green': (40, 200, 60), 'red': (210, 50, 40)}
 RESNET = dict(type='ResNet', depth=18, stem_channels=8, base_channels=8)
 FAST = dict(size=32, workers=0)
-
-
-def make_images(folder: Path, colours: dict, number: int, seed: int) -> None:
-    """Plain colours with noise, dotted with grey, on images that are not square."""
-    rng = np.random.RandomState(seed)
-    for name, colour in colours.items():
-        (folder / name).mkdir(parents=True)
-        for index in range(number):
-            image = np.array(colour) + rng.normal(0, 12, (36, 44, 3))
-            top, left = rng.randint(0, 28, 2)
-            image[top : top + 8, left : left + 8] = 128
-            path = folder / f'{name}/{index}.png'
-            Image.fromarray(image.clip(0, 255).astype(np.uint8)).save(path)
-
-
-@pytest.fixture
-def images(tmp_path) -> str:
-    make_images(tmp_path / 'data/train', COLOURS, number=20, seed=0)
-    make_images(tmp_path / 'data/val', COLOURS, number=5, seed=1)
-    return str(tmp_path / 'data')
 
 
 @pytest.fixture
@@ -185,7 +158,7 @@ def test_knn_by_hand():
     """Cosines with (1, 0): 1, 0.6, 0, of which K = 2 vote; lengths do not matter."""
     bank = torch.tensor([[5.0, 0.0], [0.6, 0.8], [0.0, 0.1]])
     scores = probes.knn_scores(
-        torch.tensor([[2.0, 0.0]]), bank, torch.tensor([2, 0, 1]), 4, neighbours=2, temperature=0.5
+        torch.tensor([[2.0, 0.0]]), bank, torch.tensor([2, 0, 1]), 4, neighbors=2, temperature=0.5
     )
     torch.testing.assert_close(scores, torch.tensor([[math.exp(1.2), 0, math.exp(2), 0]]))
 
@@ -203,11 +176,11 @@ def test_knn_against_a_loop():
         ]
         for cosine, target in sorted(cosines)[-7:]:
             expected[q, target] += math.exp(cosine / 0.07)
-    scores = probes.knn_scores(queries, bank, targets, 5, neighbours=7, chunk=4)
+    scores = probes.knn_scores(queries, bank, targets, 5, neighbors=7, chunk=4)
     torch.testing.assert_close(scores, expected)
 
 
-def test_knn_with_fewer_images_than_neighbours():
+def test_knn_with_fewer_images_than_neighbors():
     scores = probes.knn_scores(torch.ones(1, 2), torch.ones(3, 2), torch.tensor([0, 1, 1]), 2)
     torch.testing.assert_close(scores[0, 1] / scores[0, 0], torch.tensor(2.0))
 
@@ -232,78 +205,10 @@ def test_top5_with_more_than_five_classes(config, tmp_path):
     assert result['top5'] > 5 / 6
 
 
-def test_pooled_averages_the_last_map():
-    maps = [torch.full((2, 3, 4, 4), 9.0), torch.arange(12.0).reshape(2, 1, 2, 3)]
-    features = probes.pooled(lambda images: tuple(maps), torch.zeros(2, 3, 8, 8))
-    torch.testing.assert_close(features, torch.tensor([[2.5], [8.5]]))
-
-
-# Labels and data
-
-
-def test_label_subset_is_balanced_and_nested():
-    targets = [0] * 40 + [1] * 20 + [2] * 3
-    fractions = (0.01, 0.1, 0.25, 0.5, 1.0)
-    subsets = [probes.label_subset(targets, fraction, seed=4) for fraction in fractions]
-    counts = [np.bincount(np.asarray(targets)[subset]).tolist() for subset in subsets]
-    assert counts == [[1, 1, 1], [4, 2, 1], [10, 5, 1], [20, 10, 2], [40, 20, 3]]
-    for smaller, larger in pairwise(subsets):
-        assert set(smaller) < set(larger)
-        assert len(set(larger)) == len(larger)
-    assert subsets[-1] == list(range(63))
-    assert probes.label_subset(targets, 0.25, seed=5) != subsets[2]
-
-
 def test_labels_reach_the_training(config, images):
     result = probe(config, None, images, 'knn', labels=0.2, **FAST)
     assert result['train_images'] == 12
     assert result['batch_size'] == 12
-
-
-def test_channels_and_normalisation_of_the_config():
-    rgb = Image.fromarray(np.full((4, 4, 3), (30, 20, 10), dtype=np.uint8))
-
-    def transform(settings):
-        return transforms.Compose(
-            probes.normalisation(Config(dict(model=dict(data_preprocessor=settings))))
-        )(rgb)[:, 0, 0]
-
-    stats = dict(mean=[10.0, 5.0, 1.0], std=[2.0, 5.0, 3.0])
-    torch.testing.assert_close(
-        transform(dict(stats, bgr_to_rgb=True)), torch.tensor([10.0, 3.0, 3.0])
-    )
-    torch.testing.assert_close(transform(stats), torch.tensor([0.0, 3.0, 29 / 3]))
-    imagenet = [(30 - 123.675) / 58.395, (20 - 116.28) / 57.12, (10 - 103.53) / 57.375]
-    torch.testing.assert_close(transform(None), torch.tensor(imagenet))
-
-
-def test_training_crops_differ_between_epochs(images):
-    train, val = probes.load_images(images, probes.random_crop(32), probes.centre_crop(32))
-    assert np.abs(np.float32(train[0][0]) - np.float32(train[0][0])).mean() > 1
-    assert np.array_equal(val[0][0], val[0][0])
-
-
-def test_cifar(config, tmp_path, monkeypatch):
-    """Files of CIFAR-10's layout with other contents."""
-    folder = tmp_path / CIFAR10.base_folder
-    folder.mkdir()
-
-    def write(name: str, content: dict) -> str:
-        (folder / name).write_bytes(pickle.dumps(content))
-        return hashlib.md5((folder / name).read_bytes()).hexdigest()
-
-    for part, number in (('train', 40), ('test', 20)):
-        labels = np.arange(number) % 10
-        planes = np.random.RandomState(0).randint(0, 255, (10, 3))[labels]
-        content = {'data': np.repeat(planes, 1024, 1).astype(np.uint8), 'labels': labels.tolist()}
-        monkeypatch.setattr(CIFAR10, f'{part}_list', [[part, write(part, content)]])
-    names = write('batches.meta', {'label_names': [f'c{i}' for i in range(10)]})
-    monkeypatch.setattr(CIFAR10, 'meta', {**CIFAR10.meta, 'md5': names})
-    result = probe(config, None, f'cifar10:{tmp_path}', 'knn', **FAST)
-    assert (result['train_images'], result['val_images'], result['classes']) == (40, 20, 10)
-    assert result['top1'] == 1
-    with pytest.raises(FileNotFoundError, match=r'CIFAR100.*cifar-100-python.*nothing is down'):
-        probe(config, None, f'cifar100:{tmp_path}', 'knn', **FAST)
 
 
 # Bad input
@@ -331,34 +236,6 @@ def test_settings_out_of_range(protocol, options, message, config, images):
         probe(config, None, images, protocol, **{**FAST, **options})
 
 
-def test_missing_and_empty_folders(config, images):
-    with pytest.raises(FileNotFoundError, match=r'nowhere/train.*cifar10:PATH or cifar100:PATH'):
-        probe(config, None, 'nowhere', 'knn', **FAST)
-    (Path(images) / 'val/empty').mkdir()
-    with pytest.raises(FileNotFoundError, match=r'data/val: .*empty'):
-        probe(config, None, images, 'knn', **FAST)
-
-
-def test_classes_differ(config, images):
-    (Path(images) / 'val/red').rename(Path(images) / 'val/pink')
-    with pytest.raises(ValueError, match=r"same classes, not \['pink', 'red'\]"):
-        probe(config, None, images, 'knn', **FAST)
-
-
-def test_one_class(config, tmp_path):
-    for part in ('train', 'val'):
-        make_images(tmp_path / part, {'red': COLOURS['red']}, number=1, seed=0)
-    with pytest.raises(ValueError, match=r"one class, \['red'\]"):
-        probe(config, None, str(tmp_path), 'knn', **FAST)
-
-
-def test_image_that_cannot_be_decoded(config, images):
-    path = Path(images) / 'train/green/3.png'
-    path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(ValueError, match=r'train/green/3\.png cannot be decoded'):
-        probe(config, None, images, 'knn', **FAST)
-
-
 def test_nan_features(config, images, monkeypatch):
     def broken(*args):
         backbone, coverage = build(*args)
@@ -376,13 +253,3 @@ def test_learning_rate_too_high():
     batch = 1e3 * torch.rand(2, 3, 2, 2), torch.tensor([0, 1])
     with pytest.raises(ValueError, match=r'loss is (inf|nan) in epoch 2: lower lr=1e\+38'):
         probes.train_classifier(nn.Identity(), nn.Linear(3, 2), [batch], 3, 1e38, None, [])
-
-
-def test_backbone_without_maps():
-    with pytest.raises(ValueError, match=r'must be a map \(B, C, H, W\), but is \(2, 5\)'):
-        probes.pooled(lambda images: torch.zeros(2, 5), torch.zeros(2, 3, 8, 8))
-
-
-def test_config_without_backbone(images):
-    with pytest.raises(ValueError, match=r'has no model\.backbone'):
-        probe(Config(dict(model=dict(type='X'))), None, images, 'knn', **FAST)

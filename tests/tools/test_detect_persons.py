@@ -10,6 +10,7 @@ from mmengine.registry import MODELS, init_default_scope
 
 from hsjp_mm.datasets import PersonCropDataset
 from hsjp_mm.datasets.detections import detect
+from hsjp_mm.datasets.image_files import UnreadableImageError
 from tests.helpers import ROOT
 
 main = runpy.run_path(str(ROOT / 'tools/detect_persons.py'))['main']
@@ -69,3 +70,18 @@ def test_what_cannot_be_had_is_named(detector, tmp_path):
     (tmp_path / 'a.png').touch()
     with pytest.raises(ValueError, match=r"no \['horse'\]; it has \['cat'"):
         detect(str(tmp_path), *detector, category_names=['horse'])
+
+
+def test_unreadable_images_are_left_out_and_links_followed(detector, tiny_coco, tmp_path, log_file):
+    (tmp_path / 'images/d.png').mkdir(parents=True)
+    (tmp_path / 'images/a.jpg').write_bytes(b'not a picture')
+    with pytest.raises(UnreadableImageError, match=r'none of 1 images could be read: .*a\.jpg'):
+        detect(str(tmp_path / 'images'), *detector)
+    (tmp_path / 'images/link').symlink_to(tiny_coco / 'images')
+    images, boxes = detect(
+        str(tmp_path / 'images'), *detector, [f'x{i}' for i in range(78)], score_thr=0.0
+    )
+    names = [image['file_name'] for image in images['images']]
+    assert names == ['link/1.png', 'link/2.png', 'link/3.png']
+    assert {box['image_id'] for box in boxes} == {image['id'] for image in images['images']}
+    assert '1 of 4 images could not be read, and are left out' in log_file.read_text()

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.logging import HistoryBuffer
 
 from hsjp_mm.checkpoint import read_checkpoint
 from tests.helpers import ROOT
@@ -29,10 +30,28 @@ def test_writes_the_backbone_and_says_what_is_known(checkpoint, tmp_path, capsys
     assert list(tensors) == ['backbone.conv1.weight']
     assert torch.equal(tensors['backbone.conv1.weight'], torch.full((4, 3, 3, 3), 2.0))
     output = capsys.readouterr().out
-    for text in (str(path), 'grid: 6', 'unshuffled: True', 'epoch: 240', 'config: 2 lines'):
+    for text in (str(path), 'grid: 6', 'unshuffled: 1', 'epoch: 240', 'config: 2 lines'):
         assert text in output
-    assert 'precision: not recorded' in output
+    assert 'validation: not recorded' in output
     assert 'summed' in output
+
+
+@pytest.mark.parametrize('stage, when', [('val', 'of these weights'), ('train', 'of an earlier')])
+def test_prints_all_measures_of_any_pretext(stage, when, checkpoint, tmp_path, capsys):
+    content = torch.load(checkpoint, weights_only=True)
+    values = {'hsjp/precision': 0.0, 'hsjp/placed': 0.9375, 'mine/solved': 1 / 3}
+    scalars = {f'val/{name}': HistoryBuffer([0.1, value], [1, 1]) for name, value in values.items()}
+    scalars |= {'val/time': HistoryBuffer([7], [1]), 'train/loss': HistoryBuffer([8], [1])}
+    content['message_hub'] = dict(log_scalars=scalars, runtime_info=dict(loop_stage=stage))
+    torch.save(content, checkpoint)
+    assert main([str(checkpoint), str(tmp_path / 'y.pth')]) == 0
+    output = capsys.readouterr().out
+    assert f'validation ({when}' in output
+    for text in ('hsjp/precision: 0\n', 'hsjp/placed: 0.9375\n', 'mine/solved: 0.333333\n'):
+        assert f'    {text}' in output
+    assert 'time' not in output
+    assert 'loss' not in output
+    assert 'not recorded' not in output
 
 
 @pytest.mark.parametrize(

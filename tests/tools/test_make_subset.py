@@ -198,7 +198,7 @@ def test_files_that_do_not_fit_are_named(ann_file, tmp_path):
     with pytest.raises(SystemExit, match=r"ann_file='no-such\.json' does not exist"):
         make(Path('no-such.json'), out, '--number', '1')
     (tmp_path / 'list.json').write_text('[]')
-    with pytest.raises(SystemExit, match=r'must be in COCO format.*it holds a list'):
+    with pytest.raises(SystemExit, match=r'must be in COCO format.*it holds list'):
         make(tmp_path / 'list.json', out, '--number', '1')
     (tmp_path / 'text.json').write_text('no')
     with pytest.raises(SystemExit, match='is no JSON'):

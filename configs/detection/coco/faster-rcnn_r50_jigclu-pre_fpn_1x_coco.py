@@ -9,3 +9,5 @@ model = dict(
         init_cfg=dict(_delete_=True, type='hsjp_mm.PretextInit', checkpoint=''),
     )
 )
+
+custom_hooks = [dict(type='hsjp_mm.SeedHook')]

@@ -40,5 +40,6 @@ test_dataloader = val_dataloader
 
 custom_hooks = [
     dict(type='SyncBuffersHook'),
+    dict(type='hsjp_mm.SeedHook'),
     dict(type='hsjp_mm.BottomupVisualizationHook'),
 ]

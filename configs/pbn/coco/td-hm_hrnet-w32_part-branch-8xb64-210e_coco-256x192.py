@@ -1,6 +1,4 @@
-_base_ = [
-    'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_hrnet-w32_8xb64-210e_coco-256x192.py'
-]
+_base_ = ['../../topdown_heatmap/coco/td-hm_hrnet-w32_imagenet-pre-8xb64-210e_coco-256x192.py']
 
 model = dict(
     head=dict(

@@ -1,4 +1,4 @@
-_base_ = ['mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_res50_8xb64-210e_coco-256x192.py']
+_base_ = ['../../topdown_heatmap/coco/td-hm_res50_imagenet-pre-8xb64-210e_coco-256x192.py']
 
 model = dict(
     head=dict(

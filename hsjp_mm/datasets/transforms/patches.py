@@ -58,6 +58,12 @@ class PatchAugmentation(BaseTransform):
     Raises:
         ValueError: an argument outside its range; with a seed, a sample without ``id``.
         RuntimeError: the number of patches has not been told.
+
+    Examples:
+        For training and for evaluation:
+
+        >>> train = dict(type='hsjp_mm.PatchAugmentation')
+        >>> val = dict(type='hsjp_mm.PatchAugmentation', seed=0)
     """
 
     def __init__(

@@ -1,9 +1,9 @@
 from hsjp_mm.engine.hooks.bottomup_visualization_hook import BottomupVisualizationHook
-from hsjp_mm.engine.hooks.epoch_seed_hook import EpochSeedHook
 from hsjp_mm.engine.hooks.freeze_hook import FreezeHook
 from hsjp_mm.engine.hooks.pose_probe_hook import PoseProbeHook
 from hsjp_mm.engine.hooks.prepare_data_hook import PatchHook, PrepareDataHook
 from hsjp_mm.engine.hooks.puzzle_visualization_hook import PuzzleVisualizationHook
+from hsjp_mm.engine.hooks.seed_hook import EpochSeedHook, SeedHook
 from hsjp_mm.engine.hooks.skipped_images_hook import SkippedImagesHook
 
 __all__ = [
@@ -14,5 +14,6 @@ __all__ = [
     'PoseProbeHook',
     'PrepareDataHook',
     'PuzzleVisualizationHook',
+    'SeedHook',
     'SkippedImagesHook',
 ]

@@ -4,6 +4,7 @@ from mmengine.dataset import pseudo_collate
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 
+from hsjp_mm.engine.validations import validation_number
 from hsjp_mm.registry import HOOKS
 from hsjp_mm.visualization.bottomup import draw_bottomup
 
@@ -17,7 +18,8 @@ class BottomupVisualizationHook(Hook):
 
     Args:
         num_images: how many images.
-        interval: draw after every so many validations.
+        interval: draw after every so many validations of a training; a resumed one goes on
+            counting.
 
     Raises:
         ValueError: an argument below 1.
@@ -28,12 +30,10 @@ class BottomupVisualizationHook(Hook):
             raise ValueError(f'num_images={num_images} and interval={interval} must be at least 1')
         self.num_images = num_images
         self.interval = interval
-        self.validations = 0
 
     def after_val_epoch(self, runner, metrics=None) -> None:
         """Draw the boards, one image at a time."""
-        self.validations += 1
-        if runner.rank != 0 or self.validations % self.interval:
+        if runner.rank != 0 or validation_number(runner) % self.interval:
             return
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         dataset = runner.val_dataloader.dataset

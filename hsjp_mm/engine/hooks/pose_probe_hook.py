@@ -10,6 +10,7 @@ from mmengine.dist import broadcast_object_list
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 
+from hsjp_mm.engine.validations import validation_number
 from hsjp_mm.probing.pose import ITERATIONS, PERSONS, PoseProbe
 from hsjp_mm.registry import HOOKS
 
@@ -39,8 +40,8 @@ class PoseProbeHook(Hook):
 
     Args:
         config: path of a top-down config.
-        interval: probe with every so many validations. Of a run that validates every 10 epochs,
-            3 is every 30 epochs.
+        interval: probe with every so many validations of a training; a resumed one goes on
+            counting. Of a run that validates every 10 epochs, 3 is every 30 epochs.
         persons, iterations, seed: as in PoseProbe.
         cfg_options: changes of the config, as in ``--cfg-options``.
 
@@ -69,7 +70,6 @@ class PoseProbeHook(Hook):
         self.interval = interval
         self.options = dict(persons=persons, iterations=iterations, seed=seed)
         self.probe: PoseProbe | None = None
-        self.validations = 0
 
     def before_train(self, runner) -> None:
         """Cut the crops, for an error is best met before training."""
@@ -82,8 +82,7 @@ class PoseProbeHook(Hook):
 
     def after_val_epoch(self, runner, metrics=None) -> None:
         """Probe, and add the figures to validation's."""
-        self.validations += 1
-        if self.validations % self.interval:
+        if validation_number(runner) % self.interval:
             return
         self._prepare(runner)
         figures = [self._figures(runner)] if runner.rank == 0 else [{}]

@@ -3,6 +3,7 @@
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 
+from hsjp_mm.engine.validations import validation_number
 from hsjp_mm.registry import HOOKS
 from hsjp_mm.visualization import draw_boards
 
@@ -16,7 +17,8 @@ class PuzzleVisualizationHook(Hook):
 
     Args:
         num_samples: how many instances; at least as many as the task needs, 2 for JigClu.
-        interval: draw after every so many validations.
+        interval: draw after every so many validations of a training; a resumed one goes on
+            counting.
 
     Raises:
         ValueError: an argument below 1, or fewer instances than the task needs.
@@ -32,7 +34,6 @@ class PuzzleVisualizationHook(Hook):
             )
         self.num_samples = num_samples
         self.interval = interval
-        self.validations = 0
 
     def before_run(self, runner) -> None:
         """Refuse fewer instances than the task needs."""
@@ -45,8 +46,7 @@ class PuzzleVisualizationHook(Hook):
 
     def after_val_epoch(self, runner, metrics=None) -> None:
         """Draw the boards on the main process."""
-        self.validations += 1
-        if runner.rank != 0 or self.validations % self.interval:
+        if runner.rank != 0 or validation_number(runner) % self.interval:
             return
         dataset = runner.val_dataloader.dataset
         indices = list(range(min(self.num_samples, len(dataset))))

@@ -5,6 +5,7 @@ import math
 import torch
 from mmengine.dist import all_reduce, get_world_size
 from mmengine.hooks import Hook
+from mmengine.runner import IterBasedTrainLoop
 
 from hsjp_mm.registry import HOOKS
 
@@ -14,7 +15,8 @@ class SkippedImagesHook(Hook):
     """Count the images that PersonCropDataset could not read, and stop if there are too many.
 
     After each epoch, or as many samples in an iteration-based run, the count of all processes is
-    logged (``train/skipped_images``).
+    logged (``train/skipped_images``). A resumed run goes on counting, but without those of the
+    other processes since the last count: only the main one writes the checkpoint.
 
     Args:
         max_share: training stops when more than this share of an epoch's samples were skipped.
@@ -43,8 +45,23 @@ class SkippedImagesHook(Hook):
                 f'max_share={self.max_share} of its {epoch} samples: '
                 f'{", ".join(self.skipped[:10])}{" …" if len(self.skipped) > 10 else ""}'
             )
-        if self.samples >= epoch:
+        if self.samples >= epoch and isinstance(runner.train_loop, IterBasedTrainLoop):
             self._log(runner)
+
+    def after_train_epoch(self, runner) -> None:
+        """Log the count of an epoch, which ``drop_last`` may have left short."""
+        if not isinstance(runner.train_loop, IterBasedTrainLoop):
+            self._log(runner)
+
+    def before_save_checkpoint(self, runner, checkpoint) -> None:
+        """Save what has been counted since the last log."""
+        checkpoint['skipped_images'] = dict(samples=self.samples, paths=self.skipped)
+
+    def after_load_checkpoint(self, runner, checkpoint) -> None:
+        """Go on counting if the run is resumed."""
+        if runner._resume and 'skipped_images' in checkpoint:
+            self.samples = checkpoint['skipped_images']['samples']
+            self.skipped = checkpoint['skipped_images']['paths'] if runner.rank == 0 else []
 
     def _log(self, runner) -> None:
         count = torch.tensor(len(self.skipped))

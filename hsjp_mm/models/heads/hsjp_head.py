@@ -35,6 +35,14 @@ class HSJPHead(HeatmapHead):
 
     Raises:
         ValueError: ``sigma`` is not positive or not below a sixth of a patch side.
+
+    Examples:
+        The grid and the input's size are the model's:
+
+        >>> head = dict(type='hsjp_mm.HSJPHead', in_channels=2048)
+        >>> model = dict(
+        ...     type='hsjp_mm.HSJP', grid=4, backbone=dict(type='ResNet', depth=50), head=head
+        ... )
     """
 
     def __init__(
@@ -131,6 +139,14 @@ class HSJPStackHead(HSJPHead):
 
     Args:
         grid, input_size, sigma: as in :class:`HSJPHead`.
+
+    Examples:
+        >>> model = dict(
+        ...     type='hsjp_mm.HSJP',
+        ...     input_size=(256, 256),
+        ...     backbone=dict(type='hsjp_mm.PartBranchHourglass', num_stacks=3),
+        ...     head=dict(type='hsjp_mm.HSJPStackHead'),
+        ... )
     """
 
     def __init__(

@@ -53,6 +53,12 @@ class JigCluHead(BaseModule):
 
     Raises:
         ValueError: an argument outside its range.
+
+    Examples:
+        The clustering branch alone, as in the paper's table 5; the grid is the model's:
+
+        >>> head = dict(type='hsjp_mm.JigCluHead', in_channels=2048, beta=0)
+        >>> model = dict(type='hsjp_mm.JigClu', backbone=dict(type='ResNet', depth=50), head=head)
     """
 
     def __init__(

@@ -8,9 +8,9 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from hsjp_mm.analysis import PoseProbe
 from hsjp_mm.datasets.toy import render
 from hsjp_mm.engine import PoseProbeHook
+from hsjp_mm.probing import PoseProbe
 from tests.helpers import ROOT, run_pair
 
 TOPDOWN = 'configs/demo/td-hm_hrnet-tiny_scratch-1xb16-400i_toy-128x96.py'
@@ -50,12 +50,12 @@ def probe(hook) -> PoseProbe:
 def train(tiny_config):
     """A function that runs a tiny pretraining that validates after each of two epochs.
 
-    Without EpochSeedHook, which would hide what the probe does to the random numbers.
+    Without SeedHook, which would hide what the probe does to the random numbers.
     """
 
     def train(name: str, *hooks: dict, **options) -> Runner:
         cfg = tiny_config(name, **{'train_cfg.val_interval': 1, **options})
-        kept = [hook for hook in cfg.custom_hooks if hook.type != 'hsjp_mm.EpochSeedHook']
+        kept = [hook for hook in cfg.custom_hooks if hook.type != 'hsjp_mm.SeedHook']
         cfg.custom_hooks = [*kept, *hooks]
         runner = Runner.from_cfg(cfg)
         runner.train()

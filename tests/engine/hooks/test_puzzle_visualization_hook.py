@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import cv2
 import numpy as np
 import pytest
@@ -14,11 +16,9 @@ def test_boards_of_fixed_instances_go_to_disk_and_tensorboard(tiny_config, tmp_p
     cfg.visualizer.vis_backends = [{'type': 'LocalVisBackend'}, {'type': 'TensorboardVisBackend'}]
     cfg.train_cfg = cfg.train_dataloader = cfg.optim_wrapper = cfg.param_scheduler = None
     cfg.auto_scale_lr = cfg.default_hooks.checkpoint = None
-    cfg.custom_hooks = [dict(type='hsjp_mm.PuzzleVisualizationHook', num_samples=3, interval=2)]
+    cfg.custom_hooks = [dict(type='hsjp_mm.PuzzleVisualizationHook', num_samples=3)]
     runner = Runner.from_cfg(cfg)
     folder = tmp_path / 'tiny'
-    runner.val()
-    assert not list(folder.rglob('*.png'))  # the interval
     metrics = runner.val()
     assert metrics['hsjp/placed_chance'] == 0.25
     files = sorted(folder.rglob('puzzle_*.png'))
@@ -34,6 +34,18 @@ def test_boards_of_fixed_instances_go_to_disk_and_tensorboard(tiny_config, tmp_p
     assert images.Tags()['images'] == ['puzzle_0', 'puzzle_1', 'puzzle_2']
     stored = np.frombuffer(images.Images('puzzle_1')[0].encoded_image_string, np.uint8)
     assert np.array_equal(cv2.imdecode(stored, cv2.IMREAD_COLOR)[..., ::-1], boards[1])
+
+
+def test_every_so_many_validations_of_a_training_are_drawn(monkeypatch):
+    drawn = []
+    module = 'hsjp_mm.engine.hooks.puzzle_visualization_hook'
+    monkeypatch.setattr(f'{module}.draw_boards', lambda number, *args: drawn.append(number) or [])
+    monkeypatch.setattr(f'{module}.validation_number', lambda runner: runner.model)
+    loader = SimpleNamespace(dataset=[0] * 4)
+    for number in range(8):
+        runner = SimpleNamespace(rank=0, model=number, val_dataloader=loader)
+        PuzzleVisualizationHook(interval=3).after_val_epoch(runner)
+    assert drawn == [0, 3, 6]  # 0 is a validation alone
 
 
 @pytest.mark.parametrize('options', [dict(num_samples=0), dict(interval=0)])

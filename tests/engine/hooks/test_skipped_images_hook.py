@@ -3,17 +3,19 @@ from types import SimpleNamespace
 
 import pytest
 from mmengine.logging import MessageHub, MMLogger
-from mmengine.runner import Runner
+from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 from mmengine.structures import BaseDataElement
 
 from hsjp_mm.engine import SkippedImagesHook
 
 
-def fake_runner(samples: int) -> SimpleNamespace:
+def fake_runner(samples: int, loop: type = IterBasedTrainLoop, **options) -> SimpleNamespace:
     return SimpleNamespace(
+        train_loop=loop.__new__(loop),
         train_dataloader=SimpleNamespace(dataset=range(samples)),
         message_hub=MessageHub.get_instance(f'skipped-{samples}'),
         logger=MMLogger.get_current_instance(),
+        **options,
     )
 
 
@@ -33,6 +35,42 @@ def test_skipped_images_are_counted_and_logged_for_each_epoch(log_file):
         hook.after_train_iter(runner, 1, batch(14, *second))
         assert runner.message_hub.get_scalar('train/skipped_images').current() == count
         assert f'{count} images of the last epoch could not be read' in log_file.read_text()
+
+
+def test_an_epoch_that_drop_last_left_short_is_logged_when_it_ends(log_file):
+    hook, runner = SkippedImagesHook(0.1), fake_runner(30, EpochBasedTrainLoop)
+    for count in (2, 1):
+        for i in range(3):  # 3 batches of 8 are 24 of 30 samples
+            hook.after_train_iter(runner, i, batch(8, *(['a.jpg'] * count if i == 1 else [])))
+        assert f'{count} images' not in log_file.read_text()
+        hook.after_train_epoch(runner)
+        assert f'{count} images of the last epoch could not be read' in log_file.read_text()
+
+
+def test_a_full_epoch_is_logged_once():
+    hook, runner = SkippedImagesHook(0.1), fake_runner(16, EpochBasedTrainLoop)
+    hook.after_train_iter(runner, 0, batch(16, 'a.jpg'))
+    hook.after_train_epoch(runner)
+    assert runner.message_hub.get_scalar('train/skipped_images').data[0].tolist() == [1]
+
+
+@pytest.mark.parametrize(('rank', 'count'), [(0, 3), (1, 1)])
+def test_a_resumed_run_goes_on_counting(rank, count):
+    first, runner = SkippedImagesHook(0.1), fake_runner(samples=100 + rank, rank=rank, _resume=True)
+    first.after_train_iter(runner, 0, batch(60, 'a.jpg', 'b.jpg'))
+    checkpoint = {}
+    first.before_save_checkpoint(runner, checkpoint)
+    hook = SkippedImagesHook(0.1)
+    hook.after_load_checkpoint(runner, checkpoint)
+    hook.after_train_iter(runner, 1, batch(41, 'c.jpg'))
+    assert runner.message_hub.get_scalar('train/skipped_images').current() == count
+
+
+def test_training_from_the_weights_of_a_run_counts_anew():
+    hook = SkippedImagesHook()
+    runner = SimpleNamespace(_resume=False, rank=0)
+    hook.after_load_checkpoint(runner, {'skipped_images': dict(samples=5, paths=['a.jpg'])})
+    assert (hook.samples, hook.skipped) == (0, [])
 
 
 def test_training_stops_above_one_percent_of_an_epoch():

@@ -1,0 +1,111 @@
+"""Random numbers that a resumed run draws again."""
+
+import logging
+from collections.abc import Mapping
+
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmengine.runner import IterBasedTrainLoop, set_random_seed
+from torch.utils.data import DataLoader
+
+from hsjp_mm.datasets.sample_seeds import SeededSampler, seed_samples
+from hsjp_mm.ops.seeds import derived_seeds
+from hsjp_mm.registry import HOOKS
+from hsjp_mm.utils.moved import old_class
+
+STEP = 2
+"""Ends the key of a step's seeds, which so are never those of a sample."""
+
+
+@HOOKS.register_module()
+class SeedHook(Hook):
+    """Let a resumed run go on as if it had never stopped, to the last bit.
+
+    ``custom_hooks = [dict(type='hsjp_mm.SeedHook')]``, in pretraining and in fine-tuning.
+
+    MMEngine's checkpoints hold no random state. With this hook nothing depends on any: before each
+    step this process is seeded from the run's seed and the number of the iteration, and before each
+    training sample whoever loads it, from the run's seed, the epoch and the sample's place in the
+    order of the samples. So what a run draws depends neither on where it was stopped, nor on the
+    number of the workers or whether they persist, nor on what validations and other hooks draw. The
+    order of the samples follows from the run's seed, also where the config has none and the
+    checkpoint alone knows it. In a distributed run all processes are seeded alike, as by MMEngine,
+    unless ``randomness.diff_rank_seed`` is set.
+
+    Iteration-based and epoch-based loops resume exactly, the latter from the end of an epoch. What
+    no checkpoint of MMEngine holds cannot: gradients that are being accumulated (a warning says
+    so), the state of transforms with generators of their own, and the last size of
+    BatchSyncRandomResize. On a GPU, two runs are equal only with ``randomness.deterministic``.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def before_train_epoch(self, runner) -> None:
+        """Seed the samples; not earlier, for other hooks change the loader before training."""
+        loop = runner.train_loop
+        sampler = getattr(loop.dataloader.batch_sampler, 'sampler', None)
+        if not isinstance(sampler, SeededSampler):
+            sampler = self._seed_samples(runner)
+        if not isinstance(loop, IterBasedTrainLoop):
+            sampler.epoch = runner.epoch
+
+    def _seed_samples(self, runner) -> SeededSampler:
+        loop, loader, seed = runner.train_loop, runner.train_loop.dataloader, _shared_seed(runner)
+        _restart_samplers(loader, runner._train_dataloader, seed)
+        sampler = seed_samples(loader, seed)
+        loader._iterator = None  # of persistent workers
+        if isinstance(loop, IterBasedTrainLoop):
+            # it started its workers when it was built, before any hook
+            loop.dataloader_iterator = type(loop.dataloader_iterator)(loader)
+        return sampler
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
+        """Seed this process for the step."""
+        (seed,) = derived_seeds(runner.seed, runner.iter, STEP)
+        set_random_seed(seed)
+
+    def before_save_checkpoint(self, runner, checkpoint) -> None:
+        """Warn of gradients that the checkpoint does not hold."""
+        wrappers = runner.optim_wrapper
+        for wrapper in wrappers.values() if isinstance(wrappers, Mapping) else [wrappers]:
+            every = wrapper._accumulative_counts
+            if wrapper._inner_count % every:
+                print_log(
+                    f'the checkpoint of iteration {wrapper._inner_count} lacks the gradients '
+                    f'accumulated since the last step of the optimizer, of '
+                    f'accumulative_counts={every}: a run that resumes from it will differ. Let '
+                    "the CheckpointHook's interval be a multiple",
+                    'current',
+                    logging.WARNING,
+                )
+
+
+def _shared_seed(runner) -> int:
+    """The run's seed, the same in all processes."""
+    return runner.seed - runner.rank * runner._randomness_cfg.get('diff_rank_seed', False)
+
+
+def _restart_samplers(loader: DataLoader, config: Mapping | DataLoader, seed: int) -> None:
+    """Let the samplers begin anew, from the seed of the run.
+
+    An InfiniteSampler goes on from where the workers of an earlier iterator took it, and a resumed
+    run's sampler has another seed if the config has none. Samplers that came built stay as they
+    are.
+    """
+    if not isinstance(config, Mapping):
+        return
+    batches = loader.batch_sampler
+    given = dict(dataset=loader.dataset, seed=seed)
+    _init_again(batches.sampler, config['sampler'], given)  # type: ignore[union-attr]
+    given = dict(sampler=batches.sampler, batch_size=config.get('batch_size'))  # type: ignore[union-attr]
+    _init_again(batches, config.get('batch_sampler'), given)
+
+
+def _init_again(part, config, given: dict) -> None:
+    if isinstance(config, Mapping):
+        options = {k: v for k, v in config.items() if k not in ('type', '_scope_')}
+        part.__init__(**{**given, **options})
+
+
+EpochSeedHook = old_class('EpochSeedHook', SeedHook)
+HOOKS.register_module(module=EpochSeedHook)

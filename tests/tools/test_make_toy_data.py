@@ -1,0 +1,17 @@
+import json
+import runpy
+
+import cv2
+
+from tests.helpers import ROOT
+
+main = runpy.run_path(str(ROOT / 'tools/make_toy_data.py'))['main']
+
+
+def test_writes_the_data_and_a_preview(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    main(['toy', '--train', '2', '--val', '1', '--preview', 'a.png'])
+    for split, count in (('train', 2), ('val', 1)):
+        path = tmp_path / f'toy/annotations/person_keypoints_{split}.json'
+        assert len(json.loads(path.read_text())['images']) == count
+    assert cv2.imread(str(tmp_path / 'a.png')).shape == (480, 4 * 640, 3)

@@ -1,0 +1,48 @@
+import hashlib
+
+import pytest
+
+from hsjp_mm.utils.files import file_sha256, read_json, read_text
+
+TEXT = '{"Zoë": [1, 2.5]}\n'
+
+
+def test_hash_of_a_file(tmp_path):
+    (tmp_path / 'a').write_bytes(b'abc' * 100_000)
+    assert file_sha256(tmp_path / 'a') == hashlib.sha256(b'abc' * 100_000).hexdigest()
+
+
+@pytest.mark.parametrize(
+    'encoding', ['utf-8', 'utf-8-sig', 'utf-16', 'utf-16-le', 'utf-16-be', 'utf-32']
+)
+def test_text_and_json_of_any_unicode_encoding(encoding, tmp_path):
+    (tmp_path / 'a.json').write_bytes(TEXT.encode(encoding))
+    assert read_text(tmp_path / 'a.json', 'ann_file') == TEXT
+    assert read_json(tmp_path / 'a.json', 'ann_file') == {'Zoë': [1, 2.5]}
+
+
+def test_an_empty_file_is_an_empty_text_and_no_json(tmp_path):
+    (tmp_path / 'a').touch()
+    assert read_text(tmp_path / 'a', 'ann_file') == ''
+    with pytest.raises(ValueError, match=r"ann_file='.*/a' is no JSON: Expecting value"):
+        read_json(tmp_path / 'a', 'ann_file')
+
+
+@pytest.mark.parametrize('read', [read_text, read_json])
+def test_what_cannot_be_read_is_named(read, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"--list='.*/none' does not exist"):
+        read(tmp_path / 'none', '--list')
+    with pytest.raises(FileNotFoundError, match=r"--list='.*' does not exist, or is no file"):
+        read(tmp_path, '--list')
+    (tmp_path / 'latin').write_bytes('{"a": 1,\n"Zoë": 2}'.encode('latin-1'))
+    with pytest.raises(ValueError, match=r"--list='.*latin' must be text in UTF-8.*line 2 is in"):
+        read(tmp_path / 'latin', '--list')
+
+
+def test_half_a_json_is_named(tmp_path):
+    (tmp_path / 'a.json').write_text('{"images": [')
+    with pytest.raises(ValueError, match=r"bbox_file='.*a\.json' is no JSON: Expecting"):
+        read_json(tmp_path / 'a.json', 'bbox_file')
+    (tmp_path / 'a.json').write_text('[' * 100_000)
+    with pytest.raises(ValueError, match='is no JSON: maximum recursion'):
+        read_json(tmp_path / 'a.json', 'bbox_file')

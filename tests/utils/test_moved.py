@@ -1,0 +1,55 @@
+"""Names of version 0.1 lead to what they are now, with a warning that says so."""
+
+import importlib
+import re
+import sys
+
+import pytest
+
+from hsjp_mm.utils.moved import MODULES, find_moved_modules, moved_names
+
+
+@pytest.mark.parametrize('old', MODULES)
+def test_old_module_holds_what_the_new_one_does(old, monkeypatch):
+    monkeypatch.delitem(sys.modules, old, raising=False)
+    message = re.escape(f'{old} is now {MODULES[old]}; the old name goes with version 1.0')
+    with pytest.warns(FutureWarning, match=message) as warned:
+        found = importlib.import_module(old)
+    assert len(warned) == 1
+    new = importlib.import_module(MODULES[old])
+    names = [name for name in vars(new) if not name.startswith('__')]
+    assert names
+    assert [name for name in names if getattr(found, name) is not getattr(new, name)] == []
+
+
+def test_warning_names_the_line_that_imports_and_comes_once(monkeypatch):
+    monkeypatch.delitem(sys.modules, 'hsjp_mm.patches', raising=False)
+    with pytest.warns(FutureWarning) as warned:
+        from hsjp_mm.patches import resize_to_grid
+
+        from hsjp_mm import patches
+    from hsjp_mm.ops.patches import resize_to_grid as now
+
+    assert [warning.filename for warning in warned] == [__file__]
+    assert patches.resize_to_grid is resize_to_grid is now
+
+
+def test_unknown_modules_stay_unknown():
+    with pytest.raises(ModuleNotFoundError, match=r"No module named 'hsjp_mm\.puzzles'"):
+        importlib.import_module('hsjp_mm.puzzles')
+
+
+def test_the_finder_is_installed_once():
+    before = len(sys.meta_path)
+    find_moved_modules()
+    assert len(sys.meta_path) == before
+
+
+def test_old_name_in_a_module():
+    find = moved_names('hsjp_mm.ops', {'resize': 'hsjp_mm.ops.patches.resize_to_grid'})
+    from hsjp_mm.ops.patches import resize_to_grid
+
+    with pytest.warns(FutureWarning, match=r'hsjp_mm\.ops\.resize is now hsjp_mm\.ops\.patches\.'):
+        assert find('resize') is resize_to_grid
+    with pytest.raises(AttributeError, match=r"module 'hsjp_mm\.ops' has no attribute 'shrink'"):
+        find('shrink')
