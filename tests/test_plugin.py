@@ -71,7 +71,7 @@ train_dataloader = dict(
             dict(type='LoadImage'),
             dict(type='GetBBoxCenterScale'),
             dict(type='TopdownAffine', input_size=size),
-            dict(type='hsjp_mm.ColourAugmentation'),
+            dict(type='hsjp_mm.ColorAugmentation'),
             dict(type='PackPoseInputs'),
         ],
     ),

@@ -36,7 +36,7 @@ assert 'hsjp_mm' not in sys.modules
 head = dict(type='hsjp_mm.HSJPHead', in_channels=512)
 jigclu_head = dict(type='hsjp_mm.JigCluHead', in_channels=512)
 backbone = dict(type='ResNet', depth=18)
-colours = dict(type='hsjp_mm.ColourAugmentation')
+colours = dict(type='hsjp_mm.ColorAugmentation')
 parts = [
     ('HOOKS', dict(type='hsjp_mm.SkippedImagesHook')),
     ('HOOKS', dict(type='hsjp_mm.PrepareDataHook')),
@@ -167,7 +167,7 @@ def run(script: str, folder, *arguments: str):
 def test_names_are_found_without_custom_imports(scope, tmp_path):
     names = [
         'SkippedImagesHook', 'PrepareDataHook', 'BottomupVisualizationHook', 'FreezeHook',
-        'HSJPPrecision', 'JigCluAccuracy', 'PCKh', 'LSPPCK', 'ColourAugmentation',
+        'HSJPPrecision', 'JigCluAccuracy', 'PCKh', 'LSPPCK', 'ColorAugmentation',
         'PatchAugmentation', 'BottomupResize', 'TopdownShearAffine', 'TopdownPyramid',
         'PersonCropDataset', 'PretextInit', 'GroupingLoss', 'PartBranchHourglass', 'HSJPHead',
         'HSJP', 'JigCluHead', 'JigClu',

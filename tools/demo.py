@@ -1,152 +1,110 @@
-"""The main job in small: pretrain without labels, fine-tune from scratch and from that, report."""
+"""The main job in small: pretrain without labels, fine-tune from scratch and from that, report.
+
+The same as tools/compare_inits.py with the configs of configs/demo, on people that are rendered
+first. Run again it goes on where it was stopped.
+"""
 
 import argparse
-import os
-import re
-import shlex
-import subprocess
+import signal
 import sys
 import time
 from pathlib import Path
 
-import cv2
-import numpy as np
+from mmengine.config import Config, DictAction
 from mmengine.utils import track_iter_progress
 
+from hsjp_mm.checkpoint.coverage import CheckpointError
+from hsjp_mm.comparison.execution import run_comparison
+from hsjp_mm.comparison.report import report_on
 from hsjp_mm.datasets.toy import render
-from hsjp_mm.visualization.poses import draw_poses
-from hsjp_mm.visualization.report import Run, measured, read_scalars, write_report
 
-ROOT = Path(__file__).resolve().parent.parent
-TITLES = {'hsjp': 'Heatmap-Style Jigsaw Puzzles', 'jigclu': 'Jigsaw Clustering'}
-CONFIGS = {
-    'hsjp': 'configs/demo/hsjp_hrnet-tiny_1xb32-1000i_toy-96x96.py',
-    'jigclu': 'configs/demo/jigclu_hrnet-tiny_1xb32-1000i_toy-96x96.py',
-    'scratch': 'configs/demo/td-hm_hrnet-tiny_scratch-1xb16-400i_toy-128x96.py',
-    'hsjp-pre': 'configs/demo/td-hm_hrnet-tiny_hsjp-pre-1xb16-400i_toy-128x96.py',
-    'jigclu-pre': 'configs/demo/td-hm_hrnet-tiny_jigclu-pre-1xb16-400i_toy-128x96.py',
+CONFIGS = Path(__file__).resolve().parent.parent / 'configs/demo'
+PRETEXTS = {
+    path.name.partition('_')[0]: path
+    for path in sorted(CONFIGS.glob('*.py'))
+    if not path.name.startswith('td-hm_')
 }
-WORTH_SHOWING = re.compile(r'Iter\((train|val)\)|backbone: |skipped|Error')
-LESS = re.compile(
-    r'^.*mmengine - (INFO - )?|\s+(coco/A[PR] [^:]+|coco/AR|\w*time|\w+_chance|loss): [\d.-]+'
-)
+"""The pretraining configs by their algorithm."""
+FINE_TUNING = CONFIGS / 'td-hm_hrnet-tiny_scratch-1xb16-400i_toy-128x96.py'
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--pretext', choices=[*TITLES], default='hsjp', help='what pretrains')
+    parser.add_argument('--pretext', choices=[*PRETEXTS], default='hsjp', help='what pretrains')
     parser.add_argument(
         '--data',
         help='a folder with annotations/person_keypoints_{train,val}2017.json and images in '
         'train2017/ and val2017/; by default persons are rendered',
     )
+    parser.add_argument('--seeds', type=int, nargs='+', default=[0], help='of fine-tuning (0)')
     parser.add_argument('--out', default='demo', help='folder of runs and report')
-    parser.add_argument('--cfg-options', nargs='+', default=[], help='for every training')
-    return parser.parse_args()
-
-
-def data_options(root: str, suffix: str) -> list[str]:
-    """Point a demo config to a data set in COCO's layout."""
-    options = []
-    for split in ('train', 'val'):
-        dataset = f'{split}_dataloader.dataset'
-        options += [
-            f'{dataset}.data_root={root}',
-            f'{dataset}.ann_file=annotations/person_keypoints_{split}{suffix}.json',
-            f'{dataset}.data_prefix.img={split}{suffix}/',
-        ]
-    return options
-
-
-def train(name: str, out: Path, options: list[str]) -> Run:
-    """Run tools/train.py, show its progress, and read what it logged."""
-    work_dir = out / name
-    command = [
-        'python', 'tools/train.py', CONFIGS[name], '--work-dir', str(work_dir),
-        '--cfg-options', *options,
-    ]  # fmt: skip
-    print(f'\n$ {shlex.join(command)}', flush=True)
-    start = time.time()
-    process = subprocess.Popen(
-        [sys.executable, *command[1:]],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, 'PYTHONUNBUFFERED': '1'},
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, default={}, help='for every training'
     )
-    assert process.stdout is not None
-    lines = []
-    for line in process.stdout:
-        lines.append(line)
-        if WORTH_SHOWING.search(line):
-            print(LESS.sub('', line.rstrip()), flush=True)
-    if process.wait():
-        sys.exit(f'{"".join(lines[-30:])}\n{name} failed')
-    notes = [line[line.index('backbone: ') :].rstrip() for line in lines if 'backbone: ' in line]
-    return Run(name, *read_scalars(work_dir), time.time() - start, shlex.join(command), notes)
+    return parser.parse_args(argv)
 
 
-def newest(folder: Path, pattern: str) -> Path:
-    return max(folder.glob(pattern), key=lambda path: path.stat().st_mtime)
+def data_of(folder: str | None, out: Path) -> tuple[Path, str]:
+    """The folder of the data in COCO's layout, rendered if none is given, and its names' suffix."""
+    if folder:
+        return Path(folder).resolve(), '2017'
+    root = out / 'toy'
+    if not Path(root, 'annotations').is_dir():
+        print(f'rendering people into {root}')
+        render(root, num_train=400, num_val=100, progress=track_iter_progress)
+    return root, ''
 
 
-def board_pictures(work_dir: Path) -> list[tuple[str, np.ndarray]]:
-    """Read the boards of the first and the last evaluation of a run."""
-    folder = newest(work_dir, '*/vis_data/vis_image')
-    drawn = [path.stem.rsplit('_', 1) for path in folder.glob('puzzle_*.png')]
-    names = sorted({name for name, _ in drawn})
-    steps = sorted({int(step) for _, step in drawn})
-    return [
-        (f'{name}, {step} iterations', cv2.imread(str(folder / f'{name}_{step}.png'))[..., ::-1])
-        for name in names
-        for step in dict.fromkeys((steps[0], steps[-1]))
-    ]
+def read_config(path: Path, root: Path, suffix: str, options: dict) -> Config:
+    """A demo config, pointed to a data set in COCO's layout."""
+    config = Config.fromfile(path)
+    for split in ('train', 'val'):
+        ann_file = f'annotations/person_keypoints_{split}{suffix}.json'
+        config[f'{split}_dataloader'].dataset.update(
+            data_root=str(root), ann_file=ann_file, data_prefix=dict(img=f'{split}{suffix}/')
+        )
+        if split == 'val' and 'ann_file' in config.val_evaluator:
+            config.val_evaluator.ann_file = str(root / ann_file)
+    config.merge_from_dict(options)
+    return config
 
 
-def main() -> None:
-    args = parse_args()
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
     start = time.time()
     out = Path(args.out).resolve()
-    if args.data:
-        root, suffix = str(Path(args.data).resolve()), '2017'
-    else:
-        root, suffix = f'{out}/toy', ''
-        if not Path(root, 'annotations').is_dir():
-            print(f'rendering people into {root}')
-            render(root, num_train=400, num_val=100, progress=track_iter_progress)
-    val_file = f'{root}/annotations/person_keypoints_val{suffix}.json'
-    options = [*data_options(root, suffix), *args.cfg_options]
-
-    os.chdir(ROOT)
-    pretext = train(args.pretext, out, options)
-    weights = newest(out / args.pretext, 'iter_*.pth')
-    options.append(f'val_evaluator.ann_file={val_file}')
-    runs = [
-        train('scratch', out, options),
-        train(
-            f'{args.pretext}-pre', out, [*options, f'model.backbone.init_cfg.checkpoint={weights}']
-        ),
-    ]
-    poses = []
-    for run in runs:
-        picture = draw_poses(
-            CONFIGS[run.name],
-            str(newest(out / run.name, 'iter_*.pth')),
-            val_file,
-            f'{root}/val{suffix}',
+    try:
+        data = data_of(args.data, out)
+        outcome = run_comparison(
+            read_config(FINE_TUNING, *data, args.cfg_options),
+            {'scratch': None},
+            {args.pretext: read_config(PRETEXTS[args.pretext], *data, args.cfg_options)},
+            fractions=[1.0],
+            seeds=args.seeds,
+            work_dir=out,
+            tell=lambda text: print(text, flush=True),
         )
-        poses.append((run.name, picture))
-    report = out / 'report.html'
-    title = f'{TITLES[args.pretext]}: pretraining and fine-tuning'
-    write_report(report, title, pretext, runs, board_pictures(out / args.pretext), poses)
-
+        lines, failures = report_on(
+            out / 'report.html',
+            f'{args.pretext}: pretraining and fine-tuning',
+            outcome.folders,
+            pretrainings=outcome.pretrainings,
+            failures=outcome.failures,
+        )
+    except (CheckpointError, OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print('stopped; the same command goes on from here', file=sys.stderr)
+        return 130
     print()
-    for label, value, chance in measured(pretext):
-        print(f'{label}: {value}' + (f' (chance {chance})' if chance else ''))
-    for run in runs:
-        print(f'AP, {run.name}: {run.val[-1]["coco/AP"]:.3f}')
-    print(f'{time.time() - start:.0f} s in all; report: {report}')
+    for failure in failures:
+        print(f'NOT IN THE REPORT: {failure.title}: {failure.reason}')
+    print('\n'.join(lines))
+    print(f'{time.time() - start:.0f} s in all')
+    return 1 if failures else 0
 
 
 if __name__ == '__main__':
-    main()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sys.exit(main())

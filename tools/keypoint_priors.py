@@ -11,7 +11,8 @@ import json
 import sys
 from pathlib import Path
 
-from hsjp_mm.analysis.keypoint_priors import KeypointPriors, measure_priors, read_persons
+from hsjp_mm.analysis.keypoint_priors import KeypointPriors, measure_priors
+from hsjp_mm.analysis.persons import read_persons
 from hsjp_mm.visualization import plot_keypoint_priors
 
 

@@ -4,7 +4,7 @@ _base_ = ['./person-crops_coco-224x224.py']
 
 train_pipeline = [
     *_base_.crop,
-    dict(type='hsjp_mm.ColourAugmentation'),
+    dict(type='hsjp_mm.ColorAugmentation'),
     dict(type='PackPoseInputs'),
 ]
 val_pipeline = [*_base_.crop, dict(type='PackPoseInputs')]

@@ -38,7 +38,7 @@ train_pipeline = [
     dict(type='RandomBBoxTransform', shift_prob=0, scale_factor=(0.75, 1.25), rotate_factor=30),
     dict(type='hsjp_mm.TopdownShearAffine', input_size=input_size, shear=0.5),
     dict(  # colour jitter alone
-        type='hsjp_mm.ColourAugmentation',
+        type='hsjp_mm.ColorAugmentation',
         brightness=0.4,
         contrast=0.4,
         saturation=0.4,

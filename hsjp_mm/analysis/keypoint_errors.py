@@ -7,10 +7,8 @@ those matched to a person, G annotated persons of an image, K keypoints, T OKS t
 
 import contextlib
 import io
-import json
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +16,8 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from xtcocotools.coco import COCO
 from xtcocotools.cocoeval import COCOeval
 
+from hsjp_mm.analysis.persons import Persons, skeleton
+from hsjp_mm.datasets.coco_files import check_coco, read_coco, read_results
 from hsjp_mm.ops.oks import similarity
 
 ERRORS = ('jitter', 'inversion', 'swap', 'miss')
@@ -71,12 +71,12 @@ def diagnose(
     if iou_type not in IOU_TYPES:
         raise ValueError(f'iou_type={iou_type!r} must be one of {", ".join(IOU_TYPES)}')
     meta = _keypoint_set(metainfo)
-    names = [meta['keypoint_id2name'][k] for k in range(meta['num_keypoints'])]
+    names, _ = skeleton(meta)
     with contextlib.redirect_stdout(io.StringIO()):  # the COCO tools talk
         coco = annotations if isinstance(annotations, COCO) else _read_annotations(annotations)
         _check_annotations(coco, len(names), iou_type, use_area)
         detections = _read_results(results, coco, len(names))
-        evaluator = _Evaluator(coco, detections, meta['sigmas'], iou_type, use_area)
+        evaluator = _Evaluator(coco, detections, meta, iou_type, use_area)
         precision = evaluator.precision()
         counts = evaluator.counts()
         kinds, corrected = _classify_all(evaluator, np.array(meta['flip_indices']))
@@ -100,23 +100,6 @@ def diagnose(
     }
 
 
-@dataclass(frozen=True)
-class Persons:
-    """The annotated persons of an image.
-
-    Attributes:
-        points: (G, K, 2), (x, y) in pixels of the image.
-        labelled: (G, K), whether a keypoint is annotated.
-        areas: (G,), in square pixels.
-        boxes: (G, 4), x, y, width and height in pixels.
-    """
-
-    points: np.ndarray
-    labelled: np.ndarray
-    areas: np.ndarray
-    boxes: np.ndarray
-
-
 def classify(
     points: np.ndarray, owners: np.ndarray, persons: Persons, sigmas: np.ndarray, flip: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -137,7 +120,7 @@ def classify(
     Args:
         points: (M, K, 2), (x, y) in pixels of the image.
         owners: (M,), the persons they are matched to.
-        persons: All of the image.
+        persons: All of the image, with their areas.
         sigmas: (K,).
         flip: (K,), the counterpart of each keypoint, or itself.
 
@@ -146,7 +129,7 @@ def classify(
         points (M, K, 2).
     """
     rows = np.arange(len(points))
-    targets = np.stack([persons.points, persons.points[:, flip]])  # (2, G, K, 2)
+    targets = np.stack([persons.keypoints, persons.keypoints[:, flip]])  # (2, G, K, 2)
     labelled = np.stack([persons.labelled, persons.labelled[:, flip]])
     spreads = np.stack([sigmas, sigmas[flip]])[:, None] * 2 * np.sqrt(persons.areas)[:, None]
     spreads += np.spacing(1)
@@ -184,7 +167,7 @@ def classify(
     )
     # a hair less, so that rounding does not put a corrected person below an OKS threshold
     shrink = (1 - 1e-6) * np.divide(allowed, lengths, out=np.ones_like(lengths), where=lengths > 0)
-    corrected = persons.points[owners] + scaled * (shrink * spreads[0, owners])[..., None]
+    corrected = persons.keypoints[owners] + scaled * (shrink * spreads[0, owners])[..., None]
     return kinds, np.where((kinds > 0)[..., None], corrected, points)
 
 
@@ -197,9 +180,11 @@ class _Evaluator(COCOeval):
     """
 
     def __init__(
-        self, coco: COCO, detections: list[dict], sigmas: np.ndarray, iou_type: str, use_area: bool
+        self, coco: COCO, detections: list[dict], meta: dict, iou_type: str, use_area: bool
     ) -> None:
-        super().__init__(coco, coco.loadRes(detections), iou_type, np.array(sigmas), use_area)
+        sigmas = np.array(meta['sigmas'])
+        super().__init__(coco, coco.loadRes(detections), iou_type, sigmas, use_area)
+        self.names, _ = skeleton(meta)
         self.params.iouThrs = np.array([MATCH, *self.params.iouThrs])
         self.params.areaRng, self.params.areaRngLbl = [self.params.areaRng[0]], ['all']
         keypoints = np.array([detection['keypoints'] for detection in detections])
@@ -255,7 +240,7 @@ class _Evaluator(COCOeval):
         corner, size = persons.boxes[:, None, :2], persons.boxes[:, None, 2:]
         outside = np.maximum(corner - size - points, 0) + np.maximum(points - corner - 2 * size, 0)
         some = persons.labelled.any(axis=1)[:, None]
-        offsets = np.where(some[..., None], points - persons.points, outside)
+        offsets = np.where(some[..., None], points - persons.keypoints, outside)
         ks = similarity(offsets, persons.areas, self.sigmas)
         counted = persons.labelled | ~some
         return (ks * counted).sum(axis=2) / counted.sum(axis=1)
@@ -269,7 +254,9 @@ class _Evaluator(COCOeval):
             areas = boxes[:, 3] * boxes[:, 2] * 0.53
             if self.use_area:
                 areas = np.array([ann['area'] for ann in anns], float)
-            self.persons[key] = Persons(keypoints[..., :2], keypoints[..., 2] > 0, areas, boxes)
+            self.persons[key] = Persons(
+                self.names, keypoints[..., :2], keypoints[..., 2] > 0, boxes, areas=areas
+            )
         return self.persons[key]
 
 
@@ -305,92 +292,45 @@ def _keypoint_set(metainfo: str) -> dict:
         raise ValueError(f'metainfo={metainfo!r} is no file of a keypoint set: {error}') from error
 
 
-def _read(argument: str, path: str | Path) -> list | dict:
-    try:
-        return json.loads(Path(path).read_text())
-    except ValueError as error:
-        raise ValueError(f"{argument}='{path}' is not JSON: {error}") from error
-
-
 def _read_annotations(path: str | Path) -> COCO:
-    data = _read('annotations', path)
-    lists = ('images', 'annotations', 'categories')
-    if not isinstance(data, dict) or not all(isinstance(data.get(name), list) for name in lists):
-        raise ValueError(f"annotations='{path}' must hold the lists {', '.join(lists)}")
-    return COCO(str(path), ann_data=data)
+    return COCO(str(path), ann_data=read_coco(path, 'annotations').content)
 
 
 def _check_annotations(coco: COCO, num_keypoints: int, iou_type: str, use_area: bool) -> None:
-    wanted = ['id', 'image_id', 'category_id', 'keypoints', 'bbox']
-    wanted += ['area'] * use_area + ['num_keypoints'] * (iou_type == 'keypoints_crowd')
-    hints = {
-        'area': '; use_area=False takes it from the box',
-        'keypoints': ': is it a file for detection?',
-    }
-    labelled = False
-    for i, ann in enumerate(coco.dataset['annotations']):
-        for field in wanted:
-            if field not in ann:
-                raise ValueError(f'annotations[{i}] has no {field!r}{hints.get(field, "")}')
-        if len(ann['keypoints']) != 3 * num_keypoints:
-            raise ValueError(
-                f'annotations[{i}] has {len(ann["keypoints"]) / 3:g} keypoints, '
-                f'the metainfo {num_keypoints}'
-            )
-        labelled = labelled or any(ann['keypoints'][2::3])
-    if not labelled:
+    annotations = check_coco(coco.dataset, 'annotations').annotations
+    hint = ': is it a file for detection?'
+    keypoints = annotations.numbers('keypoints', 3 * num_keypoints, hint=hint)
+    if not keypoints[:, 2::3].any():
         raise ValueError('annotations: nobody has keypoints')
+    annotations.numbers('bbox', 4)
+    if use_area:
+        annotations.numbers('area', hint='; use_area=False takes it from the box')
+    if iou_type == 'keypoints_crowd':
+        annotations.numbers('num_keypoints')
 
 
 def _read_results(path: str | Path, coco: COCO, num_keypoints: int) -> list[dict]:
     """Detections with the fields that the evaluator needs, as arrays where it is faster."""
-    data = _read('results', path)
-    name = f"results='{path}'"
-    if not isinstance(data, list):
-        raise ValueError(f'{name} must be a list of detections: is it a file of annotations?')
-    if not data:
-        raise ValueError(f'{name} is empty: not one detection')
-    detections = []
-    for i, entry in enumerate(data):
-        missing = [
-            field
-            for field in ('image_id', 'category_id', 'keypoints', 'score')
-            if not isinstance(entry, dict) or field not in entry
-        ]
-        if missing:
-            raise ValueError(f'{name}: detection {i} has no {", ".join(missing)}')
-        keypoints = _numbers(entry['keypoints'], f'{name}: keypoints of detection {i}')
-        if keypoints.shape != (3 * num_keypoints,):
-            raise ValueError(
-                f'{name}: detection {i} has keypoints of shape {keypoints.shape}, those of the '
-                f'metainfo are {num_keypoints} times x, y and score: {(3 * num_keypoints,)}'
-            )
-        score = _numbers(entry['score'], f'{name}: score of detection {i}')
-        if score.ndim:
-            raise ValueError(f'{name}: score of detection {i} must be one number, not {score}')
-        detections.append(
-            {
-                'image_id': entry['image_id'],
-                'category_id': entry['category_id'],
-                'keypoints': keypoints,
-                'score': float(score),
-            }
-        )
+    only = next(iter(coco.cats)) if len(coco.cats) == 1 else None
+    results = read_results(path, 'results', only)
+    if not results.rows:
+        raise ValueError(f'{results.where} is empty: not one detection')
+    keypoints = results.numbers('keypoints', 3 * num_keypoints)
+    scores = results.numbers('score').tolist()
     for field, known in (('image_id', coco.imgs), ('category_id', coco.cats)):
-        unknown = sorted({detection[field] for detection in detections} - set(known), key=str)
+        unknown = sorted(set(results.ids(field)) - set(known), key=str)
         if unknown:
             some = ', '.join(repr(value) for value in unknown[:5])
             raise ValueError(
-                f'{name}: {len(unknown)} {field} that the annotations do not have, such as {some}'
+                f'{results.where}: {len(unknown)} {field} that the annotations do not have, such '
+                f'as {some}'
             )
-    return detections
-
-
-def _numbers(values: object, what: str) -> np.ndarray:
-    try:
-        numbers = np.array(values, float)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f'{what}: {values!r} must be numbers') from error
-    if not np.isfinite(numbers).all():
-        raise ValueError(f'{what} are not all finite: {values!r}')
-    return numbers
+    return [
+        {
+            'image_id': result['image_id'],
+            'category_id': result['category_id'],
+            'keypoints': points,
+            'score': score,
+        }
+        for result, points, score in zip(results, keypoints, scores, strict=True)
+    ]

@@ -152,10 +152,7 @@ class _Loaded(dict):
 
 @WEIGHT_INITIALIZERS.register_module()
 class PretextInit:
-    """Initialise a backbone by :func:`load_backbone`; stops where stock ``Pretrained`` only logs.
-
-    ``init_cfg=dict(type='hsjp_mm.PretextInit', checkpoint='backbone.safetensors')``. With
-    ``allow_missing``, give the initialisers of the missing layers before it in a list.
+    """Initialise a backbone from a checkpoint; stops where stock ``Pretrained`` only logs.
 
     MMEngine treats only the type ``'Pretrained'`` as the last word: after any other initialiser
     it initialises the children, and backbones go on (ResNet and HRNet zero their last norms,
@@ -165,11 +162,30 @@ class PretextInit:
     reach are those that never ask for an initialiser: MMDetection's Swin and PVT load the
     ``checkpoint`` of their ``init_cfg`` themselves, MMPose's TCN drops its ``init_cfg``.
 
-    Args: See :func:`load_backbone`.
+    Args:
+        checkpoint: Path or http(s) address of an MMEngine checkpoint, a bare state dict or a
+            safetensors file.
+        prefix: What stands before the backbone's names in the file, e.g. ``'teacher.backbone.'``.
+            By default it is found, and the log names it.
+        allow_missing: fnmatch patterns of names of the backbone that the file may lack. What draws
+            these tensors instead stands before this initialiser, in a list.
+        trust: Whether to run the code that a pickled file of others may hold; see
+            :func:`hsjp_mm.checkpoint.read_checkpoint`.
 
     Raises:
         ValueError: No checkpoint is given, or another initialiser would run after this one.
         CheckpointError: The file does not fit, or the loaded weights do not stay.
+
+    Examples:
+        >>> model = dict(
+        ...     backbone=dict(
+        ...         type='ResNet',
+        ...         depth=50,
+        ...         init_cfg=dict(
+        ...             type='hsjp_mm.PretextInit', checkpoint='work_dirs/backbone.safetensors'
+        ...         ),
+        ...     )
+        ... )
     """
 
     def __init__(

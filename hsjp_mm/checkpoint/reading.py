@@ -24,7 +24,7 @@ from hsjp_mm.checkpoint.unpickling import restricted_pickle
 from hsjp_mm.utils.files import file_sha256
 
 # Ours, torch hub's (resnet50-0676ba61.pth) and OpenMMLab's (…-c78dce93_20200708.pth), but no date.
-HASH = re.compile(r'-(?!(?:19|20)\d{6}\.)([0-9a-f]{8})(_\d{8})?\.(safetensors|pth|pth\.tar|pt)')
+HASH = re.compile(r'-(?!(?:19|20)\d{6}\.)([0-9a-f]{8})(_\d{8})?\.(safetensors|pth|pth\.tar|pt)$')
 # How lines of torch's errors start that tell users to unpickle anything.
 TORCH_ADVICE = ('Weights only load failed', 'Check the documentation')
 # A key of the metadata that export_backbone writes.
@@ -94,7 +94,7 @@ def _load_torch_file(path: Path, trust: bool) -> Any:
     # Old versions check weights_only too little (CVE-2025-32434), and it cannot be added to.
     if is_zip(path):
         with zipfile.ZipFile(path) as file:
-            if any(name.endswith('/constants.pkl') for name in file.namelist()):
+            if any(name.rpartition('/')[2] == 'constants.pkl' for name in file.namelist()):
                 raise pickle.UnpicklingError('GLOBAL torch.jit.load is needed, for TorchScript')
     elif tarfile.is_tarfile(path):
         raise pickle.UnpicklingError('GLOBAL tarfile is needed, for a file of torch 0.1')
@@ -227,9 +227,13 @@ def require_checkpoint(checkpoint: str | Path | None) -> str:
     return os.fspath(checkpoint)
 
 
+def _is_address(name: str) -> bool:
+    return name.startswith(('http://', 'https://'))
+
+
 def _local_file(name: str) -> Path:
     """The file itself; http(s) addresses are downloaded once into torch's hub cache."""
-    if name.startswith(('http://', 'https://')):
+    if _is_address(name):
         # The address is part of the name: many servers call every file model.pth.
         short = hashlib.sha256(name.encode()).hexdigest()[:8]
         path = Path(torch.hub.get_dir(), 'checkpoints', f'{short}-{Path(urlparse(name).path).name}')
@@ -269,7 +273,7 @@ def open_checkpoint(checkpoint: str | Path | None, trust: bool = False) -> Check
     """:func:`read_checkpoint`, with the file's path and hash."""
     name = require_checkpoint(checkpoint)
     file = CheckpointFile(_local_file(name), trust)
-    file.require_intact(Path(urlparse(name).path).name)
+    file.require_intact(Path(urlparse(name).path if _is_address(name) else name).name)
     file.state  # noqa: B018 (read it now)
     return file
 

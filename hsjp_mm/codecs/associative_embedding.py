@@ -56,6 +56,14 @@ class AssociativeEmbedding(codecs.AssociativeEmbedding):
 
     Raises:
         ValueError: an argument is out of range.
+
+    Examples:
+        >>> codec = dict(
+        ...     type='hsjp_mm.AssociativeEmbedding',
+        ...     input_size=(512, 512),
+        ...     heatmap_size=(128, 128),
+        ...     decode_keypoint_order=[0, 1, 2, 3, 4, 5, 6, 11, 12, 7, 8, 9, 10, 13, 14, 15, 16],
+        ... )
     """
 
     # Stock lacks this table, and without the second entry the loss of the tags has no targets.

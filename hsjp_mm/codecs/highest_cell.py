@@ -13,6 +13,16 @@ class HighestCell(MSRAHeatmap):
 
     So the Part-based Branching Network predicts (section 4.1 of its paper). The stock codec moves
     a quarter of a cell towards the higher neighbour, which no option of it turns off.
+
+    Args:
+        input_size: (width, height) of the crop in pixels.
+        heatmap_size: (width, height) of the heat maps in cells.
+        sigma: deviation of the Gaussians in cells.
+
+    Examples:
+        >>> codec = dict(
+        ...     type='hsjp_mm.HighestCell', input_size=(256, 256), heatmap_size=(64, 64), sigma=1
+        ... )
     """
 
     def decode(self, encoded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,14 +1,12 @@
-"""Run one fine-tuning from several initialisations, with several seeds and shares of the labels.
+"""Run what a comparison plans, resumably: pretrainings first, then fine-tunings from each.
 
-Each run is a process of tools/train.py in WORK/INIT/labels-FRACTION/seed-SEED. Its *recipe*, all
-that decides on its result, is written before it starts; ``result.json`` when it has ended. By these
-a finished run is skipped, a half-done one resumed, and one of another recipe refused.
+Each run is a process of tools/train.py in its own folder. Its recipe is written before it starts,
+``result.json`` when it has ended. By these a finished run is skipped, a half-done one resumed, and
+one of another recipe refused.
 """
 
 import concurrent.futures
-import copy
 import fcntl
-import json
 import os
 import re
 import shlex
@@ -17,309 +15,126 @@ import subprocess
 import sys
 import threading
 import time
-import zipfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
-from mmengine.config import Config, ConfigDict
-from mmengine.registry import DATASETS, MODELS, init_default_scope
+from mmengine.config import Config
 
-import hsjp_mm
-from hsjp_mm.checkpoint import audit
-from hsjp_mm.checkpoint.coverage import CheckpointError
-from hsjp_mm.comparison.runs import (
+from hsjp_mm.comparison.fine_tuning_config import sha256_of
+from hsjp_mm.comparison.logs import (
+    CHECKPOINT,
     LOG,
-    RESULT,
     Failure,
-    FineTuning,
-    by_epoch,
-    checkpoint_of,
-    differences,
     end_of_log,
-    evaluators_of,
-    plain,
-    protocol_of,
-    read_run,
-    sha256_of,
-    to_result,
+    last_checkpoint,
+    whole_checkpoints,
 )
+from hsjp_mm.comparison.plan import (
+    PlannedPretraining,
+    PlannedRun,
+    plan,
+    plan_pretrainings,
+    require_fitting,
+)
+from hsjp_mm.comparison.pretrainings import Pretraining
+from hsjp_mm.comparison.recipes import changes
+from hsjp_mm.comparison.runs import RESULT, number_form
 from hsjp_mm.environment.requirements import installed_versions
-from hsjp_mm.utils.files import file_sha256
+from hsjp_mm.utils.files import PACKAGE, file_sha256, read_json, write_json
 
-TRAIN = Path(hsjp_mm.__file__).parent / '.mim' / 'tools' / 'train.py'
-NAME = re.compile(r'[\w.+-]+')
+TRAIN = PACKAGE / 'tools/train.py'
 STEP = re.compile(
     r'Iter\(train\)\s+\[\s*(\d+)/\d+\]|Epoch\(train\)\s+\[\s*(\d+)\]\[\s*(\d+)/(\d+)\]'
 )
-
 PACKAGES = ('python', 'torch', 'torchvision', 'numpy', 'mmengine', 'mmcv', 'mmpose', 'hsjp_mm')
-CHECKPOINT = re.compile(r'(?P<unit>epoch_|iter_)(?P<number>\d+)\.pth')
 RECIPE, ATTEMPTS = 'recipe.json', 'attempts.json'
-SAMPLER = 'hsjp_mm.FixedLengthSampler'
 
 
 @dataclass(frozen=True)
-class Init:
-    """An initialisation of the backbone.
+class Outcome:
+    """What a comparison left.
 
     Attributes:
-        name: For folders and legends.
-        checkpoint: Path or http(s) address; None for random weights.
-        sha256: Of the file.
-        coverage: The line of how much of it fits.
+        folders: Of the finished fine-tunings.
+        pretrainings: The finished ones.
+        failures: The runs of either kind that are missing.
     """
 
-    name: str
-    checkpoint: str | None
-    sha256: str | None = None
-    coverage: str = 'backbone: random weights'
+    folders: list[Path]
+    pretrainings: list[Pretraining]
+    failures: list[Failure]
 
 
-@dataclass(frozen=True)
-class PlannedRun:
-    """A fine-tuning to run.
-
-    Attributes:
-        init: From where.
-        fraction: Of the labels.
-        seed: Of the run, and of the choice of labels.
-        folder: Its work folder.
-        config: Complete.
-        recipe: Plain values: ``protocol``, ``init``, ``labels``, ``seed``, ``processes``, ``data``.
-        iterations: In all.
-        processes: Of torchrun.
-        metric: Key of the measure.
-    """
-
-    init: Init
-    fraction: float
-    seed: int
-    folder: Path
-    config: Config
-    recipe: dict[str, Any]
-    iterations: int
-    processes: int
-    metric: str
-
-    @property
-    def title(self) -> str:
-        """For the screen."""
-        return f'{self.init.name}, {self.fraction:.0%} of the labels, seed {self.seed}'
-
-
-def parse_init(text: str) -> tuple[str, str | None]:
-    """Read ``scratch``, ``NAME=scratch`` or ``NAME=CHECKPOINT``: name, and checkpoint or None.
-
-    Raises:
-        ValueError: Anything else.
-    """
-    name, sign, source = text.partition('=')
-    if not sign and name == 'scratch':
-        source = name
-    if not source or not NAME.fullmatch(name):
-        raise ValueError(
-            f'init {text!r} must be scratch, NAME=scratch or NAME=CHECKPOINT, with a name of '
-            'letters, digits and . + - _'
-        )
-    return name, None if source == 'scratch' else source
-
-
-def plan(
+def run_comparison(
     config: Config,
     inits: Mapping[str, str | None],
+    pretrainings: Mapping[str, Config],
     fractions: Sequence[float],
     seeds: Sequence[int],
     work_dir: str | Path,
     processes: int = 1,
     metric: str = 'coco/AP',
-) -> list[PlannedRun]:
-    """Lay out the runs, and check before the first one starts what would fail in each.
+    rule: str | None = None,
+    jobs: int = 1,
+    rerun: bool = False,
+    tell: Callable[[str], None] = print,
+) -> Outcome:
+    """Run what is not finished: the pretrainings, then the fine-tunings from them and from others.
 
-    All have the same budget: the config's iterations at its batch size, whatever the share of the
-    labels. A config that counts iterations is left as it is; of one that counts epochs, an epoch
-    takes as many images as one of all labels, see FixedLengthSampler. Seed s draws the weights that
-    are not loaded and the order of the data, and chooses the labels (``LabelSubset``, by images):
-    the initialisations are compared on the same labels.
+    A fine-tuning starts from the best checkpoint of its pretraining where the config keeps one
+    (``save_best``), else from the last. That of a pretraining which failed is left out.
 
     Args:
-        config: Any of MMPose with ``model.backbone``. A checkpoint that it loads is not used, as in
-            ``init_cfg=None``; random weights are drawn as it says.
-        inits: Checkpoint by name; None for random weights.
-        fractions: Of the labels, in (0, 1].
-        seeds: One run each.
-        work_dir: Folder of the runs' folders.
-        processes: Of torchrun, each with the batch size of the config; 1 for none.
-        metric: Key of the measure in the evaluations.
-
-    Returns:
-        The runs, seed by seed, so that what is there half way is already balanced.
+        config, inits, fractions, seeds, work_dir, processes, metric, rule: See :func:`plan`.
+        pretrainings: Configs by name, see :func:`plan_pretrainings`.
+        jobs: How many runs at a time.
+        rerun: Put the folders of other recipes aside and run anew.
+        tell: Takes lines of progress.
 
     Raises:
-        ValueError: An argument outside its range, or a config that cannot be compared so.
-        FileNotFoundError: A checkpoint or an annotation file is missing.
-        CheckpointError: A checkpoint does not fit the backbone.
+        ValueError, FileNotFoundError, CheckpointError: Before anything is run, what would fail.
     """
-    _check(inits, fractions, seeds, processes)
-    config = _prepare(config, processes, min(fractions))
-    found = [_check_init(config, name, checkpoint) for name, checkpoint in inits.items()]
-    data = _data_hashes(config)
-    runs = []
-    for seed in seeds:
-        for fraction in fractions:
-            for init in found:
-                folder = Path(work_dir, init.name, f'labels-{fraction:g}', f'seed-{seed}').resolve()
-                own = _with(config, init, fraction, seed, folder)
-                recipe = {
-                    'init': init.sha256 or {'random weights': _drawn(own)},
-                    'labels': fraction,
-                    'seed': seed,
-                    'processes': processes,
-                    'data': data,
-                    'protocol': protocol_of(own),
-                }
-                runs.append(
-                    PlannedRun(
-                        init, fraction, seed, folder, own, plain(recipe),
-                        _iterations(own, processes), processes, metric,
-                    )
-                )  # fmt: skip
-    return runs
+    if both := inits.keys() & pretrainings.keys():
+        raise ValueError(f'initialisations must have different names, got {" ".join(both)} twice')
+
+    def fine_tunings(found: Mapping[str, str | None]) -> list:
+        return plan(config, found, fractions, seeds, work_dir, processes, metric, rule)
+
+    failures: list[Failure] = []
+    done: list[Pretraining] = []
+    if pretrainings:
+        # what would fail later is found now, before the time of a pretraining is spent
+        later = fine_tunings({**inits, **dict.fromkeys(pretrainings)})
+        stages = plan_pretrainings(pretrainings, work_dir, processes)
+        require_fitting(config, stages)
+        if not rerun:
+            for run in later:
+                if run.init.name in inits:
+                    is_finished(run)
+        failures = _run_or_rerun(stages, jobs, rerun, tell)
+        failed = {failure.folder for failure in failures}
+        done = [stage.read() for stage in stages if str(stage.folder) not in failed]
+        for stage in done:
+            tell(f'{stage.name}: fine-tunings start from {stage.start}')
+    start = {**inits, **{stage.name: stage.checkpoint for stage in done}}
+    if not start:
+        return Outcome([], done, failures)
+    runs = fine_tunings(start)
+    failures = failures + _run_or_rerun(runs, jobs, rerun, tell)
+    failed = {failure.folder for failure in failures}
+    folders = [run.folder for run in runs if str(run.folder) not in failed]
+    return Outcome(folders, done, failures)
 
 
-def _check(
-    inits: Mapping[str, str | None],
-    fractions: Sequence[float],
-    seeds: Sequence[int],
-    processes: int,
-) -> None:
-    for name, values in (('inits', inits), ('fractions', fractions), ('seeds', seeds)):
-        if not values or len(set(values)) != len(values):
-            raise ValueError(f'{name}={list(values)} must be one or more, each once')
-    for fraction in fractions:
-        if not 0 < fraction <= 1:
-            raise ValueError(f'fractions: {fraction} must be in (0, 1]')
-    for seed in seeds:
-        if seed < 0:
-            raise ValueError(f'seeds: {seed} must not be negative')
-    if processes < 1:
-        raise ValueError(f'processes={processes} must be at least 1')
-
-
-def _prepare(config: Config, processes: int, smallest: float) -> Config:
-    """What all runs have in common."""
-    config = copy.deepcopy(config)
-    needed = ('train_dataloader', 'train_cfg', 'val_evaluator')
-    missing = [key for key in needed if key not in config]
-    if 'backbone' not in config.get('model', {}):
-        missing.append('model.backbone')
-    if missing:
-        raise ValueError(f'config {config.filename!r} lacks {", ".join(missing)}')
-    if config.get('load_from') or config.get('resume'):
-        raise ValueError('load_from and resume would initialise the whole model; leave them out')
-    if not config.train_dataloader.get('batch_size'):
-        raise ValueError('train_dataloader.batch_size is needed, to count the images seen')
-    if checkpoint_of(config) is not None:
-        config.model.backbone.init_cfg = None
-    init_default_scope(config.get('default_scope', 'mmpose'))
-    dataset = config.train_dataloader.dataset
-    if smallest < 1:  # complains at once of what it cannot wrap
-        DATASETS.build(plain(_subset(dataset, smallest, 0)) | {'lazy_init': True})
-    if by_epoch(config):
-        sampler = config.train_dataloader.sampler
-        if sampler.type != 'DefaultSampler':
-            raise ValueError(
-                f'train_dataloader.sampler is a {sampler.type}: only with a DefaultSampler can '
-                'epochs be made equally long for all shares of the labels; count iterations instead'
-            )
-        config.train_dataloader.sampler = ConfigDict(
-            type=SAMPLER,
-            num_samples=len(DATASETS.build(copy.deepcopy(dataset))),
-            shuffle=sampler.get('shuffle', True),
-        )
-    else:
-        logger = config.setdefault('default_hooks', ConfigDict()).setdefault(
-            'logger', ConfigDict(type='LoggerHook')
-        )
-        logger.log_metric_by_epoch = False
-    return config
-
-
-def _check_init(config: Config, name: str, checkpoint: str | None) -> Init:
-    if checkpoint is None:
-        return Init(name, None)
-    if not checkpoint.startswith(('http://', 'https://')):
-        checkpoint = str(Path(checkpoint).expanduser().resolve())
-    backbone = copy.deepcopy(config.model.backbone)
-    backbone.pop('init_cfg', None)
-    coverage, _ = audit(MODELS.build(backbone), checkpoint)
-    if not coverage.ok:
-        raise CheckpointError(
-            f'init {name}: {checkpoint} does not fit the backbone.\n{coverage.line()}\n'
-            f'{coverage.report()}'
-        )
-    return Init(name, checkpoint, coverage.sha256, coverage.line())
-
-
-def _data_hashes(config: Config) -> dict[str, str]:
-    """SHA-256 of the annotation files of training and evaluation, by name."""
-    files = set()
-    for part in ('train_dataloader', 'val_dataloader'):
-        files |= set(_annotation_files(config.get(part) or {}))
-    files |= {e['ann_file'] for e in evaluators_of(config) if e.get('ann_file')}
-    for file in files:
-        if not Path(file).is_file():
-            raise FileNotFoundError(f'annotations {file!r} do not exist')
-    return {str(file): file_sha256(file) for file in sorted(files)}
-
-
-def _annotation_files(part: Any) -> Iterable[str]:
-    if isinstance(part, dict):
-        name = part.get('ann_file')
-        if isinstance(name, str) and name:
-            yield os.path.join(part.get('data_root') or '', name)
-        for value in part.values():
-            yield from _annotation_files(value)
-    elif isinstance(part, (list, tuple)):
-        for value in part:
-            yield from _annotation_files(value)
-
-
-def _subset(dataset: dict, fraction: float, seed: int) -> ConfigDict:
-    return ConfigDict(
-        type='hsjp_mm.LabelSubset', dataset=dataset, fraction=fraction, by='images', seed=seed
-    )
-
-
-def _with(config: Config, init: Init, fraction: float, seed: int, folder: Path) -> Config:
-    """The config of a run."""
-    config = copy.deepcopy(config)
-    if init.checkpoint:
-        config.model.backbone.init_cfg = ConfigDict(
-            type='hsjp_mm.PretextInit', checkpoint=init.checkpoint
-        )
-    if fraction < 1:
-        loader = config.train_dataloader
-        loader.dataset = _subset(loader.dataset, fraction, seed)
-    config.setdefault('randomness', ConfigDict()).seed = seed
-    for evaluator in evaluators_of(config):
-        if 'CocoMetric' in evaluator['type']:
-            evaluator['outfile_prefix'] = str(folder / 'predictions')
-    return config
-
-
-def _drawn(config: Config) -> Any:
-    """How random weights are drawn."""
-    return config.model.backbone.get('init_cfg', 'by the defaults of the backbone')
-
-
-def _iterations(config: Config, processes: int) -> int:
-    if not by_epoch(config):
-        return config.train_cfg.max_iters
-    loader = config.train_dataloader
-    batch = loader.batch_size * processes
-    return config.train_cfg.max_epochs * -(-loader.sampler.num_samples // batch)
+def _run_or_rerun(
+    runs: Sequence[PlannedRun], jobs: int, rerun: bool, tell: Callable[[str], None]
+) -> list[Failure]:
+    if rerun:
+        for aside in filter(None, map(put_aside, runs)):
+            tell(f'put aside: {aside}')
+    return run_all(runs, jobs, tell)
 
 
 def is_finished(run: PlannedRun) -> bool:
@@ -331,8 +146,7 @@ def is_finished(run: PlannedRun) -> bool:
     path = run.folder / RECIPE
     if not path.is_file():
         return False
-    recorded = json.loads(path.read_text(encoding='utf-8'))
-    changed = list(differences(recorded, run.recipe))
+    changed = changes(read_json(path, 'recipe'), run.recipe)
     if changed:
         raise ValueError(
             f'{run.folder} holds a run of another recipe (there, now): {"; ".join(changed[:8])}. '
@@ -375,10 +189,11 @@ def run_all(
         raise FileNotFoundError(f'{TRAIN} does not exist: hsjp_mm was installed without its tools')
     todo = [run for run in runs if not is_finished(run)]
     half = sum(bool(checkpoint_to_resume(run)) for run in todo)
-    many = 's' * (len(runs) > 1)
+    what = 'pretraining' if isinstance(runs[0], PlannedPretraining) else 'run'
+    lengths = ' or '.join(map(str, sorted({run.iterations for run in runs})))
     tell(
-        f'{len(runs)} run{many}: {len(runs) - len(todo)} finished before, {half} to be resumed, '
-        f'{len(todo) - half} to be started; {runs[0].iterations} iterations each'
+        f'{len(runs)} {what}{"s" * (len(runs) > 1)}: {len(runs) - len(todo)} finished before, '
+        f'{half} to be resumed, {len(todo) - half} to be started; {lengths} iterations each'
     )
     progress = _Progress(todo, jobs, tell)
     children: set[subprocess.Popen] = set()
@@ -405,7 +220,7 @@ def _run(run: PlannedRun, progress: '_Progress', children: set[subprocess.Popen]
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return progress.failed(run, 'another process is running it', '')
-        _write(run.folder / RECIPE, run.recipe)
+        write_json(run.folder / RECIPE, run.recipe)
         run.config.dump(run.folder / 'config.py')
         if progress.stopped:
             return progress.failed(run, 'interrupted', '')
@@ -419,7 +234,7 @@ def _run(run: PlannedRun, progress: '_Progress', children: set[subprocess.Popen]
             result = _result(run)
         except (OSError, ValueError) as error:
             return progress.failed(run, str(error), end_of_log(run.folder))
-        _write(run.folder / RESULT, to_result(result, run.recipe))
+        write_json(run.folder / RESULT, run.result(result))
         progress.ended(run, result)
     return None
 
@@ -430,24 +245,14 @@ def checkpoint_to_resume(run: PlannedRun) -> Path | None:
     MMEngine may have been killed while it wrote, so that the file is not whole, or after writing
     that of the end and before the last evaluation, which it would not make up for.
     """
-    last = _last_checkpoint(run.folder)
+    last = last_checkpoint(run.folder)
     name = CHECKPOINT.fullmatch(last.name) if last else None
     if name is None:
         return None
     end = run.config.train_cfg.max_epochs if name['unit'] == 'epoch_' else run.iterations
-    found = {
-        int(match['number']): path
-        for path in run.folder.glob(f'{name["unit"]}*.pth')
-        if (match := CHECKPOINT.fullmatch(path.name)) and zipfile.is_zipfile(path)
-    }
+    found = whole_checkpoints(run.folder, name['unit'])
     numbers = [number for number in found if number <= int(name['number']) and number < end]
     return found[max(numbers)] if numbers else None
-
-
-def _last_checkpoint(folder: Path) -> Path | None:
-    """The file that MMEngine wrote last; of its path the name alone, for folders may be moved."""
-    note = folder / 'last_checkpoint'
-    return folder / Path(note.read_text().strip()).name if note.is_file() else None
 
 
 def _has_ended(run: PlannedRun) -> bool:
@@ -513,43 +318,33 @@ def _train(
         'exit_status': child.returncode,
         'host_memory': usage.ru_maxrss / 1024,
     }
-    _write(run.folder / ATTEMPTS, [*_attempts(run.folder), attempt])
+    write_json(run.folder / ATTEMPTS, [*_attempts(run.folder), attempt])
     return child.returncode
 
 
 def _attempts(folder: Path) -> list[dict]:
     path = folder / ATTEMPTS
-    return json.loads(path.read_text(encoding='utf-8')) if path.is_file() else []
+    return read_json(path, 'attempts') if path.is_file() else []
 
 
-def _result(run: PlannedRun) -> FineTuning:
+def _result(run: PlannedRun) -> Any:
     """Read what a run left, and add what only its runner knows."""
-    found = read_run(run.folder, run.init.name, run.metric)
-    if run.init.sha256 and f'sha256 {run.init.sha256[:8]}' not in found.coverage:
-        raise ValueError(f'the log does not show that {run.init.checkpoint} was loaded')
-    if changed := list(differences(run.recipe['protocol'], found.protocol)):
-        raise ValueError(f'the run logged another config than planned: {"; ".join(changed[:8])}')
+    found = run.read()
     attempts = _attempts(run.folder)
     files = {'recipe': sha256_of(run.recipe), 'config.py': file_sha256(run.folder / 'config.py')}
-    if run.init.sha256:
-        files['initialisation'] = run.init.sha256
-    if (checkpoint := _last_checkpoint(run.folder)) and checkpoint.is_file():
+    if (checkpoint := last_checkpoint(run.folder)) and checkpoint.is_file():
         files[checkpoint.name] = file_sha256(checkpoint)
-    values = {
-        **vars(found),
-        'host_memory': max((attempt['host_memory'] for attempt in attempts), default=None),
-        'commands': [attempt['command'] for attempt in attempts],
-        'hashes': {**files, **run.recipe['data']},
-        'versions': installed_versions(list(PACKAGES)),
-    }
-    return FineTuning(**values)
+    return replace(
+        found,
+        host_memory=max((attempt['host_memory'] for attempt in attempts), default=None),
+        commands=[attempt['command'] for attempt in attempts],
+        hashes={**files, **run.hashes()},
+        versions=installed_versions(list(PACKAGES)),
+    )
 
 
-def _write(path: Path, value: Any) -> None:
-    """Write JSON so that the file is there whole or not at all."""
-    new = path.with_name(f'{path.name}.new')
-    new.write_text(json.dumps(value, indent=1) + '\n', encoding='utf-8')
-    new.replace(path)
+def _number(value: str) -> str:
+    return f'{float(value):{number_form([float(value)])}}'
 
 
 class _Progress:
@@ -581,9 +376,9 @@ class _Progress:
             if run.folder in self.resumed and not self.done[run.folder]:
                 self.skipped[run.folder] = iteration - 1  # cost nothing now
             self.done[run.folder] = iteration
-        elif match := re.search(rf'{re.escape(run.metric)}: (-?[\d.]+)', line):
+        elif run.metric and (match := re.search(rf'{re.escape(run.metric)}: (-?[\d.]+)', line)):
             at = f'{self.done[run.folder]} of {run.iterations} iterations'
-            self._say(run, f'{at}, {run.metric} {float(match[1]):.3f}; {self._left()}')
+            self._say(run, f'{at}, {run.metric} {_number(match[1])}; {self._left()}')
 
     def failed(self, run: PlannedRun, reason: str, log: str) -> Failure:
         self.total -= run.iterations - self.done[run.folder]
@@ -592,9 +387,9 @@ class _Progress:
         self._say(run, f'FAILED: {reason}\n{log}')
         return Failure(run.title, str(run.folder), reason, log)
 
-    def ended(self, run: PlannedRun, result: FineTuning) -> None:
+    def ended(self, run: PlannedRun, result: Any) -> None:
         self.done[run.folder] = run.iterations
-        self._say(run, f'{run.metric} {result.score:.3f} after {result.seconds:.0f} s')
+        self._say(run, f'{result.summary} after {result.seconds:.0f} s')
 
     def _left(self) -> str:
         skipped = sum(self.skipped.values())

@@ -1,59 +1,115 @@
 """One HTML file that compares fine-tunings of several initialisations."""
 
+import base64
 import html
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-import matplotlib
+import cv2
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
-from numpy.typing import ArrayLike
 
-from hsjp_mm.analysis.keypoint_errors import ERRORS, KINDS
-from hsjp_mm.comparison.runs import (
-    Failure,
-    FineTuning,
-    Spread,
-    groups,
-    sha256_of,
-    spread_note,
-    verdicts,
+from hsjp_mm.analysis.keypoint_errors import ERRORS
+from hsjp_mm.comparison.figures import (
+    DASH,
+    Looks,
+    better_note,
+    draw_curves,
+    draw_kinds,
+    draw_labels,
+    draw_thresholds,
+    figure,
+    grid,
+    limits_of,
+    metric_name,
+    panels,
+    percent,
+    pretraining_figures,
+    top_of_shares,
 )
-from hsjp_mm.visualization.page import page, svg, table
+from hsjp_mm.comparison.fine_tuning_config import sha256_of
+from hsjp_mm.comparison.gallery import Pictures, boards_of, poses_of
+from hsjp_mm.comparison.logs import Failure
+from hsjp_mm.comparison.pretrainings import Pretraining
+from hsjp_mm.comparison.runs import FineTuning, collect, diagnose_all, number_form
+from hsjp_mm.comparison.verdicts import Spread, groups, spread_note, verdicts
+from hsjp_mm.visualization.page import page, table
 
-# told apart also by those who see few colours (Okabe and Ito)
-COLOURS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#333333')
-MARKERS = ('o', 's', '^', 'D', 'v', 'P', 'X')
-# inches: on a phone a figure is as wide as the screen, its letters 10 pixels high
-SIZE = (4.5, 3.1)
-DASH = '\u2060–\u2060'  # at which no line breaks
-FONTS = {'font.size': 9, 'svg.fonttype': 'none'}
 STYLE = """
 h2 { margin-top: 2.5rem; } td, th { vertical-align: top; }
 .figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 24rem), 1fr));
   gap: 1rem; } figure { margin: 0; } .figures svg { width: 100%; }
-figcaption { font-weight: 600; } .note { color: #444; } .scroll { overflow-x: auto; }
+figcaption { font-weight: 600; } .note { color: light-dark(#444, #bbb); }
+.scroll { overflow-x: auto; }
 .scroll table { font-size: .9rem; } .nowrap table { white-space: nowrap; }
 td { font-variant-numeric: tabular-nums; }
-.failed { border-left: .3rem solid #b00; padding-left: .8rem; } code { overflow-wrap: anywhere; }
+.failed { border-left: .3rem solid light-dark(#b00, #f66); padding-left: .8rem; }
+code { overflow-wrap: anywhere; }
 li { margin: .3rem 0; } pre { font-size: .8rem; } summary { cursor: pointer; }
 """
 
 
-class _Looks:
-    """Colour and marker of each initialisation, the same in all figures."""
+def report_on(
+    path: str | Path,
+    title: str,
+    folders: Iterable[str | Path],
+    names: Mapping[str, str] | None = None,
+    metric: str = 'coco/AP',
+    rule: str | None = None,
+    pretrainings: Sequence[Pretraining] = (),
+    failures: Sequence[Failure] = (),
+) -> tuple[list[str], list[Failure]]:
+    """Read fine-tunings, diagnose them, draw what they predict, and write the report.
 
-    def __init__(self, runs: Sequence[FineTuning]) -> None:
-        self.names = list(dict.fromkeys(run.init for run in runs))
+    Args:
+        path: The HTML file; its folder is made.
+        title: Its heading.
+        folders, names, metric, rule: See :func:`hsjp_mm.comparison.runs.collect`.
+        pretrainings: That the fine-tunings start from, as far as they were run.
+        failures: Runs that are missing.
 
-    def colour(self, name: str) -> str:
-        return COLOURS[self.names.index(name) % len(COLOURS)]
+    Returns:
+        What it shows, in lines for the screen, and all failures.
 
-    def marker(self, name: str) -> str:
-        return MARKERS[self.names.index(name) % len(MARKERS)]
+    Raises:
+        ValueError: No run is finished, or they cannot be compared.
+    """
+    runs, unfinished = collect(folders, names, metric, rule)
+    failures = [*failures, *unfinished]
+    if not runs:
+        raise ValueError('no run is finished: no report')
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    errors, undiagnosed = diagnose_all(runs)
+    poses, undrawn = poses_of(runs)
+    write_comparison(path, title, runs, failures, errors, undiagnosed, pretrainings, poses, undrawn)
+    return [*conclusions(runs, pretrainings), f'report: {path}'], failures
+
+
+def conclusions(runs: Sequence[FineTuning], pretrainings: Sequence[Pretraining]) -> list[str]:
+    """Say what the report shows, in lines for the screen."""
+    lines = [
+        f'{one.name}, {label}: {value}' + (f' (by chance {chance})' if chance else '')
+        for one in pretrainings
+        for label, value, chance in one.rows()
+    ]
+    form = number_form(run.score for run in runs)
+    lines += [
+        f'{metric_name(runs)}{better_note(runs)}, {name}, {percent(share)} of the labels: '
+        + _range([run.score for run in group], form).replace(DASH, '–')
+        for (share, name), group in groups(runs).items()
+    ]
+    for share, sentences in verdicts(runs).items():
+        lines += [f'{percent(share)} of the labels: {sentence}' for sentence in sentences]
+    return [*lines, _spread(runs, pretrainings)]
+
+
+def _spread(runs: Sequence[FineTuning], pretrainings: Sequence[Pretraining]) -> str:
+    note = spread_note(runs)
+    if not pretrainings:
+        return note
+    return f'{note} There is one pretraining each: its own spread is not shown.'
 
 
 def write_comparison(
@@ -63,6 +119,9 @@ def write_comparison(
     failures: Sequence[Failure] = (),
     errors: Mapping[str, dict] | None = None,
     undiagnosed: Mapping[str, str] | None = None,
+    pretrainings: Sequence[Pretraining] = (),
+    poses: Pictures | None = None,
+    undrawn: Sequence[str] = (),
 ) -> None:
     """Write the report; no other file and no network is needed to open it.
 
@@ -73,60 +132,60 @@ def write_comparison(
         failures: Runs that are missing, which are told of.
         errors: By folder of a run, its diagnosis by ``diagnose``.
         undiagnosed: By folder, why there is none.
+        pretrainings: That the fine-tunings start from.
+        poses: Predicted ones, see :func:`hsjp_mm.comparison.gallery.poses_of`.
+        undrawn: Why there are none of some.
 
     Raises:
         ValueError: There is nothing to compare.
     """
     if not runs:
         raise ValueError('runs: none is finished, so there is nothing to compare')
-    looks, errors = _Looks(runs), errors or {}
-    highest = _top(value for run in runs for _, value in run.curve)
+    looks, errors = Looks(runs), errors or {}
+    limits = limits_of(runs, (value for run in runs for _, value in run.curve))
     sections = [
-        _what(runs),
+        _what(runs, pretrainings),
         *_failed(failures),
         '<h2>What it shows</h2>',
-        *_shown(runs),
-        f'<h2>{_name(runs)} against images seen</h2>',
-        _panels(runs, partial(_draw_curves, looks=looks, top=highest)),
+        *_shown(runs, pretrainings),
+        *_pretrained(pretrainings),
+        f'<h2>{metric_name(runs)} against images seen</h2>',
+        panels(runs, partial(draw_curves, looks=looks, limits=limits)),
         *_by_labels(runs, looks),
         *_diagnoses(runs, errors, undiagnosed or {}, looks),
+        *_gallery('Boards of the validation set', [b for p in pretrainings for b in boards_of(p)]),
+        *_gallery('Predicted poses', poses or [], undrawn),
         '<h2>What it cost</h2>',
-        *_costs(runs),
+        *_costs(runs, pretrainings),
         '<h2>Where the weights came from</h2>',
         _coverage(runs),
         '<h2>What was run</h2>',
-        *_provenance(runs),
+        *_provenance(runs, pretrainings),
     ]
     Path(path).write_text(page(title, sections, STYLE), encoding='utf-8')
-
-
-def _name(runs: Sequence[FineTuning]) -> str:
-    """Of the measure, for readers."""
-    return runs[0].metric.removeprefix('coco/')
-
-
-def _percent(fraction: float) -> str:
-    return f'{100 * fraction:.10g} %'
 
 
 def _join(words: Sequence[str]) -> str:
     return ' and '.join([', '.join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
-def _what(runs: Sequence[FineTuning]) -> str:
+def _what(runs: Sequence[FineTuning], pretrainings: Sequence[Pretraining]) -> str:
     names = list(dict.fromkeys(run.init for run in runs))
-    shares = [_percent(f) for f in sorted({run.fraction for run in runs})]
+    shares = [percent(f) for f in sorted({run.fraction for run in runs})]
     seeds = sorted({run.seed for run in runs})
     one = runs[0]
+    only = one.protocol.get('train_dataloader', {}).get('dataset', {}).get('indices')
+    note = f' (of those that its config takes, indices={only})' if only else ''
+    cost = '' if pretrainings else ' What the pretraining itself cost is not in it.'
     return (
         f'<p>The same fine-tuning from {len(names)} initialisations '
-        f'({html.escape(_join(names))}), on {_join(shares)} of the labels, '
+        f'({html.escape(_join(names))}), on {_join(shares)} of the labels{note}, '
         f'seed{"s" * (len(seeds) > 1)} {_join(list(map(str, seeds)))}: {len(runs)} runs. All have '
         f'the same budget, whatever the share of the labels: {one.iterations:,} iterations, in '
         f'which {one.images:,} images (in top-down models, crops of persons) are seen; with few '
         'labels, the same ones more often. A seed draws what is not loaded, the order of the '
-        'images, and which labels are used: all initialisations get the same ones. What the '
-        'pretraining itself cost is not in it.</p>'
+        'images, and which labels are used: all initialisations get the same ones.'
+        f'{cost}</p>'
     )
 
 
@@ -145,26 +204,29 @@ def _failed(failures: Sequence[Failure]) -> list[str]:
     return [f'<div class="failed"><p><strong>{head}</strong></p>{"".join(items)}</div>']
 
 
-def _shown(runs: Sequence[FineTuning]) -> list[str]:
-    found = groups(runs)
+def _shown(runs: Sequence[FineTuning], pretrainings: Sequence[Pretraining]) -> list[str]:
+    found, form = groups(runs), number_form(run.score for run in runs)
     shares = sorted({fraction for fraction, _ in found})
     rows = [
-        [name, *(_score(found.get((share, name), [])) for share in shares)]
-        for name in _Looks(runs).names
+        [name, *(_score(found.get((share, name), []), form) for share in shares)]
+        for name in Looks(runs).names
     ]
-    header = [f'{_name(runs)} at the end', *(f'{_percent(share)} of labels' for share in shares)]
+    header = [
+        f'{metric_name(runs)} at the end{better_note(runs)}',
+        *(f'{percent(share)} of labels' for share in shares),
+    ]
     parts = [f'<div class="scroll">{table(header, rows)}</div>']
     for share, sentences in verdicts(runs).items():
         if sentences:
             items = ''.join(f'<li>{html.escape(sentence)}</li>' for sentence in sentences)
-            parts.append(f'<p>With {_percent(share)} of the labels:</p><ul>{items}</ul>')
-    return [*parts, f'<p class="note">{html.escape(spread_note(runs))}</p>']
+            parts.append(f'<p>With {percent(share)} of the labels:</p><ul>{items}</ul>')
+    return [*parts, f'<p class="note">{html.escape(_spread(runs, pretrainings))}</p>']
 
 
-def _score(group: Sequence[FineTuning]) -> str:
+def _score(group: Sequence[FineTuning], form: str) -> str:
     if not group:
         return '–'
-    return _range([run.score for run in group], '.3f')
+    return _range([run.score for run in group], form)
 
 
 def _range(values: Sequence[float], form: str) -> str:
@@ -175,128 +237,76 @@ def _range(values: Sequence[float], form: str) -> str:
     return f'{spread.mean:{form}} ({spread.low:{form}}{DASH}{spread.high:{form}})'
 
 
-def _figure(caption: str, draw: Callable[[Axes], None]) -> str:
-    with matplotlib.rc_context(FONTS):
-        figure = Figure(figsize=SIZE, layout='constrained')
-        axes = figure.subplots()
-        draw(axes)
-        axes.spines[['top', 'right']].set_visible(False)
-        picture = svg(figure)
+def _pretrained(pretrainings: Sequence[Pretraining]) -> list[str]:
+    """What each pretraining came to: measures beside chance, and curves."""
+    if not pretrainings:
+        return []
+    parts = ['<h2>Pretraining</h2>']
+    for one in pretrainings:
+        parts.append(
+            f'<h3>{html.escape(one.name)}</h3><p>{html.escape(one.model)}: '
+            f'{one.iterations:,} iterations, {one.images:,} '
+            f'images. Fine-tunings start from {html.escape(one.start)}.</p>'
+        )
+        if rows := one.rows():
+            chance = any(row[2] for row in rows)
+            header = ['', 'at the end', *(['by chance'] if chance else [])]
+            cells = [row if chance else row[:2] for row in rows]
+            parts.append(f'<div class="scroll">{table(header, cells)}</div>')
+        parts.append(pretraining_figures(one))
+    return parts
+
+
+def _gallery(title: str, pictures: Pictures, undrawn: Sequence[str] = ()) -> list[str]:
+    if not pictures and not undrawn:
+        return []
+    notes = [f'<p class="note">{html.escape(text)}</p>' for text in undrawn]
+    return [f'<h2>{title}</h2>', *(_picture(*pair) for pair in pictures), *notes]
+
+
+def _picture(caption: str, image: np.ndarray) -> str:
+    code = cv2.imencode('.jpg', image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
+    source = 'data:image/jpeg;base64,' + base64.b64encode(code).decode()
     text = html.escape(caption)
-    picture = picture.replace('<svg', f'<svg role="img" aria-label="{text}"', 1)
-    return f'<figure><figcaption>{text}</figcaption>{picture}</figure>'
+    return f'<p>{text}</p><div class="wide"><img alt="{text}" src="{source}"></div>'
 
 
-def _figures(figures: Sequence[str]) -> str:
-    return f'<div class="figures">{"".join(figures)}</div>'
-
-
-def _panels(runs: Sequence[FineTuning], draw: Callable) -> str:
-    """A figure for each share of the labels."""
-    figures = []
-    for share in sorted({run.fraction for run in runs}):
-        group = {name: g for (fraction, name), g in groups(runs).items() if fraction == share}
-        figures.append(_figure(f'{_percent(share)} of the labels', partial(draw, group=group)))
-    return _figures(figures)
-
-
-def _top(values: Iterable[float]) -> float:
-    # an axis that ends at a few thousandths would make nothing look like a lead
-    return 1.05 * max(0.1, *values)
-
-
-def _draw_band(axes: Axes, x: Sequence[float], ys: np.ndarray, name: str, looks: _Looks) -> None:
-    """The mean of several seeds (rows of ys) as a line, their range as a band."""
-    colour = looks.colour(name)
-    axes.plot(x, ys.mean(axis=0), color=colour, marker=looks.marker(name), ms=4, label=name)
-    if len(ys) > 1:
-        axes.fill_between(x, ys.min(axis=0), ys.max(axis=0), color=colour, alpha=0.2, lw=0)
-
-
-def _draw_curves(axes: Axes, group: dict[str, list[FineTuning]], looks: _Looks, top: float) -> None:
-    for name, runs in group.items():
-        images = sorted(set.intersection(*({x for x, _ in run.curve} for run in runs)))
-        ys = np.array([[dict(run.curve)[x] for x in images] for run in runs])
-        _draw_band(axes, images, ys, name, looks)
-    one = next(iter(group.values()))
-    axes.set(xlabel='images seen', ylabel=_name(one), ylim=(0, top), xlim=(0, None))
-    axes.xaxis.set_major_formatter(FuncFormatter(_thousands))
-    axes.locator_params(axis='x', nbins=6)
-    axes.legend(frameon=False)
-
-
-def _thousands(value: float, _: int = 0) -> str:
-    for size, letter in ((1e6, ' M'), (1e3, 'k')):
-        if value >= size:
-            return f'{value / size:g}{letter}'
-    return f'{value:g}'
-
-
-def _by_labels(runs: Sequence[FineTuning], looks: _Looks) -> list[str]:
+def _by_labels(runs: Sequence[FineTuning], looks: Looks) -> list[str]:
     shares = sorted({run.fraction for run in runs})
     if len(shares) == 1:
         return []
-    figure = _figure(
-        f'{_name(runs)} at the end by share of the labels; a dot for each seed',
-        lambda axes: _draw_labels(axes, runs, looks),
+    drawn = figure(
+        f'{metric_name(runs)} at the end by share of the labels; a dot for each seed',
+        lambda axes: draw_labels(axes, runs, looks),
     )
-    return [f'<h2>{_name(runs)} against share of the labels</h2>', _figures([figure])]
-
-
-def _draw_labels(axes: Axes, runs: Sequence[FineTuning], looks: _Looks) -> None:
-    shares = sorted({run.fraction for run in runs})
-    for index, name in enumerate(looks.names):
-        own = {share: group for (share, init), group in groups(runs).items() if init == name}
-        # beside each other, or they would hide one another
-        shift = 1.03 ** (index - (len(looks.names) - 1) / 2)
-        places = [share * shift for share in sorted(own)]
-        spreads = [Spread(tuple(run.score for run in own[share])) for share in sorted(own)]
-        means = [spread.mean for spread in spreads]
-        reach = _reach(means, [s.low for s in spreads], [s.high for s in spreads])
-        colour, marker = looks.colour(name), looks.marker(name)
-        axes.errorbar(
-            places, means, reach, capsize=3, ms=5, label=name, color=colour, marker=marker
-        )
-        for place, spread in zip(places, spreads, strict=True):
-            dots = [place] * len(spread.values)
-            axes.scatter(dots, spread.values, s=9, alpha=0.5, color=colour, marker=marker)
-    axes.set_xscale('log')
-    axes.set_xticks(shares, [_percent(share) for share in shares])
-    axes.minorticks_off()
-    axes.set(xlabel='share of the labels', ylabel=_name(runs))
-    axes.set_ylim(0, _top([run.score for run in runs]))
-    axes.legend(frameon=False)
-
-
-def _reach(mean: ArrayLike, low: ArrayLike, high: ArrayLike) -> np.ndarray:
-    """Lengths of error bars; a mean of equal values may be off by a rounding."""
-    return np.maximum([np.subtract(mean, low), np.subtract(high, mean)], 0)
+    return [f'<h2>{metric_name(runs)} against share of the labels</h2>', grid([drawn])]
 
 
 def _diagnoses(
     runs: Sequence[FineTuning],
     errors: Mapping[str, dict],
     undiagnosed: Mapping[str, str],
-    looks: _Looks,
+    looks: Looks,
 ) -> list[str]:
     known = [run for run in runs if run.folder in errors]
     notes = [
-        f'<p class="note">Without a diagnosis: {html.escape(reason)}</p>'
-        for reason in undiagnosed.values()
+        f'<p class="note">{_whose(number, len(runs))} no diagnosis of errors: '
+        f'{html.escape(reason)}.</p>'
+        for reason, number in Counter(undiagnosed.values()).items()
     ]
     if not known:
-        return ['<h2>AP by OKS threshold, kinds of error</h2>', *notes] if notes else []
-    highest = _top(y for run in known for y in errors[run.folder]['AP_by_oks'])
+        return ['<h2>Kinds of error</h2>', *notes] if notes else []
+    highest = top_of_shares(y for run in known for y in errors[run.folder]['AP_by_oks'])
     return [
         '<h2>AP by OKS threshold</h2>',
         '<p class="note">How exact the keypoints are: at 0.5 a rough place is enough, at 0.95 '
         'hardly any deviation is forgiven.</p>',
-        _panels(known, partial(_draw_thresholds, errors=errors, looks=looks, top=highest)),
+        panels(known, partial(draw_thresholds, errors=errors, looks=looks, top=highest)),
         '<h2>Kinds of error</h2>',
         '<p class="note">Of the keypoints of the persons found, after Ronchi and Perona (ICCV '
         '2017): good; jitter, near the right place; inversion, on the person’s other side; swap, '
         'on another person; miss, nowhere near. Means over seeds, with their range.</p>',
-        _panels(known, partial(_draw_kinds, errors=errors, looks=looks)),
+        panels(known, partial(draw_kinds, errors=errors, looks=looks)),
         '<p class="note">AP that correcting all keypoints of a kind, and no others, would add; '
         'means over seeds:</p>',
         f'<div class="scroll nowrap">{_gains(known, errors)}</div>',
@@ -304,39 +314,8 @@ def _diagnoses(
     ]
 
 
-def _draw_thresholds(
-    axes: Axes,
-    group: dict[str, list[FineTuning]],
-    errors: Mapping[str, dict],
-    looks: _Looks,
-    top: float,
-) -> None:
-    for name, runs in group.items():
-        x = errors[runs[0].folder]['oks_thresholds']
-        ys = np.array([errors[run.folder]['AP_by_oks'] for run in runs])
-        _draw_band(axes, x, ys, name, looks)
-    axes.set(xlabel='OKS threshold', ylabel='AP', ylim=(0, top))
-    axes.legend(frameon=False)
-
-
-def _draw_kinds(
-    axes: Axes, group: dict[str, list[FineTuning]], errors: Mapping[str, dict], looks: _Looks
-) -> None:
-    width = 0.8 / len(group)
-    for index, (name, runs) in enumerate(group.items()):
-        shares = np.array(
-            [[errors[run.folder]['shares'][kind] or 0 for kind in KINDS] for run in runs]
-        )
-        mean = shares.mean(axis=0)
-        reach = _reach(mean, shares.min(axis=0), shares.max(axis=0))
-        places = np.arange(len(KINDS)) + (index - (len(group) - 1) / 2) * width
-        axes.bar(
-            places, mean, width * 0.9, color=looks.colour(name), label=name,
-            yerr=reach if len(runs) > 1 else None, error_kw=dict(lw=1, capsize=2),
-        )  # fmt: skip
-    axes.set_xticks(range(len(KINDS)), KINDS)
-    axes.set(ylabel='share of keypoints', ylim=(0, 1))
-    axes.legend(frameon=False)
+def _whose(number: int, of: int) -> str:
+    return 'There is' if number == of else f'Of {number} of {of} runs there is'
 
 
 def _gains(runs: Sequence[FineTuning], errors: Mapping[str, dict]) -> str:
@@ -346,15 +325,27 @@ def _gains(runs: Sequence[FineTuning], errors: Mapping[str, dict]) -> str:
             np.mean([errors[run.folder]['AP_gain'][kind] for run in group])
             for kind in (*ERRORS, 'all')
         ]
-        rows.append([_percent(share), name, *(f'{mean:+.3f}' for mean in means)])
+        rows.append([percent(share), name, *(f'{mean:+.3f}' for mean in means)])
     return table(['labels', 'from', *ERRORS, 'all four'], rows)
 
 
-def _costs(runs: Sequence[FineTuning]) -> list[str]:
+def _costs(runs: Sequence[FineTuning], pretrainings: Sequence[Pretraining]) -> list[str]:
     header = ['labels', 'from', 'runs', 'seconds', 'images seen', 'memory, MiB', 'GPU, MiB']
     rows = [
         [
-            _percent(share),
+            '–',
+            f'pretraining of {one.name}',
+            '1',
+            f'{one.seconds:,.0f}',
+            f'{one.images:,}',
+            _memory([one.host_memory]),
+            _memory([one.gpu_memory]),
+        ]
+        for one in pretrainings
+    ]
+    rows += [
+        [
+            percent(share),
             name,
             str(len(group)),
             _range([run.seconds for run in group], ',.0f'),
@@ -386,8 +377,9 @@ def _coverage(runs: Sequence[FineTuning]) -> str:
     return f'<ul>{items}</ul>'
 
 
-def _provenance(runs: Sequence[FineTuning]) -> list[str]:
-    versions = list(dict.fromkeys(_versions(run) for run in runs))
+def _provenance(runs: Sequence[FineTuning], pretrainings: Sequence[Pretraining]) -> list[str]:
+    own = [*map(_versions, pretrainings), *map(_versions, runs)]
+    versions = list(dict.fromkeys(own))
     parts = [f'<p>Versions: {html.escape(text)}</p>' for text in versions]
     if len(versions) > 1:
         parts.insert(0, '<p><strong>Not all runs were made with the same versions.</strong></p>')
@@ -396,25 +388,33 @@ def _provenance(runs: Sequence[FineTuning]) -> list[str]:
         '<p>All runs share one protocol, the config without initialisation, seed and share of the '
         f'labels; SHA-256 <code>{protocol}</code></p>'
     )
-    return [*parts, *map(_record, runs)]
+    return [*parts, *map(_record_of_pretraining, pretrainings), *map(_record, runs)]
 
 
-def _versions(run: FineTuning) -> str:
+def _versions(run: FineTuning | Pretraining) -> str:
     known = [f'{name} {version}' for name, version in run.versions.items()]
     return ', '.join(known) or 'not recorded'
 
 
 def _record(run: FineTuning) -> str:
+    summary = (
+        f'{run.init}, {percent(run.fraction)} of the labels, seed {run.seed}: '
+        f'{metric_name([run])} {run.score:{number_form([run.score])}}'
+    )
+    return _folded(summary, run, [f'labels: {run.labels}'] if run.labels else [])
+
+
+def _record_of_pretraining(run: Pretraining) -> str:
+    start = f'sha256 {run.sha256}  {Path(run.checkpoint).name}, which fine-tunings start from'
+    return _folded(f'{run.name}, pretraining, seed {run.seed}', run, [start])
+
+
+def _folded(summary: str, run: FineTuning | Pretraining, more: Sequence[str]) -> str:
     """Commands and hashes of a run, folded."""
     lines = run.commands or ['command not recorded; read from the work folder']
-    lines = [*lines, *(f'sha256 {digest}  {name}' for name, digest in run.hashes.items())]
-    if run.labels:
-        lines.append(f'labels: {run.labels}')
-    summary = (
-        f'{run.init}, {_percent(run.fraction)} of the labels, seed {run.seed}: '
-        f'{_name([run])} {run.score:.3f}'
-    )
+    hashes = [f'sha256 {digest}  {name}' for name, digest in run.hashes.items()]
+    text = html.escape('\n'.join([*lines, *hashes, *more]))
     return (
         f'<details><summary>{html.escape(summary)}</summary><p><code>{html.escape(run.folder)}'
-        f'</code></p><pre>{html.escape(chr(10).join(lines))}</pre></details>'
+        f'</code></p><pre>{text}</pre></details>'
     )

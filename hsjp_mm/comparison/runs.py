@@ -1,20 +1,12 @@
-"""Read fine-tunings of several initialisations from their work folders, and compare them.
+"""Read fine-tunings of several initialisations from their work folders.
 
-All is plain data: what a run came to is read from what MMEngine leaves in any work folder (the
-config, the scalars and the log), and, where ``hsjp_mm.comparison.execution`` ran it, from the
-``result.json`` beside. A *protocol* is what must be equal for a comparison to be fair: the config
-without its initialisation, its seed and its share of the labels.
+All is plain data: what a run came to is read from what MMEngine leaves in any work folder, and,
+where ``hsjp_mm.comparison.execution`` ran it, from the ``result.json`` beside.
 """
 
-import copy
-import hashlib
-import itertools
-import json
 import math
 import re
-import statistics
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,27 +14,28 @@ from typing import Any
 from mmengine.config import Config
 
 from hsjp_mm.analysis.keypoint_errors import METAINFO, diagnose
-from hsjp_mm.utils.files import file_sha256
+from hsjp_mm.comparison.fine_tuning_config import (
+    checkpoint_of,
+    differences,
+    evaluators_of,
+    fraction_of,
+    protocol_of,
+    rule_of,
+)
+from hsjp_mm.comparison.logs import (
+    Failure,
+    UnfinishedError,
+    end_of_log,
+    first,
+    last_config,
+    read_logged,
+)
+from hsjp_mm.utils.files import file_sha256, read_json, write_json
 
-RESULT, LOG = 'result.json', 'train.log'
+RESULT = 'result.json'
 PREDICTIONS = 'predictions.keypoints.json'
-PROTOCOL = (
-    'model', 'train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler', 'auto_scale_lr',
-    'custom_hooks', 'load_from', 'randomness', 'val_dataloader', 'val_cfg', 'val_evaluator',
-)  # fmt: skip
-"""What of a config decides on the result; the rest is about logs and files."""
-STAMP = re.compile(r'^(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) - ', re.MULTILINE)
 COVERAGE = re.compile(r' - (\S+: [\d,]+ of [\d,]+ tensors, .*)$', re.MULTILINE)
 LABELS = re.compile(r'LabelSubset: (.*) of \S+$', re.MULTILINE)
-EPOCH = re.compile(r'Epoch\(train\)\s+\[\s*\d+\]\[\s*\d+/(\d+)\]')
-SEED = re.compile(r'^\s+seed: (\d+)$', re.MULTILINE)
-PROCESSES = re.compile(r'^\s+GPU number: (\d+)$', re.MULTILINE)
-FEWEST_SEEDS = 3
-"""From which on an order of initialisations is given."""
-
-
-class UnfinishedError(ValueError):
-    """A work folder whose run has not come to its end."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +48,7 @@ class FineTuning:
         seed: Of the run, and of the choice of labels.
         folder: Its work folder.
         metric: Key of the measure, such as 'coco/AP'.
+        rule: What is better of it, 'greater' or 'less'.
         curve: Images seen and the measure, of each evaluation; the last is that of the end.
         iterations: In all.
         seconds: From the first to the last line of the log, summed over attempts.
@@ -73,6 +67,7 @@ class FineTuning:
     seed: int
     folder: str
     metric: str
+    rule: str
     curve: list[tuple[int, float]]
     iterations: int
     seconds: float
@@ -95,33 +90,24 @@ class FineTuning:
         """The measure at the end of the budget, not the best one on the way."""
         return self.curve[-1][1]
 
-
-@dataclass(frozen=True)
-class Failure:
-    """A run that is not finished.
-
-    Attributes:
-        title: Of the run.
-        folder: Its work folder.
-        reason: In a line.
-        log: The end of what it printed.
-    """
-
-    title: str
-    folder: str
-    reason: str
-    log: str
+    @property
+    def summary(self) -> str:
+        """What it came to, in a line."""
+        return f'{self.metric} {self.score:{number_form([self.score])}}'
 
 
-def end_of_log(folder: str | Path, lines: int = 20) -> str:
-    """Read the last lines of what a run printed, or logged where that was not kept."""
-    logs = [*sorted(Path(folder).glob('*/*.log')), Path(folder, LOG)]
-    last = [log for log in logs if log.is_file()][-1:]
-    texts = (log.read_text(encoding='utf-8', errors='replace') for log in last)
-    return '\n'.join(line for text in texts for line in text.splitlines()[-lines:])
+def number_form(values: Iterable[float]) -> str:
+    """How to write numbers of such a size: shares with three digits, millimetres with one."""
+    highest = max(map(abs, values))
+    return '.3f' if highest < 10 else '.2f' if highest < 50 else '.1f'
 
 
-def read_run(folder: str | Path, name: str | None = None, metric: str = 'coco/AP') -> FineTuning:
+def read_run(
+    folder: str | Path,
+    name: str | None = None,
+    metric: str = 'coco/AP',
+    rule: str | None = None,
+) -> FineTuning:
     """Read a finished run from its work folder.
 
     Args:
@@ -129,107 +115,68 @@ def read_run(folder: str | Path, name: str | None = None, metric: str = 'coco/AP
         name: Of the initialisation. By default that of result.json, else 'scratch' where the
             backbone loads no checkpoint, else the name of the checkpoint file.
         metric: Key of the measure in the evaluations.
+        rule: What is better of it, 'greater' or 'less'; by default see :func:`rule_of`.
 
     Raises:
         FileNotFoundError: The folder holds no run.
-        UnfinishedError: The run has no evaluation at its end.
+        UnfinishedError: The run has no evaluation at its end, or it came to no number.
         ValueError: The run does not say what is needed.
     """
     folder = Path(folder)
     if (folder / RESULT).is_file():
-        return _from_result(folder, name, metric)
-    logs = sorted(folder.glob('*/*.log'))
-    configs = sorted(folder.glob('*/vis_data/config.py'))
-    if not logs or not configs:
-        raise FileNotFoundError(f'{folder} holds no run (*/*.log, */vis_data/config.py)')
-    config = Config.fromfile(configs[-1])
-    texts = [log.read_text(encoding='utf-8', errors='replace') for log in logs]
-    text = ''.join(texts)
-    train, curve = _merge_scalars(sorted(folder.glob('*/vis_data/scalars.json')), metric)
-    per_epoch = _one(EPOCH, text, '0')
-    last, unit = _budget(config, int(per_epoch), folder)
-    if not curve or max(curve) != last:
+        return _from_result(folder, name, metric, rule)
+    logged = read_logged(folder)
+    curve = {line['step']: line[metric] for line in logged.val if metric in line}
+    if logged.end not in curve:
         reached = f'evaluated at {max(curve)}' if curve else f'no {metric} yet'
-        raise UnfinishedError(f'{folder}: {reached} of {last}')
-    batch = config.train_dataloader.batch_size * int(_one(PROCESSES, text, '1'))
-    seed = config.get('randomness', {}).get('seed')
-    if seed is None and not (seed := _one(SEED, text, '')):
+        raise UnfinishedError(f'{folder}: {reached} of {logged.end} iterations')
+    if not math.isfinite(curve[logged.end]):
+        raise UnfinishedError(f'{folder}: {metric} is {curve[logged.end]} at the end')
+    if logged.seed is None:
         raise ValueError(f'{folder}: neither the config nor the log says the seed')
-    memory = [line['memory'] for line in train if 'memory' in line]
     return FineTuning(
-        init=name or _name_of(config),
-        fraction=fraction_of(config),
-        seed=int(seed),
+        init=name or _name_of(logged.config),
+        fraction=fraction_of(logged.config),
+        seed=logged.seed,
         folder=str(folder),
         metric=metric,
-        curve=[(step * unit * batch, curve[step]) for step in sorted(curve)],
-        iterations=last * unit,
-        seconds=sum(map(_seconds, texts)),
-        coverage=_coverage(config, text),
-        labels=_one(LABELS, text, ''),
-        protocol=protocol_of(config),
-        gpu_memory=max(memory, default=None),
+        rule=rule_of(logged.config, metric, rule),
+        curve=[(step * logged.batch, value) for step, value in sorted(curve.items())],
+        iterations=logged.end,
+        seconds=logged.seconds,
+        coverage=_coverage(logged.config, logged.text),
+        labels='; '.join(dict.fromkeys(LABELS.findall(logged.text))),
+        protocol=protocol_of(logged.config),
+        gpu_memory=logged.gpu_memory,
     )
 
 
-def _from_result(folder: Path, name: str | None, metric: str) -> FineTuning:
-    values = json.loads((folder / RESULT).read_text(encoding='utf-8'))
+def _from_result(folder: Path, name: str | None, metric: str, rule: str | None) -> FineTuning:
+    path = folder / RESULT
+    values = read_json(path, 'result')
+    if not isinstance(values, dict) or 'metric' not in values:
+        raise ValueError(f'{path} is not the result of a fine-tuning')
     if values['metric'] != metric:
         raise ValueError(
             f'metric={metric!r}, but {folder} was run for {values["metric"]!r}; ask for that'
         )
-    values.pop('recipe')
-    values.update(folder=str(folder), curve=[tuple(point) for point in values['curve']])
+    values.pop('recipe', None)
+    if rule or 'rule' not in values:  # version 0.1 did not record it
+        try:
+            config = last_config(folder)
+        except FileNotFoundError:
+            config = Config()
+        values['rule'] = rule_of(config, metric, rule)
     if name:
         values['init'] = name
-    return FineTuning(**values)
-
-
-def _merge_scalars(files: Sequence[Path], metric: str) -> tuple[list[dict], dict[int, float]]:
-    """Training lines, and the measure by step; of a step evaluated again, the later one counts."""
-    lines = [json.loads(line) for file in files for line in file.read_text().splitlines()]
-    curve = {line['step']: line[metric] for line in lines if metric in line}
-    return [line for line in lines if 'loss' in line], curve
-
-
-def _budget(config: Config, per_epoch: int, folder: Path) -> tuple[int, int]:
-    """The step of the last evaluation, and the iterations of a step."""
-    if by_epoch(config):
-        logged = config.get('default_hooks', {}).get('logger', {}).get('log_metric_by_epoch', True)
-        if not per_epoch:
-            raise ValueError(f'{folder}: the log does not say how many iterations an epoch has')
-        last = config.train_cfg.max_epochs
-        return (last, per_epoch) if logged else (last * per_epoch, 1)
-    if config.default_hooks.logger.get('log_metric_by_epoch', True):
+    try:
+        values.update(folder=str(folder), curve=[tuple(point) for point in values['curve']])
+        return FineTuning(**values)
+    except (KeyError, TypeError) as error:
         raise ValueError(
-            f'{folder} counts iterations but logs evaluations by epoch; run it with '
-            'default_hooks.logger.log_metric_by_epoch=False'
-        )
-    return config.train_cfg.max_iters, 1
-
-
-def by_epoch(config: Config) -> bool:
-    """Whether the training loop counts epochs."""
-    loop = config.train_cfg.get('type', '')
-    return 'EpochBased' in loop or (not loop and config.train_cfg.get('by_epoch', True))
-
-
-def _one(pattern: re.Pattern, text: str, default: str) -> str:
-    match = pattern.search(text)
-    return match[1] if match else default
-
-
-def _seconds(log: str) -> float:
-    stamps = STAMP.findall(log)
-    first, last = (time.strptime(stamps[i], '%Y/%m/%d %H:%M:%S') for i in (0, -1))
-    return time.mktime(last) - time.mktime(first)
-
-
-def checkpoint_of(config: Config) -> str | None:
-    """The checkpoint that the backbone of a config is to load, which may be still empty."""
-    init_cfg = config.model.backbone.get('init_cfg') or []
-    cfgs = init_cfg if isinstance(init_cfg, list) else [init_cfg]
-    return next((cfg['checkpoint'] for cfg in cfgs if 'checkpoint' in cfg), None)
+            f'{path} was written by another version of hsjp_mm ({error}); put it aside, and the '
+            'run is read from its logs'
+        ) from error
 
 
 def _name_of(config: Config) -> str:
@@ -238,79 +185,11 @@ def _name_of(config: Config) -> str:
 
 
 def _coverage(config: Config, log: str) -> str:
-    if line := _one(COVERAGE, log, ''):
+    if line := first(COVERAGE, log, ''):
         return line
     if not checkpoint_of(config):
         return 'backbone: random weights'
     return 'backbone: not recorded; stock initialisers load without checking that all fits'
-
-
-def fraction_of(config: Config) -> float:
-    """The share of the labels that a config trains on.
-
-    Raises:
-        ValueError: It is given as a number.
-    """
-    dataset = config.train_dataloader.dataset
-    if not _is_subset(dataset):
-        return 1.0
-    if dataset.get('fraction') is None:
-        raise ValueError('runs are compared by fraction of the labels, this one has a number')
-    return dataset.fraction
-
-
-def _is_subset(dataset: Mapping) -> bool:
-    return str(dataset.get('type', '')).endswith('LabelSubset')
-
-
-def protocol_of(config: Config) -> dict[str, Any]:
-    """The protocol of a config, plain values."""
-    values = {key: copy.deepcopy(config[key]) for key in PROTOCOL if config.get(key) is not None}
-    if config.get('resume'):  # it names the checkpoint to go on from
-        values.pop('load_from', None)
-    values['model'].get('backbone', {}).pop('init_cfg', None)
-    values.get('randomness', {}).pop('seed', None)
-    loader = values['train_dataloader']
-    if _is_subset(loader['dataset']):
-        loader['dataset'] = loader['dataset']['dataset']
-    for evaluator in evaluators_of(values):
-        evaluator.pop('outfile_prefix', None)
-    return plain({key: value for key, value in values.items() if value != {}})
-
-
-def evaluators_of(config: Mapping) -> list[dict]:
-    """The metrics of the evaluation."""
-    evaluators = config.get('val_evaluator') or []
-    return list(evaluators) if isinstance(evaluators, (list, tuple)) else [evaluators]
-
-
-def plain(value: Any) -> Any:
-    """What is left of a value in JSON."""
-    return json.loads(json.dumps(value, default=str))
-
-
-def sha256_of(value: Any) -> str:
-    """Of plain values, whatever the order of their keys."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def differences(one: Any, other: Any, at: str = '') -> Iterator[str]:
-    """Name what differs between plain values: ``optim_wrapper.optimizer.lr: 0.001, 0.002``."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        for key in dict.fromkeys([*one, *other]):
-            yield from differences(
-                one.get(key, 'absent'), other.get(key, 'absent'), f'{at}.{key}'.lstrip('.')
-            )
-    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-        for index, pair in enumerate(zip(one, other, strict=True)):
-            yield from differences(*pair, f'{at}.{index}')
-    elif one != other:
-        yield f'{at}: {_short(one)}, {_short(other)}'
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 60 else f'{text[:57]}…'
 
 
 def require_comparable(runs: Sequence[FineTuning]) -> None:
@@ -339,10 +218,18 @@ def require_comparable(runs: Sequence[FineTuning]) -> None:
                 f'{run.folder} has seen {run.images} images, {runs[0].folder} {runs[0].images}: '
                 'not the same budget'
             )
+        if run.rule != runs[0].rule:
+            raise ValueError(
+                f'{run.folder} takes the {run.rule} {run.metric} for the better one, '
+                f'{runs[0].folder} the {runs[0].rule}; say which by --rule'
+            )
 
 
 def collect(
-    folders: Iterable[str | Path], names: Mapping[str, str] | None = None, metric: str = 'coco/AP'
+    folders: Iterable[str | Path],
+    names: Mapping[str, str] | None = None,
+    metric: str = 'coco/AP',
+    rule: str | None = None,
 ) -> tuple[list[FineTuning], list[Failure]]:
     """Read runs from work folders.
 
@@ -350,6 +237,7 @@ def collect(
         folders: Of finished runs, and of others, which are told of.
         names: Of the initialisation by folder, see :func:`read_run`.
         metric: Key of the measure.
+        rule: What is better of it, see :func:`read_run`.
 
     Returns:
         The finished runs, sorted by share of the labels, and the others.
@@ -361,7 +249,7 @@ def collect(
     runs, unfinished = [], []
     for folder in folders:
         try:
-            runs.append(read_run(folder, (names or {}).get(str(folder)), metric))
+            runs.append(read_run(folder, (names or {}).get(str(folder)), metric, rule))
         except UnfinishedError as error:
             unfinished.append(Failure(str(folder), str(folder), str(error), end_of_log(folder)))
     require_comparable(runs)
@@ -380,16 +268,21 @@ def diagnose_run(run: FineTuning) -> dict:
     """
     folder = Path(run.folder)
     predictions, kept = folder / PREDICTIONS, folder / 'errors.json'
+    evaluators = evaluators_of(run.protocol)
+    evaluator = next((e for e in evaluators if 'CocoMetric' in e['type']), None)
+    if evaluator is None:
+        types = ', '.join(e['type'] for e in evaluators)
+        raise ValueError(
+            'they are found in the predictions that CocoMetric keeps, and the evaluation is by '
+            f'{types}'
+        )
     if not predictions.is_file():
-        raise FileNotFoundError(f'{predictions} does not exist: no predictions were kept')
+        raise FileNotFoundError(f'no predictions were kept ({PREDICTIONS} in the work folder)')
     digest = file_sha256(predictions)
     if kept.is_file():
-        found = json.loads(kept.read_text(encoding='utf-8'))
+        found = read_json(kept, 'errors')
         if found['predictions_sha256'] == digest:
             return found['errors']
-    evaluator = next((e for e in evaluators_of(run.protocol) if 'CocoMetric' in e['type']), None)
-    if evaluator is None:
-        raise ValueError(f'{folder} was not evaluated by CocoMetric')
     annotations = evaluator.get('ann_file') or folder / 'predictions.gt.json'
     metainfo = run.protocol['val_dataloader']['dataset'].get('metainfo') or {}
     errors = diagnose(
@@ -399,7 +292,7 @@ def diagnose_run(run: FineTuning) -> dict:
         iou_type=evaluator.get('iou_type', 'keypoints'),
         use_area=evaluator.get('use_area', True),
     )
-    kept.write_text(json.dumps({'predictions_sha256': digest, 'errors': errors}))
+    write_json(kept, {'predictions_sha256': digest, 'errors': errors})
     return errors
 
 
@@ -412,116 +305,6 @@ def diagnose_all(runs: Iterable[FineTuning]) -> tuple[dict[str, dict], dict[str,
         except (OSError, ValueError) as error:
             reasons[run.folder] = str(error)
     return found, reasons
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Mean and range of what several seeds came to."""
-
-    values: tuple[float, ...]
-
-    @property
-    def mean(self) -> float:
-        """Over seeds."""
-        return statistics.fmean(self.values)
-
-    @property
-    def low(self) -> float:
-        """The lowest seed."""
-        return min(self.values)
-
-    @property
-    def high(self) -> float:
-        """The highest seed."""
-        return max(self.values)
-
-
-def spread_note(runs: Sequence[FineTuning]) -> str:
-    """Say what the spread is, and what so few seeds are worth."""
-    numbers = [len(group) for group in groups(runs).values()]
-    fewest = min(numbers)
-    text = 'Means over seeds; in brackets, and as bands and bars, from the lowest to the highest.'
-    if fewest == 1:
-        what = 'There is one seed' if max(numbers) == 1 else 'Of some there is one seed only'
-        return f'{what}: no spread can be seen, and differences may be chance.'
-    if fewest < FEWEST_SEEDS:
-        return (
-            f'{text} Two seeds are too few to give an order: of equal initialisations they come '
-            f'apart in 1 of {1 / chance_apart(2, 2):.0f} comparisons.'
-        )
-    pairs = sum(map(len, verdicts(runs).values()))
-    expected = pairs * chance_apart(fewest, fewest)
-    return (
-        f'{text} Were all initialisations equal, {fewest} seeds each would come apart by chance in '
-        f'1 of {1 / chance_apart(fewest, fewest):.0f} comparisons; this report makes {pairs}, so '
-        f'{expected:.1f} of them are to be expected.'
-    )
-
-
-def groups(runs: Iterable[FineTuning]) -> dict[tuple[float, str], list[FineTuning]]:
-    """Sort runs by share of the labels and initialisation, in the order given."""
-    found: dict[tuple[float, str], list[FineTuning]] = {}
-    for run in runs:
-        found.setdefault((run.fraction, run.init), []).append(run)
-    return found
-
-
-def chance_apart(first: int, second: int) -> float:
-    """How often the seeds of two equal initialisations do not mix, in either direction.
-
-    All orders of first + second values are then equally likely, and two of them are apart.
-    """
-    return 2 / math.comb(first + second, first)
-
-
-def verdict(one: str, ones: Sequence[float], other: str, others: Sequence[float]) -> str:
-    """Say what the seeds of two initialisations show, in a sentence.
-
-    One is called ahead only if each of its seeds is above each of the other's, and either has at
-    least three.
-
-    Args:
-        one, other: Names.
-        ones, others: What their seeds came to.
-    """
-    fewest = min(len(ones), len(others))
-    if fewest == 1:
-        return (
-            f'{one} and {other}: no order can be given, for of one seed nothing is known of the '
-            'spread.'
-        )
-    apart = min(ones) > max(others) or min(others) > max(ones)
-    if not apart:
-        return f'{one} and {other}: no difference shown, their spreads overlap.'
-    if fewest < FEWEST_SEEDS:
-        odds = 1 / chance_apart(len(ones), len(others))
-        return (
-            f'{one} and {other}: no order is given, for though their seeds do not mix, so few of '
-            f'equal initialisations do not mix either in 1 of {odds:.0f} comparisons.'
-        )
-    if max(ones) < min(others):
-        one, ones, other, others = other, others, one, ones
-    return (
-        f'{one} is ahead of {other}: each of its seeds ({_range(ones)}) is above each of the '
-        f'other’s ({_range(others)}).'
-    )
-
-
-def _range(values: Sequence[float]) -> str:
-    return f'{min(values):.3f}–{max(values):.3f}'
-
-
-def verdicts(runs: Sequence[FineTuning]) -> dict[float, list[str]]:
-    """All pairs of initialisations by share of the labels, see :func:`verdict`."""
-    scores = {key: [run.score for run in group] for key, group in groups(runs).items()}
-    found: dict[float, list[str]] = {}
-    for fraction in dict.fromkeys(fraction for fraction, _ in scores):
-        names = [init for share, init in scores if share == fraction]
-        found[fraction] = [
-            verdict(one, scores[fraction, one], other, scores[fraction, other])
-            for one, other in itertools.combinations(names, 2)
-        ]
-    return found
 
 
 def to_result(run: FineTuning, recipe: dict) -> dict[str, Any]:

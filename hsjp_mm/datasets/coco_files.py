@@ -34,8 +34,13 @@ ALLOWED = {
     'bbox': 'left, top, width and height in pixels, four finite numbers',
     'score': 'a finite number',
     'iscrowd': '0 or 1',
-    'keypoints': 'x, y and visibility (or score) of each keypoint, all finite numbers',
+    'keypoints': 'x, y and visibility (or score) of each keypoint in turn, finite numbers',
+    'num_keypoints': 'how many keypoints are labelled',
     'area': 'a finite number of square pixels',
+    'joints': 'x and y of each keypoint, finite numbers',
+    'joints_vis': 'a number for each keypoint, 0 where it is not labelled',
+    'center': 'x and y in pixels, two finite numbers',
+    'scale': 'a finite number of 200 pixels',
 }
 """What the keys of an entry hold, in the words of a message."""
 
@@ -156,7 +161,7 @@ class Entries:
         return np.array(values, bool)
 
     def numbers(
-        self, key: str, length: int | None = None, *, default: float | Sequence | None = None
+        self, key: str, *shape: int, default: float | None = None, hint: str = ''
     ) -> np.ndarray:
         """Get the finite numbers under a key.
 
@@ -165,37 +170,38 @@ class Entries:
 
         Args:
             key: of all entries.
-            length: how many numbers an entry has; None for a number that is no list.
+            shape: of an entry's numbers, such as 4 for four in a list; none for one number.
             default: stands in where the key is missing.
+            hint: what to do if it is missing.
 
         Returns:
-            (N, length) or (N,).
+            (N, *shape).
 
         Raises:
             ValueError: an entry is without it, or it is not that many finite numbers.
         """
         if default is None:
-            values = self.column(key)
+            values = self.column(key, hint)
         else:
             values = [row.get(key, default) for row in self.rows]
-        shape = (len(values),) if length is None else (len(values), length)
+        whole = len(values), *shape
         if not values:
-            return np.zeros(shape)
+            return np.zeros(whole)
         try:
             array = np.array(values)
         except ValueError:  # lists of different lengths
             array = np.array(None)
-        if array.dtype.kind in 'iuf' and array.shape == shape and np.isfinite(array).all():
+        if array.dtype.kind in 'iuf' and array.shape == whole and np.isfinite(array).all():
             return array.astype(float)
         wrong = [
             (row, value)
             for row, value in zip(self.rows, values, strict=True)
-            if not _are_numbers(value, length)
+            if not _are_numbers(value, shape)
         ]
         if not wrong:  # of several kinds, such as whole numbers that only a float holds
-            return np.array(values, float).reshape(shape)
+            return np.array(values, float).reshape(whole)
         row, value = wrong[0]
-        count = '' if length is None or key == 'bbox' else f', {length} in all'
+        count = f', of shape {shape}' if len(shape) and key not in ('bbox', 'center') else ''
         raise self.error(
             row,
             f'{key}={_short(value)} must be {ALLOWED[key]}{count}; {len(wrong)} of {len(self)} '
@@ -238,6 +244,8 @@ class CocoFile:
         images, categories, annotations: each entry once, with a unique ``id``; empty if the list
             was not asked for. Annotations have ``image_id`` and ``category_id``, which need not be
             among the images and categories.
+        as_stored: whether these are as they stand in the file: no entry is left out, and no id
+            written in another form.
     """
 
     name: str
@@ -245,6 +253,7 @@ class CocoFile:
     images: Entries
     categories: Entries
     annotations: Entries
+    as_stored: bool = True
 
     def category_ids(self, names: Collection[str]) -> set[Id]:
         """Find categories by their names; several of one name are all taken.
@@ -279,7 +288,7 @@ class CocoFile:
             ):
                 for row in self.images:
                     value = row.get(key) or 0
-                    if not _are_numbers(value, None) or value < 0:
+                    if not _are_numbers(value, ()) or value < 0:
                         raise self.images.error(row, f'{key}={value!r} must be {ALLOWED[key]}')
             sizes[:, column] = values
         sizes[(sizes == 0).any(axis=1)] = np.nan
@@ -324,12 +333,16 @@ def check_coco(content: Any, name: str, lists: Collection[str] = LISTS) -> CocoF
         )
     content = dict(content)
     found = dict.fromkeys(LISTS, Entries([], name))
+    as_stored = True
     for key in lists:
-        found[key] = Entries(content[key], f'{name}: {key}').unique()
+        entries = Entries(content[key], f'{name}: {key}')
+        as_stored &= _has_plain_ids(entries)
+        found[key] = entries.unique()
+        as_stored &= found[key] is entries
         content[key] = found[key].rows
     for key in ('image_id', 'category_id'):
         found['annotations'].ids(key)
-    return CocoFile(name, content, **found)
+    return CocoFile(name, content, **found, as_stored=as_stored)
 
 
 def read_results(
@@ -351,7 +364,7 @@ def read_results(
     content = read_json(path, argument)
     if isinstance(content, dict):
         lists = [key for key, value in content.items() if isinstance(value, list)]
-        if len(lists) != 1:
+        if len(lists) != 1 or lists[0] in ('images', 'categories'):
             raise ValueError(
                 f'{name} must be a list of detections, or a dictionary with one list; it holds '
                 f'{_kind(content)}: is it a file of annotations?'
@@ -366,6 +379,13 @@ def read_results(
     return results
 
 
+def _has_plain_ids(entries: Entries) -> bool:
+    return all(
+        set(map(type, (row[key] for row in entries if key in row))) <= {int}
+        for key in ('id', 'image_id', 'category_id')
+    )
+
+
 def _plain_id(value: Any) -> Id | None:
     """The one form of an id; None if it is none."""
     if isinstance(value, float) and value.is_integer():
@@ -375,13 +395,13 @@ def _plain_id(value: Any) -> Id | None:
     return value if type(value) is int else None
 
 
-def _are_numbers(value: Any, length: int | None) -> bool:
-    if length is None:
+def _are_numbers(value: Any, shape: tuple[int, ...]) -> bool:
+    if not shape:
         return type(value) in (int, float) and -np.inf < value < np.inf
     return (
         isinstance(value, list | tuple)
-        and len(value) == length
-        and all(_are_numbers(number, None) for number in value)
+        and len(value) == shape[0]
+        and all(_are_numbers(part, shape[1:]) for part in value)
     )
 
 

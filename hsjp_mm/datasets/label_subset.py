@@ -5,6 +5,8 @@ A labelled person is one that MMPose trains on: not a crowd, with a keypoint and
 
 import hashlib
 import json
+import os
+import tempfile
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +17,7 @@ from mmengine.dataset import BaseDataset, force_full_init
 from mmengine.logging import print_log
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 
-from hsjp_mm.datasets.coco_files import CocoFile, Entries, check_coco, read_coco
+from hsjp_mm.datasets.coco_files import CocoFile, read_coco
 from hsjp_mm.ops.subsets import subset_order
 from hsjp_mm.registry import DATASETS
 from hsjp_mm.utils.files import file_sha256
@@ -269,53 +271,6 @@ def _below_its_folder(dataset: BaseDataset, path: str) -> str:
     return path
 
 
-# --- annotations ---------------------------------------------------------------------------------
-
-
-def _load_checked(dataset: BaseCocoStyleDataset) -> tuple[list[dict], list[dict]]:
-    """Call ``_load_annotations``, but let no annotation be taken for another one, or be lost.
-
-    The COCO tools, by which MMPose reads, take the last of several entries of one id, find no
-    annotations of image '7' for image 7, and end a file without ids in a bare KeyError.
-
-    Raises:
-        ValueError: the file is not as :mod:`hsjp_mm.datasets.coco_files` says.
-    """
-    load = type(dataset)._load_annotations
-    if load is not BaseCocoStyleDataset._load_annotations:  # another format
-        return load(dataset)
-    name, lists = f'ann_file={dataset.ann_file!r}', ('images', 'annotations')
-    try:
-        instances, images = load(dataset)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        read_coco(dataset.ann_file, lists=lists)
-        raise ValueError(
-            f'{name}: MMPose cannot read it ({type(error).__name__}: {error}); '
-            'tools/make_subset.py --fraction 1 says what is wrong, or writes it anew with ids of '
-            'one type'
-        ) from error
-    content = dict(dataset.coco.dataset)
-    added = {'img_id', 'img_path'}  # by MMPose, to one of several entries of an image
-    content['images'] = [
-        {key: value for key, value in image.items() if key not in added}
-        for image in content.get('images', ())
-    ]
-    not_found = _without_image(content)
-    check_coco(content, name, lists)  # and brings its ids to one form
-    if lost := not_found - _without_image(content):
-        raise ValueError(
-            f"{name}: {lost} annotations name their image by an id of another type, such as '7' "
-            'for 7, by which MMPose does not find it; tools/make_subset.py --fraction 1 writes the '
-            'file with ids of one type'
-        )
-    return list({instance['id']: instance for instance in instances}.values()), images
-
-
-def _without_image(coco: dict) -> int:
-    images = {image.get('id') for image in coco.get('images', ())}
-    return sum(person.get('image_id') not in images for person in coco.get('annotations', ()))
-
-
 # --- the choice ----------------------------------------------------------------------------------
 
 
@@ -430,6 +385,47 @@ def _require_training_set(dataset: Any) -> None:
         )
 
 
+def _load_checked(dataset: BaseCocoStyleDataset) -> tuple[list[dict], list[dict]]:
+    """Load the annotations as the data set does, but only of a sound file in COCO's format.
+
+    The stock loader matches ids as they are written, and takes the last of several entries of one
+    id. So ids of another form are written in one, and repeated entries once, into a file for it.
+    """
+    load = type(dataset)._load_annotations
+    ann_file = dataset.ann_file
+    if load is not BaseCocoStyleDataset._load_annotations or not os.path.isfile(ann_file):
+        return load(dataset)
+    coco = read_coco(ann_file)
+    _require_stock(coco)
+    if coco.as_stored:
+        return load(dataset)
+    with tempfile.TemporaryDirectory() as folder:
+        dataset.ann_file = os.path.join(folder, os.path.basename(ann_file))
+        Path(dataset.ann_file).write_text(json.dumps(coco.content), encoding='utf-8')
+        try:
+            return load(dataset)
+        finally:
+            dataset.ann_file = ann_file
+
+
+def _require_stock(coco: CocoFile) -> None:
+    """Refuse what ends stock data sets in an error without a name, or in a box that is none."""
+    coco.images.texts('file_name')
+    unknown = np.isnan(coco.sizes()).any(axis=1)
+    for image, without in zip(coco.images, unknown, strict=True):
+        if without or not isinstance(image['id'], int):
+            needed = 'width and height' if without else 'a whole number as id'
+            raise coco.images.error(image, f'MMPose needs {needed} of each image')
+    persons = [
+        i for i, row in enumerate(coco.annotations) if 'bbox' in row and 'keypoints' in row
+    ]  # MMPose leaves the others out
+    labelled = coco.annotations.take(persons)
+    labelled.numbers('bbox', 4)
+    if persons:
+        first = labelled[0]['keypoints']
+        labelled.numbers('keypoints', len(first) if isinstance(first, list) else 3)
+
+
 def _take_labels(instance: dict) -> None:
     """Make an instance of MMPose one without keypoints."""
     instance.update(
@@ -484,12 +480,11 @@ def write_subset(
     """
     require_choice(fraction, number, by)
     source, out = Path(ann_file), Path(out)
+    coco = read_coco(source).content
     if out.resolve() == source.resolve():
         raise ValueError(f'out={str(out)!r} is the ann_file itself')
-    file = read_coco(source, lists=('images', 'annotations'))
-    coco = file.content
     dataset = BaseCocoStyleDataset(str(source), lazy_init=True)
-    instances = _instances(file, dataset)
+    instances, _ = _load_checked(dataset)
     chosen = choose(dataset, instances, fraction, number, by, seed)
     subset = _cut(coco, chosen)
     text = json.dumps(subset)
@@ -525,29 +520,6 @@ def write_subset(
 def manifest_path(out: Path) -> Path:
     """Where the manifest of a subset is."""
     return out.with_suffix('.manifest.json')
-
-
-def _instances(coco: CocoFile, dataset: BaseCocoStyleDataset) -> list[dict]:
-    """What MMPose makes of the annotations with a box and keypoints."""
-    persons = [row for row in coco.annotations if {'bbox', 'keypoints'} <= row.keys()]
-    entries = Entries(persons, coco.annotations.where)
-    entries.numbers('bbox', 4)
-    entries.numbers('keypoints', len(persons[0]['keypoints']) if persons else None)
-    images = {row['id']: {**row, 'img_path': row.get('file_name')} for row in coco.images}
-    known = [person for person in persons if person['image_id'] in images]
-    if len(known) < len(persons):
-        print_log(
-            f'{coco.name}: {len(persons) - len(known)} of {len(persons)} persons are in no image '
-            'of the file, and are left out',
-            'current',
-        )
-    for image in images.values():
-        if not (image.get('width') and image.get('height')):
-            raise coco.images.error(image, 'has no width and height, which MMPose needs')
-    return [
-        dataset.parse_data_info(dict(raw_ann_info=row, raw_img_info=images[row['image_id']]))
-        for row in known
-    ]
 
 
 def _cut(coco: dict, chosen: Choice) -> dict:

@@ -60,6 +60,17 @@ class LSPDataset(BaseCocoStyleDataset):
         FileNotFoundError: ``ann_file`` or images are missing.
         ValueError: another split; a file that is no such annotation; labelled joints all in one
             place.
+
+    Examples:
+        >>> test_dataloader = dict(
+        ...     dataset=dict(
+        ...         type='hsjp_mm.LSPDataset',
+        ...         data_root='data/lsp',
+        ...         ann_file='joints.mat',
+        ...         data_prefix=dict(img='images/'),
+        ...         split='test',
+        ...     )
+        ... )
     """
 
     METAINFO: ClassVar[dict] = dict(

@@ -80,22 +80,25 @@ class PersonCropDataset(BaseDataset):
             finite numbers, or two images of one id; nothing left.
 
     Examples:
-        Every person of COCO, with or without keypoints::
+        Every person of COCO, with or without keypoints:
 
-            dataset=dict(
-                type='hsjp_mm.PersonCropDataset',
-                data_root='data/coco/',
-                ann_file='annotations/instances_train2017.json',
-                data_prefix=dict(img='train2017/'),
-                min_size=32,
-                pipeline=train_pipeline)
+        >>> train_pipeline = [dict(type='LoadImage'), dict(type='PackPoseInputs')]
+        >>> dataset = dict(
+        ...     type='hsjp_mm.PersonCropDataset',
+        ...     data_root='data/coco/',
+        ...     ann_file='annotations/instances_train2017.json',
+        ...     data_prefix=dict(img='train2017/'),
+        ...     min_size=32,
+        ...     pipeline=train_pipeline,
+        ... )
 
-        Crops in a folder::
+        Crops in a folder:
 
-            dataset=dict(
-                type='hsjp_mm.PersonCropDataset',
-                data_prefix=dict(img='data/crops/'),
-                pipeline=train_pipeline)
+        >>> dataset = dict(
+        ...     type='hsjp_mm.PersonCropDataset',
+        ...     data_prefix=dict(img='data/crops/'),
+        ...     pipeline=train_pipeline,
+        ... )
     """
 
     def __init__(

@@ -25,6 +25,11 @@ class FixedLengthSampler(DefaultSampler):
 
     Raises:
         ValueError: ``num_samples`` or the data set is empty.
+
+    Examples:
+        >>> train_dataloader = dict(
+        ...     sampler=dict(type='hsjp_mm.FixedLengthSampler', num_samples=10_000)
+        ... )
     """
 
     def __init__(

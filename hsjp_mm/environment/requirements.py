@@ -149,7 +149,8 @@ def _installed_version(name: str) -> str | None:
     except metadata.PackageNotFoundError:
         if util.find_spec(name) is None:
             return None
-        owned = getattr(metadata, 'packages_distributions', dict)()  # new in Python 3.10
+        packages = getattr(metadata, 'packages_distributions', dict)  # new in Python 3.10
+        owned: dict[str, list[str]] = packages()
         return None if name in owned else ''
 
 

@@ -31,6 +31,9 @@ class HSJPPrecision(BaseMetric):
 
     Raises:
         ValueError: ``epsilon`` outside its range.
+
+    Examples:
+        >>> val_evaluator = dict(type='hsjp_mm.HSJPPrecision', epsilon=8)
     """
 
     default_prefix = 'hsjp'

@@ -34,6 +34,9 @@ class JigCluAccuracy(BaseMetric):
 
     Args:
         collect_device, prefix: as in MMEngine's BaseMetric.
+
+    Examples:
+        >>> val_evaluator = dict(type='hsjp_mm.JigCluAccuracy')
     """
 
     default_prefix = 'jigclu'

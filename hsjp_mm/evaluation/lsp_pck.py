@@ -43,6 +43,9 @@ class LSPPCK(PCKAccuracy):
 
     Raises:
         ValueError: ``thr`` is not positive.
+
+    Examples:
+        >>> test_evaluator = dict(type='hsjp_mm.LSPPCK', thr=0.1)
     """
 
     default_prefix = 'pck'

@@ -145,15 +145,15 @@ class PCKh(MpiiPCKAccuracy):
         FileNotFoundError: ``visibility_file`` is absent.
 
     Examples:
-        With MPII's head boxes, and the visible and the invisible joints apart::
+        With MPII's head boxes, and the visible and the invisible joints apart:
 
-            val_dataloader = dict(
-                dataset=dict(headbox_file='data/mpii/annotations/mpii_gt_val.mat')
-            )
-            val_evaluator = dict(
-                type='hsjp_mm.PCKh', visibility_file='data/mpii/annotations/valid.h5'
-            )
-            default_hooks = dict(checkpoint=dict(save_best='pckh/mean', rule='greater'))
+        >>> val_dataloader = dict(
+        ...     dataset=dict(headbox_file='data/mpii/annotations/mpii_gt_val.mat')
+        ... )
+        >>> val_evaluator = dict(
+        ...     type='hsjp_mm.PCKh', visibility_file='data/mpii/annotations/valid.h5'
+        ... )
+        >>> default_hooks = dict(checkpoint=dict(save_best='pckh/mean', rule='greater'))
     """
 
     default_prefix = 'pckh'

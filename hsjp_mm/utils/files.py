@@ -1,7 +1,8 @@
-"""Files: where the package's own are, hashes, and how text and JSON are read."""
+"""Files: where the package's own are, hashes, and how text and JSON are read and written."""
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -59,3 +60,14 @@ def read_json(path: str | Path, argument: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(f'{argument}={str(path)!r} is no JSON: {error}') from error
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write JSON so that the file is there whole or not at all, whenever the process is killed."""
+    path = Path(path)
+    new = path.with_name(f'.{path.name}.{os.getpid()}')
+    try:
+        new.write_text(json.dumps(value, indent=1) + '\n', encoding='utf-8')
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)

@@ -9,9 +9,17 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-MODULES = {
-    'hsjp_mm.analysis.compare_inits': 'hsjp_mm.comparison.execution',
-    'hsjp_mm.analysis.compare_runs': 'hsjp_mm.comparison.runs',
+MODULES: dict[str, str | tuple[str, ...]] = {
+    'hsjp_mm.analysis.compare_inits': (
+        'hsjp_mm.comparison.execution',
+        'hsjp_mm.comparison.plan',
+    ),
+    'hsjp_mm.analysis.compare_runs': (
+        'hsjp_mm.comparison.runs',
+        'hsjp_mm.comparison.verdicts',
+        'hsjp_mm.comparison.fine_tuning_config',
+        'hsjp_mm.comparison.logs',
+    ),
     'hsjp_mm.analysis.pose_probes': 'hsjp_mm.probing.pose',
     'hsjp_mm.analysis.probes': 'hsjp_mm.probing.classification',
     'hsjp_mm.conversion': 'hsjp_mm.checkpoint.conversion',
@@ -36,9 +44,10 @@ MODULES = {
     'hsjp_mm.visualization.compare_report': 'hsjp_mm.comparison.report',
     'hsjp_mm.visualization.jigclu_visualizer': 'hsjp_mm.visualization.jigclu',
     'hsjp_mm.visualization.keypoint_error_figures': 'hsjp_mm.visualization.keypoint_errors',
+    'hsjp_mm.visualization.report': 'hsjp_mm.comparison.report_of_0_1',
     'hsjp_mm.visualization.puzzle_visualizer': 'hsjp_mm.visualization.hsjp',
 }
-"""Where the modules of version 0.1 are now."""
+"""Where the modules of version 0.1 are now; of one that was cut in several, all of them."""
 
 
 def _warn(old: str, new: str) -> None:
@@ -54,9 +63,11 @@ class _MovedModules(MetaPathFinder, Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         new = MODULES[module.__name__]
-        _warn(module.__name__, new)
-        names = vars(importlib.import_module(new))
-        vars(module).update({k: v for k, v in names.items() if not k.startswith('__')})
+        places = (new,) if isinstance(new, str) else new
+        _warn(module.__name__, ', '.join(places))
+        for place in places:
+            names = vars(importlib.import_module(place))
+            vars(module).update({k: v for k, v in names.items() if not k.startswith('__')})
 
 
 def find_moved_modules() -> None:

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 STYLE = """
+:root { color-scheme: light dark; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
 h1, h2 { line-height: 1.2; } img, svg { max-width: 100%; height: auto; }
+svg { background: #fff; color-scheme: light; }
 table { border-collapse: collapse; margin: 1rem 0; }
 td, th { padding: .3rem .8rem; text-align: left; }
-tr + tr { border-top: 1px solid #ccc; }
-pre { overflow-x: auto; background: #f4f4f4; padding: .6rem; }
+tr + tr { border-top: 1px solid light-dark(#ccc, #555); }
+pre { overflow-x: auto; background: light-dark(#f4f4f4, #2b2b2b); padding: .6rem; }
 .wide { overflow-x: auto; } .wide img { min-width: 50rem; }
 """
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from mmengine.config import Config
 from mmpose.apis import inference_topdown, init_model
 from mmpose.structures import merge_data_samples
 from mmpose.visualization import PoseLocalVisualizer
@@ -13,12 +14,17 @@ from hsjp_mm.datasets.image_files import local_name, read_image
 
 
 def draw_poses(
-    config: str, checkpoint: str, ann_file: str, folder: str, number: int = 6, height: int = 240
+    config: str | Config,
+    checkpoint: str,
+    ann_file: str,
+    folder: str,
+    number: int = 6,
+    height: int = 240,
 ) -> np.ndarray:
     """Draw a top-down model's poses of the annotated persons of some images, side by side.
 
     Args:
-        config: of the model.
+        config: of the model, or its path.
         checkpoint: its weights.
         ann_file: COCO-format annotations, whose boxes are used.
         folder: the images.

@@ -13,7 +13,8 @@ from xtcocotools.coco import COCO
 from xtcocotools.cocoeval import COCOeval
 
 from hsjp_mm.analysis import diagnose
-from hsjp_mm.analysis.keypoint_errors import ERRORS, KINDS, UNKNOWN, Persons, classify
+from hsjp_mm.analysis.keypoint_errors import ERRORS, KINDS, UNKNOWN, classify
+from hsjp_mm.analysis.persons import Persons
 from tests.helpers import SHARED
 
 META = parse_pose_metainfo(dict(from_file='configs/_base_/datasets/coco.py'))
@@ -39,6 +40,13 @@ def person(number: int, points: np.ndarray, image: int = 1, labelled=None, **fie
         'bbox': [left, top, right - left, bottom - top], 'num_keypoints': int(labelled.sum()),
         'keypoints': keypoints.ravel().tolist(), **fields,
     }  # fmt: skip
+
+
+def people(points: np.ndarray, labelled: np.ndarray) -> Persons:
+    """Persons of an area, whose boxes do not matter."""
+    number = len(points)
+    areas = np.full(number, SIDE**2)
+    return Persons(tuple(NAMES), points, labelled, np.zeros((number, 4)), areas=areas)
 
 
 def detection(points: np.ndarray, image: int = 1, score: float = 0.9) -> dict:
@@ -152,7 +160,7 @@ def near(k: int, *weighted: tuple[np.ndarray, float]) -> np.ndarray:
 def test_the_nearest_decides_and_the_own_of_equals(own, mirrored, kind):
     points = BODY.copy()
     points[RIGHT_KNEE] = points[LEFT_KNEE] + (distance(13, own) + distance(13, mirrored), 0)
-    persons = Persons(points[None], np.ones((1, 17), bool), np.array([SIDE**2]), np.zeros((1, 4)))
+    persons = people(points[None], np.ones((1, 17), bool))
     found = points.copy()
     found[LEFT_KNEE] = near(13, (points[LEFT_KNEE], own), (points[RIGHT_KNEE], mirrored))
     if own == mirrored:  # exactly halfway, in whatever the rounding makes of it
@@ -166,7 +174,7 @@ def test_what_is_not_annotated_is_not_judged_and_draws_nothing():
     labelled = np.ones((2, 17), bool)
     labelled[0, [LEFT_WRIST, RIGHT_KNEE]] = labelled[1, RIGHT_ANKLE] = False
     points = np.stack([BODY, NEIGHBOUR])
-    persons = Persons(points, labelled, np.full(2, SIDE**2), np.zeros((2, 4)))
+    persons = people(points, labelled)
     found = moved((LEFT_KNEE, BODY[RIGHT_KNEE]), (RIGHT_ANKLE, NEIGHBOUR[RIGHT_ANKLE]))
     kinds, corrected = classify(found[None], np.array([0]), persons, SIGMAS, FLIP)
     assert (kinds[0, [LEFT_WRIST, RIGHT_KNEE]] == UNKNOWN).all()
@@ -402,7 +410,7 @@ def test_another_keypoint_set_without_areas(tmp_path):
     assert len(diagnosis['by_keypoint']) == 14
     knee, neck = (diagnosis['by_keypoint'][name]['shares'] for name in ('left_knee', 'neck'))
     assert knee['inversion'] > 0.5 and neck['inversion'] == 0
-    with pytest.raises(ValueError, match="no 'area'; use_area=False"):
+    with pytest.raises(ValueError, match=r"no 'area', .*; use_area=False"):
         diagnose(annotations, results, metainfo)
 
 
@@ -416,14 +424,15 @@ GOOD = detection(BODY)
         ({'images': []}, 'must be a list of detections'),
         ([GOOD, {**GOOD, 'image_id': 77}], '1 image_id that the annotations do not have.* 77'),
         ([{**GOOD, 'category_id': 2}], '1 category_id that the annotations do not have'),
-        ([GOOD, {k: v for k, v in GOOD.items() if k != 'score'}], 'detection 1 has no score'),
-        ([{**GOOD, 'score': None}], 'score of detection 0 are not all finite'),
-        ([{**GOOD, 'score': [1, 2]}], 'must be one number'),
-        ([{**GOOD, 'keypoints': [1.0] * 42}], r'shape \(42,\).*17 times x, y and score'),
-        ([{**GOOD, 'keypoints': BODY.tolist()}], r'shape \(17, 2\)'),
-        ([{**GOOD, 'keypoints': ['a'] * 51}], 'must be numbers'),
-        ([{**GOOD, 'keypoints': [math.nan] * 51}], 'not all finite'),
-        (['x'], 'detection 0 has no image_id'),
+        ([GOOD, {k: v for k, v in GOOD.items() if k != 'score'}], r"\[1\]: has no 'score'"),
+        ([{**GOOD, 'score': None}], r'\[0\]: score=None must be a finite number'),
+        ([{**GOOD, 'score': [1, 2]}], r'\[0\]: score=\[1, 2\] must be a finite number'),
+        ([{**GOOD, 'keypoints': [1.0] * 42}], r'x, y and visibility .* shape \(51,\)'),
+        ([{**GOOD, 'keypoints': BODY.tolist()}], r'keypoints=\[\[.* shape \(51,\)'),
+        ([{**GOOD, 'keypoints': ['a'] * 51}], r"keypoints=\['a', .* finite numbers"),
+        ([{**GOOD, 'keypoints': [math.nan] * 51}], r'keypoints=\[nan, .* finite numbers'),
+        ([{**GOOD, 'image_id': None}], 'image_id=None must be the id of an image'),
+        (['x'], r'\[0\] must be a dictionary, not str'),
     ],
 )
 def test_bad_results(detections, message, write):
@@ -434,9 +443,11 @@ def test_bad_results(detections, message, write):
 @pytest.mark.parametrize(
     'fields, message',
     [
-        (dict(keypoints=[1.0] * 42), 'has 14 keypoints, the metainfo 17'),
+        (dict(keypoints=[1.0] * 42), r'annotations, id 1: keypoints=.* of shape \(51,\)'),
+        (dict(bbox=[math.nan] * 4), r'annotations, id 1: bbox=\[nan, .* four finite numbers'),
+        (dict(area='9'), "id 1: area='9' must be a finite number of square pixels"),
         (dict(keypoints=[0] * 51), 'nobody has keypoints'),
-        (dict(keypoints=None), "no 'keypoints': is it a file for detection?"),
+        (dict(keypoints=None), r"no 'keypoints'.*: is it a file for detection\?"),
     ],
 )
 def test_bad_annotations(fields, message, write):
@@ -445,14 +456,29 @@ def test_bad_annotations(fields, message, write):
         diagnose(*write([ann], [GOOD]))
 
 
+def test_results_in_a_dictionary_without_a_category_and_with_ids_as_texts(write):
+    bare = {k: v for k, v in GOOD.items() if k != 'category_id'}
+    wrapped = {'detections': [{**bare, 'image_id': '1'}]}
+    annotations, results = write([person('1', BODY, image=1.0)], wrapped)
+    assert diagnose(annotations, results)['AP'] == pytest.approx(1)
+
+
+def test_two_persons_of_one_id(write):
+    two = [person(1, BODY), person(1, NEIGHBOUR)]
+    with pytest.raises(ValueError, match=r"annotations='.*': annotations, id 1: two different"):
+        diagnose(*write(two, [GOOD]))
+
+
 def test_bad_files_and_options(write, tmp_path):
     annotations, results = write([person(1, BODY)], [GOOD])
     with pytest.raises(FileNotFoundError, match=r'nowhere\.json'):
         diagnose(annotations, 'nowhere.json')
-    with pytest.raises(ValueError, match='must hold the lists images, annotations, categories'):
+    with pytest.raises(
+        ValueError, match=r"annotations='.*' must be in COCO format, .* it holds list"
+    ):
         diagnose(results, results)
     (tmp_path / 'broken.json').write_text('[{')
-    with pytest.raises(ValueError, match=r"results='.*broken\.json' is not JSON"):
+    with pytest.raises(ValueError, match=r"results='.*broken\.json' is no JSON"):
         diagnose(annotations, tmp_path / 'broken.json')
     with pytest.raises(ValueError, match="iou_type='bbox' must be one of keypoints"):
         diagnose(annotations, results, iou_type='bbox')

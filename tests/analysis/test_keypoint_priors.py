@@ -1,7 +1,6 @@
 """Letters as in the module under test."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -109,64 +108,6 @@ def test_refused():
         measure_priors(people, 0)
     with pytest.raises(ValueError, match='none of 1 persons has labelled keypoints and a box'):
         measure_priors(people)
-
-
-def coco(path: Path, names=('nose', 'left_knee')) -> Path:
-    annotation = dict(id=1, image_id=1, category_id=1, bbox=[0, 0, 30, 30], iscrowd=0)
-    content = dict(
-        categories=[dict(id=1, name='person', keypoints=list(names)), dict(id=2, name='dog')],
-        annotations=[
-            {**annotation, 'keypoints': [15, 2, 2, 4, 29, 1]},
-            {**annotation, 'keypoints': [0, 0, 0, 0, 0, 0]},
-            {**annotation, 'bbox': [3, 4, 0, 9], 'keypoints': [3, 5, 1, 0, 0, 0]},
-            {**annotation, 'iscrowd': 1, 'keypoints': [0] * 6},
-            {'id': 5, 'image_id': 1, 'category_id': 2, 'bbox': [0, 0, 9, 9]},
-        ],
-    )
-    path.write_text(json.dumps(content))
-    return path
-
-
-def test_coco_files(tmp_path):
-    first, second = (coco(tmp_path / f'{n}.json') for n in (1, 2))
-    priors = measure_priors(read_persons(first))
-    assert (priors.persons, priors.unlabelled, priors.without_area, priors.crowds) == (1, 1, 1, 1)
-    assert priors.names == ('nose', 'left_knee')
-    assert priors.shares[0, 0, 1] == priors.shares[1, 2, 0] == 1
-    both = measure_priors(read_persons(first, second))
-    assert (both.persons, both.crowds, both.labelled.tolist()) == (2, 2, [2, 2])
-
-
-def test_mpii_files(tmp_path):
-    joints = [[-1, -1]] * 16
-    joints[9] = [100, 16]  # head top
-    person = dict(
-        image='1.jpg', center=[100, 100], scale=1.0, joints=joints,
-        joints_vis=[int(k == 9) for k in range(16)],
-    )  # fmt: skip
-    nowhere = {**person, 'center': [-1, -1], 'scale': -1.0}
-    path = tmp_path / 'mpii.json'
-    path.write_text(json.dumps([person, nowhere]))
-    priors = measure_priors(read_persons(path), 20)
-    assert (priors.persons, priors.without_area) == (1, 1)
-    head = priors.names.index('head_top')
-    # 200 pixels from (0, 15): 1 pixel beneath the edge, in the eleventh patch of 10 pixels
-    assert np.argwhere(priors.shares[head] == 1).tolist() == [[0, 10]]
-
-
-def test_refused_files(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r'none\.json.* is not a file'):
-        read_persons(tmp_path / 'none.json')
-    first, other = coco(tmp_path / '1.json'), coco(tmp_path / '2.json', names=('nose', 'tail'))
-    with pytest.raises(ValueError, match=r'2\.json has other keypoints than .*1\.json: nose, tail'):
-        read_persons(first, other)
-    nameless = coco(tmp_path / '3.json', names=())
-    with pytest.raises(ValueError, match=r'must name the keypoints, .* there are 0 lists'):
-        read_persons(nameless)
-    for content in ('{}', '[]', '[{"joints": []}]'):
-        (tmp_path / '4.json').write_text(content)
-        with pytest.raises(ValueError, match='neither of COCO format nor of the MPII format'):
-            read_persons(tmp_path / '4.json')
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason='../shared/data is absent')

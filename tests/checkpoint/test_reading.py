@@ -285,7 +285,7 @@ def test_the_hash_in_a_name_is_checked(kind, suffix, name, tmp_path):
     'name',
     [
         'epoch-20240131', 'x-20240131', 'x-1a2b3c4', 'x-1a2b3c4d5', 'x-1A2B3C4D', 'x_1a2b3c4d',
-        '1a2b3c4d', 'x-1a2b3c4d-best', 'x-1a2b3c4g', 'x-1a2b3c4d.epoch',
+        '1a2b3c4d', 'x-1a2b3c4d.pth.old', 'x-1a2b3c4d-best', 'x-1a2b3c4g', 'x-1a2b3c4d.epoch',
     ],
 )  # fmt: skip
 @pytest.mark.parametrize('kind, suffix', [('safetensors', '.safetensors'), ('old', '.pth')])

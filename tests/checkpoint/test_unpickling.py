@@ -163,7 +163,6 @@ def test_subclasses_and_keyword_arguments(protocol):
 @pytest.mark.parametrize('length', range(0, 60, 7))
 def test_truncated_content_is_an_error(length):
     content = pickle.dumps({'point': Point(3), 'text': 'x' * 40}, 2)
-    with pytest.raises(
-        pickle.UnpicklingError, match=r'cannot be unpickled|truncated|is not allowed'
-    ):
+    message = r'cannot be unpickled|truncated|is not allowed'  # the last one, of half a name
+    with pytest.raises(pickle.UnpicklingError, match=message):
         load(content[:length])

@@ -1,33 +1,28 @@
-"""Planning, running and resuming fine-tunings, with a stand-in for the training itself."""
+"""Running and resuming what was planned, with a stand-in for the training itself."""
 
 import fcntl
 import json
 import shutil
 import signal
 import threading
-from pathlib import Path
 
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS
-from mmengine.runner import Runner
 
-from hsjp_mm.analysis import compare_inits
-from hsjp_mm.checkpoint.coverage import CheckpointError
+from hsjp_mm.comparison import execution
 from hsjp_mm.comparison.execution import (
     checkpoint_to_resume,
     is_finished,
-    parse_init,
-    plan,
     put_aside,
     run_all,
+    run_comparison,
 )
-from hsjp_mm.comparison.runs import collect, differences, sha256_of
-from hsjp_mm.datasets.toy import render
-from tests.helpers import ROOT
+from hsjp_mm.comparison.fine_tuning_config import sha256_of
+from hsjp_mm.comparison.plan import plan
+from hsjp_mm.comparison.runs import collect
 
-DEMO = ROOT / 'configs/demo/td-hm_hrnet-tiny_scratch-1xb16-400i_toy-128x96.py'
 TRAIN = '''
 """Leaves what MMEngine leaves of 20 iterations with evaluations at 10 and 20."""
 import hashlib, json, pathlib, re, sys, time, zipfile
@@ -54,47 +49,19 @@ if checkpoint and not (folder.parent / 'unloaded').exists():
 lines = []
 for step in range(start + 10, 21, 10):
     print(f'01/01 00:00:02 - mmengine - INFO - Iter(train) [{step}/20] loss: 1', flush=True)
-    lines += [{'loss': 1, 'step': step}, {'coco/AP': step / 100, 'step': step}]
+    lines += [{'loss': 1, 'step': step}]
+    lines += [{'coco/AP': step / 100, 'hsjp/placed': step / 50, 'step': step}]
     save(step)
+    if folder.name == 'pretraining':
+        weights = folder.parents[1] / 'pretrained.pth'
+        (folder / f'best_hsjp_placed_iter_{step}.pth').write_bytes(weights.read_bytes())
     if (folder.parent / 'crash').exists():
         sys.exit('RuntimeError: out of memory')
-    print(f'01/01 00:00:03 - mmengine - INFO - Iter(val) [1/1] coco/AP: {step / 100}', flush=True)
+    print(f'01/01 00:00:03 - mmengine - INFO - Iter(val) [1/1] coco/AP: {step / 100} '
+          f'hsjp/placed: {step / 50}', flush=True)
 (stamp / 'vis_data/scalars.json').write_text('\\n'.join(map(json.dumps, lines)))
 (stamp / 'run.log').write_text(log + '2026/01/01 00:00:30 - mmengine - INFO - ends\\n')
 '''
-
-
-@pytest.fixture(scope='module')
-def toy(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp('toy') / 'data'
-    render(folder, num_train=8, num_val=2)
-    return folder
-
-
-@pytest.fixture
-def config(toy) -> Config:
-    """The demo's fine-tuning of 20 iterations."""
-    config = Config.fromfile(DEMO)
-    data = f'{toy}/annotations/person_keypoints_val.json'
-    config.merge_from_dict(
-        {
-            'train_dataloader.dataset.data_root': f'{toy}/',
-            'train_dataloader.dataset.indices': None,
-            'train_dataloader.batch_size': 3,
-            'val_dataloader.dataset.data_root': f'{toy}/',
-            'val_evaluator.ann_file': data,
-            'train_cfg.max_iters': 20,
-        }
-    )
-    return config
-
-
-@pytest.fixture
-def weights(config, tmp_path) -> str:
-    path = tmp_path / 'weights.pth'
-    torch.manual_seed(0)
-    torch.save(MODELS.build(config.model.backbone).state_dict(), path)
-    return str(path)
 
 
 @pytest.fixture
@@ -102,7 +69,7 @@ def run(tmp_path, monkeypatch):
     """A function that runs a plan with the stand-in, returning the failures and what was said."""
     script = tmp_path / 'train.py'
     script.write_text(TRAIN)
-    monkeypatch.setattr(compare_inits, 'TRAIN', script)
+    monkeypatch.setattr(execution, 'TRAIN', script)
 
     def run(runs, jobs=1):
         said = []
@@ -113,120 +80,6 @@ def run(tmp_path, monkeypatch):
 
 def calls(planned) -> list[str]:
     return (planned.folder / 'calls').read_text().splitlines()
-
-
-@pytest.mark.parametrize(
-    ('text', 'parsed'),
-    [
-        ('scratch', ('scratch', None)),
-        ('random=scratch', ('random', None)),
-        ('hsjp=a/b=c.pth', ('hsjp', 'a/b=c.pth')),
-    ],
-)
-def test_init_is_name_and_source(text, parsed):
-    assert parse_init(text) == parsed
-
-
-@pytest.mark.parametrize('text', ['hsjp', 'hsjp=', '=a.pth', 'a/b=c.pth', 'a b=c.pth'])
-def test_bad_inits(text):
-    with pytest.raises(ValueError, match='must be scratch, NAME=scratch or NAME=CHECKPOINT'):
-        parse_init(text)
-
-
-def test_plan_differs_in_nothing_but_what_is_compared(config, weights, tmp_path):
-    inits = {'scratch': None, 'hsjp': weights}
-    runs = plan(config, inits, [0.5, 1.0], [0, 7], tmp_path / 'w')
-    assert [str(run.folder.relative_to(tmp_path / 'w')) for run in runs[:5]] == [
-        'scratch/labels-0.5/seed-0', 'hsjp/labels-0.5/seed-0',
-        'scratch/labels-1/seed-0', 'hsjp/labels-1/seed-0', 'scratch/labels-0.5/seed-7',
-    ]  # fmt: skip
-    assert len(runs) == 8 and {run.iterations for run in runs} == {20}
-    assert len({sha256_of(run.recipe) for run in runs}) == 8
-    assert len({sha256_of(run.recipe['protocol']) for run in runs}) == 1
-    found = list(differences(runs[0].recipe, runs[-1].recipe))
-    assert [text.split(':')[0] for text in found] == ['init', 'labels', 'seed']
-    scratch, hsjp = runs[4].config, runs[-1].config
-    assert scratch.model.backbone.init_cfg is None
-    assert hsjp.model.backbone.init_cfg == dict(type='hsjp_mm.PretextInit', checkpoint=weights)
-    dataset = scratch.train_dataloader.dataset
-    assert (dataset.type, dataset.fraction, dataset.seed) == ('hsjp_mm.LabelSubset', 0.5, 7)
-    assert hsjp.train_dataloader.dataset.type == 'CocoDataset'
-    assert scratch.randomness.seed == hsjp.randomness.seed == 7
-    assert hsjp.val_evaluator.outfile_prefix == str(runs[-1].folder / 'predictions')
-    assert 'indices' in config.train_dataloader.dataset  # that given is left as it was
-    assert config.get('randomness', {}).get('seed') != 7
-
-
-LIST = [dict(type='Kaiming', layer='Conv2d'), dict(type='Pretrained', checkpoint='')]
-
-
-@pytest.mark.parametrize(
-    ('own', 'scratch'),
-    [
-        (LIST[:1], LIST[:1]),
-        (dict(type='Pretrained', checkpoint='imagenet.pth'), None),
-        (LIST, None),
-    ],
-)
-def test_random_weights_are_drawn_as_the_config_says(own, scratch, config, weights, tmp_path):
-    config.model.backbone.init_cfg = own
-    inits = {'scratch': None, 'hsjp': weights}
-    runs = plan(config, inits, [1.0], [0], tmp_path)
-    assert runs[0].config.model.backbone.init_cfg == scratch
-    assert runs[0].recipe['init'] == {'random weights': scratch}
-    assert runs[1].config.model.backbone.init_cfg.type == 'hsjp_mm.PretextInit'
-    assert runs[1].recipe['init'] == runs[1].init.sha256
-
-
-def test_epochs_are_equally_long_whatever_the_share_of_the_labels(config, tmp_path):
-    config.train_cfg = dict(by_epoch=True, max_epochs=3, val_interval=1)
-    config.train_dataloader.sampler = dict(type='DefaultSampler', shuffle=True)
-    config.train_dataloader.update(num_workers=0, persistent_workers=False)
-    whole = Runner.build_dataloader(config.train_dataloader, seed=0)
-    lengths = []
-    for run in plan(config, {'scratch': None}, [0.25, 1.0], [0], tmp_path):
-        assert run.iterations == 3 * len(whole)
-        loader = Runner.build_dataloader(run.config.train_dataloader, seed=0)
-        assert len(list(loader.sampler)) == len(whole.dataset)
-        lengths.append((len(loader), len(loader.dataset)))
-    assert [length for length, _ in lengths] == [len(whole)] * 2
-    assert lengths[0][1] < lengths[1][1] == len(whole.dataset)
-    config.train_dataloader.sampler.type = 'MultiSourceSampler'
-    with pytest.raises(ValueError, match=r'sampler is a MultiSourceSampler.*count iterations'):
-        plan(config, {'scratch': None}, [1.0], [0], tmp_path)
-
-
-@pytest.mark.parametrize(
-    ('options', 'arguments', 'message'),
-    [
-        ({}, dict(fractions=[0.5, 0.5]), 'each once'),
-        ({}, dict(fractions=[]), 'one or more'),
-        ({}, dict(fractions=[1.5]), r'1.5 must be in \(0, 1\]'),
-        ({}, dict(seeds=[-1]), 'must not be negative'),
-        ({}, dict(processes=0), 'processes=0'),
-        ({'load_from': 'pose.pth'}, {}, 'would initialise the whole model'),
-        ({'train_dataloader.dataset.indices': 3}, {}, 'indices=3'),
-        ({'train_dataloader.batch_size': 0}, {}, 'batch_size is needed'),
-    ],
-)
-def test_what_cannot_be_compared(options, arguments, message, config, tmp_path):
-    config.merge_from_dict(options)
-    given = dict(inits={'scratch': None}, fractions=[0.5], seeds=[0], work_dir=tmp_path)
-    with pytest.raises(ValueError, match=message):
-        plan(config, **{**given, **arguments})
-
-
-def test_missing_and_unfitting_files_are_found_before_anything_runs(config, weights, tmp_path):
-    with pytest.raises(FileNotFoundError, match='nowhere'):
-        plan(config, {'a': 'nowhere.pth'}, [1.0], [0], tmp_path)
-    state = torch.load(weights)
-    state.pop('conv1.weight')
-    torch.save(state, tmp_path / 'less.pth')
-    with pytest.raises(CheckpointError, match=r'init a: .*(?s:.*)conv1.weight'):
-        plan(config, {'a': str(tmp_path / 'less.pth')}, [1.0], [0], tmp_path)
-    config.val_evaluator.ann_file = 'gone.json'
-    with pytest.raises(FileNotFoundError, match=r'gone\.json'):
-        plan(config, {'scratch': None}, [1.0], [0], tmp_path)
 
 
 def test_runs_leave_results_and_are_not_repeated(config, weights, tmp_path, run):
@@ -359,13 +212,13 @@ def test_a_folder_in_use_is_left_alone(config, tmp_path, run):
 def test_jobs_run_beside_each_other(config, tmp_path, run, monkeypatch):
     runs = plan(config, {'scratch': None}, [1.0], [0, 1], tmp_path / 'w')
     both = threading.Barrier(2, timeout=60)
-    train = compare_inits._train
+    train = execution._train
 
     def wait_and_train(*arguments):
         both.wait()  # nobody comes through it alone
         return train(*arguments)
 
-    monkeypatch.setattr(compare_inits, '_train', wait_and_train)
+    monkeypatch.setattr(execution, '_train', wait_and_train)
     assert run(runs, jobs=2)[0] == []
     assert all(map(is_finished, runs))
     with pytest.raises(ValueError, match='jobs=0'):
@@ -374,7 +227,7 @@ def test_jobs_run_beside_each_other(config, tmp_path, run, monkeypatch):
 
 def test_interrupting_stops_the_trainings(config, tmp_path, run):
     runs = plan(config, {'scratch': None, 'other': None}, [1.0], [0], tmp_path / 'w')
-    script = compare_inits.TRAIN
+    script = execution.TRAIN
     script.write_text('import time\nprint("Iter(train) [5/20]", flush=True)\ntime.sleep(600)')
 
     def interrupt():
@@ -389,3 +242,103 @@ def test_interrupting_stops_the_trainings(config, tmp_path, run):
     attempts = json.loads((runs[0].folder / 'attempts.json').read_text())
     assert [attempt['exit_status'] for attempt in attempts] == [-15]
     assert not runs[1].folder.exists()
+
+
+@pytest.fixture
+def compare(config, pretraining, tmp_path, run):
+    """A function that runs the comparison of scratch and a pretraining with the stand-in."""
+    folder = tmp_path / 'w'
+    folder.mkdir()
+    torch.manual_seed(0)
+    torch.save(
+        {'state_dict': MODELS.build(pretraining.model).state_dict()}, folder / 'pretrained.pth'
+    )
+
+    def compare(**options):
+        said = []
+        given = dict(
+            inits={'scratch': None}, pretrainings={'mine': pretraining}, fractions=[1.0], seeds=[0],
+            work_dir=folder, tell=said.append,
+        )  # fmt: skip
+        return run_comparison(config, **{**given, **options}), said
+
+    return compare
+
+
+def test_pretrainings_go_first_and_their_best_checkpoint_is_started_from(
+    compare, pretraining, tmp_path
+):
+    outcome, said = compare()
+    assert not outcome.failures
+    folder = tmp_path / 'w/mine/pretraining'
+    assert said[0] == (
+        '1 pretraining: 0 finished before, 0 to be resumed, 1 to be started; 20 iterations each'
+    )
+    assert '10 of 20 iterations, hsjp/placed 0.200; about' in said[2]
+    start = 'mine: fine-tunings start from best_hsjp_placed_iter_20.pth, the best by hsjp/placed'
+    assert said.index(start) < said.index('[1/2] scratch, 100% of the labels, seed 0: starts')
+    (done,) = outcome.pretrainings
+    assert done.checkpoint == str(folder / 'best_hsjp_placed_iter_20.pth')
+    assert [path.parent.parent.name for path in outcome.folders] == ['scratch', 'mine']
+    recipe = json.loads((outcome.folders[1] / 'recipe.json').read_text())
+    assert recipe['init'] == done.sha256
+    result = json.loads((folder / 'result.json').read_text())
+    assert result['chosen'] == 'the best by hsjp/placed' and result['sha256'] == done.sha256
+    assert len(result['commands']) == 1 and len(result['hashes']) == 5
+
+    outcome, said = compare()
+    assert said[0].startswith('1 pretraining: 1 finished before')
+    assert said[-1].startswith('2 runs: 2 finished before')
+    assert outcome.pretrainings[0].commands == result['commands']
+
+
+def test_a_changed_pretraining_is_refused_or_put_aside_with_what_came_of_it(
+    compare, pretraining, tmp_path
+):
+    compare()
+    pretraining.optim_wrapper.optimizer.lr = 0.5
+    with pytest.raises(ValueError, match=r'settings.optim_wrapper.optimizer.lr: 0.001, 0.5'):
+        compare()
+    weights = tmp_path / 'w/pretrained.pth'
+    state = torch.load(weights)
+    state['state_dict']['backbone.conv1.weight'] += 1
+    torch.save(state, weights)
+    outcome, said = compare(rerun=True)
+    assert not outcome.failures
+    aside = [line for line in said if line.startswith('put aside: ')]
+    assert [line.split('/w/')[1] for line in aside] == [
+        'mine/pretraining.old1', 'mine/labels-1/seed-0.old1',
+    ]  # fmt: skip
+
+
+def test_of_a_failed_pretraining_the_fine_tunings_are_left_out(compare, tmp_path):
+    crash = tmp_path / 'w/mine/crash'
+    crash.parent.mkdir()
+    crash.touch()
+    outcome, _ = compare()
+    (failure,) = outcome.failures
+    assert (failure.title, failure.reason) == ('mine, pretraining', 'exit status 1')
+    assert [path.parent.parent.name for path in outcome.folders] == ['scratch']
+    assert not outcome.pretrainings
+    outcome, _ = compare(inits={})
+    assert not outcome.folders and len(outcome.failures) == 1
+
+
+def test_a_checkpoint_that_was_changed_after_pretraining_is_refused(compare, tmp_path):
+    compare()
+    (tmp_path / 'w/mine/pretraining/best_hsjp_placed_iter_20.pth').write_bytes(
+        (tmp_path / 'w/mine/pretraining/iter_20.pth').read_bytes()
+    )
+    with pytest.raises(ValueError, match=r'is not the file that .*result\.json recorded'):
+        compare()
+
+
+def test_what_would_fail_later_is_found_before_the_pretraining_runs(compare, tmp_path):
+    for options, message in (
+        (dict(metric='my/score'), 'more of it better, or less'),
+        (dict(inits={'mine': None}), 'different names'),
+        (dict(fractions=[2.0]), 'must be in'),
+    ):
+        with pytest.raises(ValueError, match=message):
+            compare(**options)
+    assert not (tmp_path / 'w/mine').exists()

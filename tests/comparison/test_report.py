@@ -12,9 +12,13 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from hsjp_mm.comparison.report import write_comparison
-from hsjp_mm.comparison.runs import Failure, FineTuning
-from hsjp_mm.visualization import compare_report
+from hsjp_mm.comparison import figures, report
+from hsjp_mm.comparison.gallery import poses_of
+from hsjp_mm.comparison.logs import Failure
+from hsjp_mm.comparison.pretrainings import Pretraining
+from hsjp_mm.comparison.report import conclusions, write_comparison
+from hsjp_mm.comparison.runs import FineTuning
+from hsjp_mm.models.pretext.base import Measure
 
 KINDS = ('good', 'jitter', 'inversion', 'swap', 'miss')
 SCORES = {
@@ -29,7 +33,7 @@ def make_runs(seeds: int = 3) -> list[FineTuning]:
     return [
         FineTuning(
             init, fraction, seed, f'/somewhere/rather/deep/compare/{init}/{fraction}/{seed}',
-            'coco/AP', [(3200, score / 2), (6400, score)], 400, 50.0 + seed,
+            'coco/AP', 'greater', [(3200, score / 2), (6400, score)], 400, 50.0 + seed,
             f'backbone: {init}, {"a-name-of-a-file-that-does-not-break" * 3}', '', {'lr': 1},
             host_memory=1000.0 + seed, commands=[f'python tools/train.py {"x/" * 60}config.py'],
             hashes={'recipe': 'ab' * 32}, versions={'torch': '2.11.0'},
@@ -51,7 +55,7 @@ def diagnosis(run: FineTuning) -> dict:
 def write(path: Path, runs: list[FineTuning], **values) -> str:
     errors = {run.folder: diagnosis(run) for run in runs}
     write_comparison(path, 'A & B', runs, **{'errors': errors, **values})
-    return path.read_text().replace(compare_report.DASH, '–')
+    return path.read_text().replace(report.DASH, '–')
 
 
 def test_numbers_and_records_are_in_it_and_nothing_else_is_needed(tmp_path):
@@ -99,12 +103,18 @@ def test_failures_and_missing_diagnoses_are_told(tmp_path):
     runs = make_runs()
     failure = Failure('c, seed 3', 'w/c', 'exit status 1', 'RuntimeError: <out> of memory')
     text = write(
-        tmp_path / 'r.html', runs, failures=[failure], errors={}, undiagnosed={'w': 'no file w'}
+        tmp_path / 'r.html',
+        runs,
+        failures=[failure],
+        errors={},
+        undiagnosed={run.folder: 'no <file>' for run in runs},
     )
     assert '1 run failed or unfinished' in text
     assert 'c, seed 3: exit status 1' in text and 'RuntimeError: &lt;out&gt; of memory' in text
-    assert 'Without a diagnosis: no file w' in text
-    assert 'Kinds of error' not in text
+    assert text.count('There is no diagnosis of errors: no &lt;file&gt;.') == 1
+    some = {run.folder: 'no predictions' for run in runs[:2]}
+    text = write(tmp_path / 'r.html', runs, undiagnosed=some)
+    assert text.count('Of 2 of 12 runs there is no diagnosis of errors: no predictions.') == 1
     other = replace(runs[0], versions={'torch': '2.6'})
     assert 'Not all runs were made with the same versions' in write(
         tmp_path / 's.html', [other, *runs[1:]]
@@ -115,7 +125,7 @@ def test_failures_and_missing_diagnoses_are_told(tmp_path):
 
 def test_figures_show_mean_and_range(tmp_path, monkeypatch):
     drawn: list[Figure] = []
-    monkeypatch.setattr(compare_report, 'svg', lambda figure: drawn.append(figure) or '<svg>')
+    monkeypatch.setattr(figures, 'svg', lambda figure: drawn.append(figure) or '<svg>')
     write(tmp_path / 'r.html', make_runs())
     few, many, by_labels, thresholds, _, kinds, _ = (figure.axes[0] for figure in drawn)
     scratch = few.lines[0]
@@ -133,6 +143,91 @@ def test_figures_show_mean_and_range(tmp_path, monkeypatch):
     assert [bar.get_height() for bar in kinds.patches[:5]] == pytest.approx(
         [0.22, 0.1, 0, 0.05, 0.2]
     )
+
+
+def test_an_error_is_drawn_around_its_values_and_the_smaller_one_is_ahead(tmp_path, monkeypatch):
+    drawn: list[Figure] = []
+    monkeypatch.setattr(figures, 'svg', lambda figure: drawn.append(figure) or '<svg>')
+    runs = [
+        replace(run, metric='EPE', rule='less', curve=[(x, 100 * (1 - y)) for x, y in run.curve])
+        for run in make_runs()
+    ]
+    text = write(tmp_path / 'r.html', runs, errors={})
+    assert '<th>EPE at the end (less is better)</th>' in text
+    assert '<td>scratch</td><td>78.0 (76.0–80.0)</td>' in text
+    assert 'hsjp &lt;b&gt; is ahead of scratch: each of its seeds (53.0–60.0) is below' in text
+    curves, _, by_labels = (figure.axes[0] for figure in drawn)
+    assert curves.get_ylim() == (pytest.approx(31 - 2.95), pytest.approx(90 + 2.95))
+    assert by_labels.get_ylim() == (pytest.approx(31 - 2.45), pytest.approx(80 + 2.45))
+    assert curves.get_ylabel() == 'EPE (less is better)'
+
+
+def made_up_pretraining() -> Pretraining:
+    val = [
+        {'made/up': 0.3 * i, 'made/up_chance': 0.25, 'made/rest': 2e-6, 'made/error': 9.87,
+         'made/error_chance': 40, 'step': 100 * i}
+        for i in (1, 2)
+    ]  # fmt: skip
+    measures = (
+        Measure('made/up', 'made <up>', share=True),
+        Measure('made/error', 'its error', digits=1),
+        Measure('made/rest', 'the rest', share=True),
+    )
+    return Pretraining(
+        'mine', '/a/folder', '/a/folder/best_x_iter_9.pth', 'cd' * 32, 'the best by x', 'o.MadeUp',
+        measures, Measure('spark', 'spark (collapsed: 0)'),
+        [{'loss': 1.0, 'up': 0.1 * i, 'spark': 0.3, 'step': 10 * i} for i in (1, 2)], val, {}, 1000,
+        32000, 0, 77.0, host_memory=900.0,
+    )  # fmt: skip
+
+
+def test_pretrainings_are_told_of_by_their_measures_beside_chance(tmp_path, monkeypatch):
+    drawn: list[Figure] = []
+    monkeypatch.setattr(figures, 'svg', lambda figure: drawn.append(figure) or '<svg>')
+    picture = np.zeros((4, 6, 3), np.uint8)
+    text = write(
+        tmp_path / 'r.html', make_runs(), errors={}, pretrainings=[made_up_pretraining()],
+        poses=[('scratch, poses', picture)], undrawn=['No poses of x are drawn: why <not>.'],
+    )  # fmt: skip
+    for part in (
+        '<td>made &lt;up&gt;</td><td>0.600</td><td>0.250</td>',
+        '<td>its error</td><td>9.9</td><td>40.0</td>',
+        '<td>the rest</td><td>2e-06</td><td></td>',
+        'o.MadeUp: 1,000 iterations, 32,000 images. Fine-tunings start from best_x_iter_9.pth, the',
+        'There is one pretraining each: its own spread is not shown.',
+        '<td>pretraining of mine</td><td>1</td><td>77</td><td>32,000</td><td>900</td>',
+        'sha256 ' + 'cd' * 32,
+        'No poses of x are drawn: why &lt;not&gt;.',
+    ):
+        assert part in text, part
+    assert 'What the pretraining itself cost is not in it' not in text
+    assert text.count('data:image/jpeg') == 1
+    shares, error, health = (figure.axes[0] for figure in drawn[:3])
+    lines = [(line.get_label(), [float(y) for y in line.get_ydata()]) for line in shares.lines]
+    assert lines == [
+        ('made <up>', [0.3, 0.6]), ('in training batches', [0.1, 0.2]), ('by chance', [0.25, 0.25]),
+        ('the rest', [2e-6, 2e-6]),
+    ]  # fmt: skip
+    assert shares.get_ylim() == (0, 1) and list(shares.lines[1].get_xdata()) == [10, 20]
+    assert error.get_ylim() != (0, 1) and error.get_ylim()[1] > 40
+    assert list(health.lines[0].get_ydata()) == [0.3, 0.3] and health.get_ylim()[0] == 0
+
+
+def test_what_is_said_on_the_screen():
+    lines = conclusions(make_runs(), [made_up_pretraining()])
+    assert lines[:3] == [
+        'mine, made <up>: 0.600 (by chance 0.250)', 'mine, its error: 9.9 (by chance 40.0)',
+        'mine, the rest: 2e-06',
+    ]  # fmt: skip
+    assert lines[3] == 'AP, scratch, 10 % of the labels: 0.220 (0.200–0.240)'
+    assert lines[7].startswith('10 % of the labels: hsjp <b> is ahead of scratch')
+    assert lines[-1].endswith('There is one pretraining each: its own spread is not shown.')
+
+
+def test_poses_that_cannot_be_drawn_are_told():
+    pictures, reasons = poses_of(make_runs())
+    assert not pictures and len(reasons) == 2
+    assert reasons[0].startswith('No poses of scratch are drawn: ')
 
 
 CHROMIUM = shutil.which('chromium') or shutil.which('chromium-browser')

@@ -1,6 +1,5 @@
 """Reading fine-tunings from work folders, and what is said of them."""
 
-import itertools
 import json
 import re
 from pathlib import Path
@@ -8,23 +7,10 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from hsjp_mm.analysis import compare_runs
-from hsjp_mm.comparison.runs import (
-    FineTuning,
-    Spread,
-    UnfinishedError,
-    chance_apart,
-    collect,
-    diagnose_all,
-    differences,
-    fraction_of,
-    protocol_of,
-    read_run,
-    require_comparable,
-    spread_note,
-    verdict,
-    verdicts,
-)
+from hsjp_mm.comparison import runs as runs_module
+from hsjp_mm.comparison.fine_tuning_config import protocol_of
+from hsjp_mm.comparison.logs import UnfinishedError
+from hsjp_mm.comparison.runs import FineTuning, collect, diagnose_all, read_run, require_comparable
 
 CONFIG = """
 model = dict(type='X', backbone=dict(type='R', depth=18, init_cfg={init}))
@@ -123,7 +109,7 @@ def test_unfinished_and_unreadable_runs(tmp_path):
         read_run(tmp_path)
     half, none = tmp_path / 'half', tmp_path / 'none'
     write_attempt(half, '20260102_100000', [{'coco/AP': 0.1, 'step': 10}], LOG, **BY_ITERATIONS)
-    with pytest.raises(UnfinishedError, match='evaluated at 10 of 20'):
+    with pytest.raises(UnfinishedError, match='evaluated at 10 of 20 iterations'):
         read_run(half)
     write_attempt(none, '20260102_100000', [{'loss': 1, 'step': 10}], LOG, **BY_ITERATIONS)
     with pytest.raises(UnfinishedError, match='no coco/AP yet of 20'):
@@ -137,29 +123,10 @@ def test_unfinished_and_unreadable_runs(tmp_path):
         read_run(tmp_path / 'x')
 
 
-def parse(text: str) -> Config:
-    return Config.fromstring(text, '.py')
-
-
-def test_protocol_is_all_but_initialisation_seed_labels_and_names():
-    subset = f"dict(type='hsjp_mm.LabelSubset', dataset={DATASET}, fraction=0.5, seed=8)"
-    one = protocol_of(parse(config_text()))
-    other = config_text(init="dict(type='Pretrained')", dataset=subset, seed=9, out='elsewhere')
-    assert one == protocol_of(parse(other))
-    resumed = parse(other + "resume = True\nload_from = 'iter_5.pth'\n")
-    assert one == protocol_of(resumed)
-    assert list(differences(one, protocol_of(parse(config_text(lr=0.2))))) == [
-        'optim_wrapper.optimizer.lr: 0.1, 0.2'
-    ]
-    loaded = protocol_of(parse(config_text() + "load_from = 'pose.pth'\n"))
-    assert list(differences(one, loaded)) == ['load_from: absent, pose.pth']
-    with pytest.raises(ValueError, match='this one has a number'):
-        fraction_of(parse(config_text(dataset=subset.replace('fraction=0.5', 'number=5'))))
-
-
 def make(init: str, seed: int, score: float, fraction: float = 1.0, **values) -> FineTuning:
     given = dict(
-        folder=f'w/{init}/{fraction}/{seed}', metric='coco/AP', curve=[(8, 0.0), (16, score)],
+        folder=f'w/{init}/{fraction}/{seed}', metric='coco/AP', rule='greater',
+        curve=[(8, 0.0), (16, score)],
         iterations=4, seconds=1.0, coverage='c', labels='', protocol={'lr': 1},
     )  # fmt: skip
     return FineTuning(init, fraction, seed, **{**given, **values})
@@ -172,74 +139,38 @@ def test_runs_that_cannot_be_compared():
         (make('a', 0, 0.2, folder='elsewhere'), 'elsewhere and w/a/1.0/0 are both a with 1'),
         (make('b', 0, 0.2, protocol={'lr': 2}), 'another recipe than w/a/1.0/0: lr: 1, 2'),
         (make('b', 0, 0.2, curve=[(32, 0.2)]), 'has seen 32 images, w/a/1.0/0 16'),
+        (make('b', 0, 0.2, rule='less'), 'takes the less coco/AP for the better one, w/a/1.0/0'),
     ):
         with pytest.raises(ValueError, match=re.escape(message)):
             require_comparable([one, other])
 
 
-def test_spread_is_the_range():
-    spread = Spread((0.2, 0.4, 0.3))
-    assert (spread.low, spread.high) == (0.2, 0.4)
-    assert spread.mean == pytest.approx(0.3)
+def test_no_number_at_the_end_is_no_end(tmp_path):
+    nan = float('nan')
+    write_attempt(tmp_path, '20260102_100000', [{'coco/AP': nan, 'step': 20}], LOG, **BY_ITERATIONS)
+    with pytest.raises(UnfinishedError, match='coco/AP is nan at the end'):
+        read_run(tmp_path)
 
 
-@pytest.mark.parametrize(('first', 'second'), [(1, 1), (2, 2), (3, 3), (2, 4)])
-def test_chance_of_not_mixing_by_all_orders(first, second):
-    apart, orders = 0, list(itertools.permutations(range(first + second)))
-    for order in orders:
-        ones, others = order[:first], order[first:]
-        apart += min(ones) > max(others) or min(others) > max(ones)
-    assert chance_apart(first, second) == pytest.approx(apart / len(orders))
-
-
-@pytest.mark.parametrize(
-    ('ones', 'others', 'said'),
-    [
-        ([0.5, 0.6, 0.7], [0.1, 0.2, 0.3], 'a is ahead of b: each of its seeds (0.500–0.700) is '
-         'above each of the other’s (0.100–0.300).'),
-        ([0.1, 0.2, 0.3], [0.5, 0.6, 0.7], 'b is ahead of a: each of its seeds (0.500–0.700) is '
-         'above each of the other’s (0.100–0.300).'),
-        ([0.5, 0.6, 0.7], [0.1, 0.2, 0.55], 'no difference shown, their spreads overlap'),
-        ([0.5, 0.6, 0.7], [0.1, 0.2, 0.5], 'no difference shown'),  # they touch
-        ([0.5, 0.6], [0.1, 0.2], 'no order is given, for though their seeds do not mix, so few of '
-         'equal initialisations do not mix either in 1 of 3 comparisons'),
-        ([0.5, 0.6], [0.1, 0.55], 'no difference shown'),
-        ([0.9], [0.1], 'no order can be given, for of one seed nothing is known of the spread'),
-        ([0.9], [0.1, 0.2, 0.3], 'no order can be given'),
-    ],
-)  # fmt: skip
-def test_an_order_is_given_only_where_spreads_are_apart(ones, others, said):
-    text = verdict('a', ones, 'b', others)
-    assert said in text
-    assert ('ahead' in text) == ('ahead' in said)
-
-
-def test_verdicts_of_all_pairs_by_share():
-    runs = [
-        make(init, seed, base + 0.01 * seed, fraction)
-        for fraction, bases in ((0.1, (0.1, 0.5, 0.505)), (1.0, (0.6, 0.605, 0.8)))
-        for init, base in zip('abc', bases, strict=True)
-        for seed in range(3)
-    ]
-    ahead = {
-        share: [text.split(':')[0] for text in texts if 'is ahead of' in text]
-        for share, texts in verdicts(runs).items()
-    }
-    assert ahead == {
-        0.1: ['b is ahead of a', 'c is ahead of a'],
-        1.0: ['c is ahead of a', 'c is ahead of b'],
-    }
-    note = spread_note(runs)
-    assert '3 seeds each would come apart by chance in 1 of 10' in note
-    assert 'makes 6, so 0.6 of them' in note
-
-
-def test_too_few_seeds_are_named():
-    two = [make(init, seed, 0.1) for init in 'ab' for seed in range(2)]
-    assert 'Two seeds are too few to give an order' in spread_note(two)
-    assert 'in 1 of 3 comparisons' in spread_note(two)
-    assert spread_note(two[::2]).startswith('There is one seed: no spread')
-    assert spread_note(two[:3]).startswith('Of some there is one seed only: no spread')
+def test_what_is_better_of_a_run_that_was_read(tmp_path):
+    lines = [{'EPE': 4.0, 'my/measure': 1.0, 'step': 20}]
+    write_attempt(tmp_path, '20260102_100000', lines, LOG, **BY_ITERATIONS)
+    assert read_run(tmp_path, metric='EPE').rule == 'less'
+    assert read_run(tmp_path, metric='EPE', rule='greater').rule == 'greater'
+    with pytest.raises(ValueError, match="metric='my/measure': is more of it better, or less"):
+        read_run(tmp_path, metric='my/measure')
+    # result.json of version 0.1 does not say it
+    run = make('a', 0, 4.0, metric='EPE', rule='less')
+    values = runs_module.to_result(run, {})
+    del values['rule']
+    (tmp_path / 'result.json').write_text(json.dumps(values))
+    assert read_run(tmp_path, metric='EPE').rule == 'less'
+    values['colour'] = 'red'
+    (tmp_path / 'result.json').write_text(json.dumps(values))
+    with pytest.raises(
+        ValueError, match=r'result.json was written by another version.*colour.*put it aside'
+    ):
+        read_run(tmp_path, metric='EPE')
 
 
 def test_diagnosis_is_kept_until_the_predictions_change(tmp_path, monkeypatch):
@@ -249,8 +180,8 @@ def test_diagnosis_is_kept_until_the_predictions_change(tmp_path, monkeypatch):
         calls.append((annotations, Path(results).read_text(), metainfo, iou_type, use_area))
         return {'AP': len(calls)}
 
-    monkeypatch.setattr(compare_runs, 'diagnose', diagnose)
-    protocol = protocol_of(parse(config_text()))
+    monkeypatch.setattr(runs_module, 'diagnose', diagnose)
+    protocol = protocol_of(Config.fromstring(config_text(), '.py'))
     run = make('a', 0, 0.1, folder=str(tmp_path), protocol=protocol)
     found, reasons = diagnose_all([run])
     assert not found and 'no predictions were kept' in reasons[str(tmp_path)]
@@ -265,4 +196,4 @@ def test_diagnosis_is_kept_until_the_predictions_change(tmp_path, monkeypatch):
     assert second[1] == '[2]'
     protocol['val_evaluator']['type'] = 'PCKAccuracy'
     predictions.write_text('[3]')
-    assert 'not evaluated by CocoMetric' in diagnose_all([run])[1][str(tmp_path)]
+    assert 'the evaluation is by PCKAccuracy' in diagnose_all([run])[1][str(tmp_path)]

@@ -1,4 +1,3 @@
-import copy
 import hashlib
 import json
 import pickle
@@ -541,104 +540,63 @@ def test_a_file_without_labels_is_refused(coco, tmp_path):
         make(str(tmp_path / 'blank.json'), fraction=0.5)
 
 
-# ------------------------------------------------------------------------- files with odd entries
-
-
-def changed(coco: dict, tmp_path, change) -> str:
-    odd = copy.deepcopy(coco)
-    change(odd)
-    path = tmp_path / 'odd.json'
-    path.write_text(json.dumps(odd))
-    return str(path)
-
-
-def two_images_of_one_id(coco):
-    coco['images'].append({**coco['images'][0], 'file_name': 'other.png'})
-
-
-def two_persons_of_one_id(coco):
-    coco['annotations'].append({**coco['annotations'][0], 'bbox': [1, 1, 5, 5]})
-
-
-def no_id(coco):
-    del coco['annotations'][0]['id']
-
-
-def no_image_id(coco):
-    del coco['annotations'][0]['image_id']
-
-
-@pytest.mark.parametrize(
-    ('change', 'message'),
-    [
-        (two_images_of_one_id, r'odd\.json.*images, id \d+: two different entries have this id'),
-        (two_persons_of_one_id, r'odd\.json.*annotations, id \d+: two different entries have'),
-        (no_id, r"odd\.json.*annotations\[0\]: has no 'id'"),
-        (no_image_id, r"odd\.json.*annotations, id \d+: has no 'image_id'"),
-    ],
-)
-def test_files_in_which_one_entry_would_be_taken_for_another_are_refused(
-    coco, tmp_path, change, message
-):
-    path = changed(coco, tmp_path, change)
-    with pytest.raises(ValueError, match=message):
-        make(path, fraction=0.5)
-    with pytest.raises(ValueError, match=message):
-        write_subset(path, tmp_path / 'out.json', fraction=0.5)
-    assert not (tmp_path / 'out.json').exists()
-
-
-def ids_as_texts(coco, tmp_path, everywhere: bool) -> str:
-    def change(odd):
-        for person in odd['annotations']:
-            person['image_id'] = str(person['image_id'])
-        for image in odd['images'] if everywhere else []:
-            image['id'] = str(image['id'])
-
-    return changed(coco, tmp_path, change)
-
-
-@pytest.mark.parametrize(
-    ('everywhere', 'message'),
-    [(False, r'\d+ annotations name their image by an id of another type'),
-     (True, r'odd\.json.*MMPose cannot read it \(TypeError')],
-)  # fmt: skip
-def test_ids_as_texts_are_read_by_the_tool_and_refused_where_mmpose_loses_them(
-    coco, ann_file, tmp_path, everywhere, message
-):
-    path = ids_as_texts(coco, tmp_path, everywhere)
-    with pytest.raises(ValueError, match=message):
-        make(path, fraction=0.5)
-    write_subset(path, tmp_path / 'out.json', fraction=1.0)
-    assert ids(make(str(tmp_path / 'out.json'), fraction=0.5)) == ids(make(ann_file, fraction=0.5))
-
-
-def test_entries_that_stand_in_the_file_twice_count_once(coco, ann_file, tmp_path):
-    def change(odd):
-        odd['annotations'] += odd['annotations'][:40]
-        odd['images'] += odd['images'][:5]
-
-    path = changed(coco, tmp_path, change)
-    assert sorted(ids(make(path, fraction=1.0))) == sorted(ids(make(ann_file, fraction=1.0)))
-    made = write_subset(path, tmp_path / 'out.json', fraction=1.0)
-    assert made['labelled_persons'] == len(labelled(coco))
-
-
-def test_the_tool_names_boxes_and_images_that_mmpose_cannot_read(coco, tmp_path):
-    def no_box(odd):
-        odd['annotations'][3]['bbox'] = None
-
-    with pytest.raises(ValueError, match=r'odd\.json.*annotations, id \d+: bbox=None must be left'):
-        write_subset(changed(coco, tmp_path, no_box), tmp_path / 'out.json', fraction=0.5)
-
-    def no_size(odd):
-        del odd['images'][7]['width']
-
-    with pytest.raises(ValueError, match=r'odd\.json.*images, id \d+: has no width and height'):
-        write_subset(changed(coco, tmp_path, no_size), tmp_path / 'out.json', fraction=0.5)
-
-
 def test_the_registry_knows_it(ann_file):
     inner = dict(type='CocoDataset', ann_file=ann_file)
     dataset = DATASETS.build(dict(type='hsjp_mm.LabelSubset', dataset=inner, number=2))
     assert len(image_ids(dataset)) == 2
+
+
+# ------------------------------------------------------------------------- faults of the files
+
+
+def written(tmp_path, coco: dict, change) -> str:
+    coco = json.loads(json.dumps(coco))
+    change(coco)
+    (tmp_path / 'changed.json').write_text(json.dumps(coco))
+    return str(tmp_path / 'changed.json')
+
+
+@pytest.mark.parametrize('by', ['images', 'persons'])
+def test_other_ids_and_repeated_entries_make_the_same_choice(coco, ann_file, by, tmp_path):
+    def change(coco: dict) -> None:
+        for row in coco['annotations']:
+            row.update(id=str(row['id']), image_id=float(row['image_id']), category_id='1')
+        for key in ('images', 'annotations', 'categories'):
+            coco[key].append(dict(coco[key][0]))
+
+    changed = written(tmp_path, coco, change)
+    expected, found = (make(path, fraction=0.3, by=by) for path in (ann_file, changed))
+    assert ids(found) == ids(expected)
+    assert found.dataset.ann_file == changed
+    for source, out in ((ann_file, 'a.json'), (changed, 'b.json')):
+        write_subset(source, tmp_path / out, fraction=0.3, by=by)
+    assert (tmp_path / 'a.json').read_text() == (tmp_path / 'b.json').read_text()
+
+
+@pytest.mark.parametrize(
+    ('key', 'changes', 'message'),
+    [
+        ('annotations', dict(bbox=[np.nan] * 4), r'annotations, id \d+: bbox=.*four finite'),
+        ('annotations', dict(bbox=None), 'bbox=None must be left, top'),
+        ('annotations', dict(keypoints=None), 'keypoints=None must be x, y'),
+        ('annotations', dict(image_id=None), 'image_id=None must be the id of an image'),
+        ('annotations', dict(id=None), 'id=None must be a whole number or a text'),
+        ('images', dict(width=None), r'images, id \d+: MMPose needs width and height'),
+        ('images', dict(file_name=None), 'file_name=None must be the path'),
+        ('images', dict(id='one'), "id 'one': MMPose needs a whole number as id"),
+    ],
+)
+def test_faults_are_named_by_both(coco, key, changes, message, tmp_path):
+    changed = written(tmp_path, coco, lambda coco: coco[key][1].update(changes))
+    with pytest.raises(ValueError, match=rf"ann_file='.*changed\.json': .*{message}"):
+        make(changed, number=1)
+    with pytest.raises(ValueError, match=rf"ann_file='.*changed\.json': .*{message}"):
+        write_subset(changed, tmp_path / 'out.json', number=1)
+    assert not (tmp_path / 'out.json').exists()
+
+
+@pytest.mark.parametrize('key', ['images', 'annotations', 'categories'])
+def test_different_entries_of_one_id_are_refused(coco, key, tmp_path):
+    changed = written(tmp_path, coco, lambda coco: coco[key].append({**coco[key][0], 'name': 'x'}))
+    with pytest.raises(ValueError, match=rf'{key}, id \d+: two different entries'):
+        make(changed, number=1)

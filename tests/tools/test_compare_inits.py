@@ -41,6 +41,7 @@ def arguments(tmp_path_factory) -> list[str]:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_runs_resumes_reports_and_collects(arguments, tmp_path, capsys):
     runs = Path(arguments[arguments.index('--work-dir') + 1])
     assert main(arguments) == 0
@@ -72,7 +73,7 @@ def test_runs_resumes_reports_and_collects(arguments, tmp_path, capsys):
 
     # what stock training leaves, without our result.json, says the same
     bare = tmp_path / 'bare'
-    shutil.copytree(folder, bare, ignore=shutil.ignore_patterns('*.pth', '*.json.new'))
+    shutil.copytree(folder, bare, ignore=shutil.ignore_patterns('*.pth'))
     (bare / 'result.json').unlink()
     read = read_run(bare)
     assert [list(point) for point in read.curve] == again['curve']
@@ -84,6 +85,115 @@ def test_runs_resumes_reports_and_collects(arguments, tmp_path, capsys):
     assert '<td>mine</td>' in report.read_text()
 
 
+MADE_UP = """
+import numpy as np
+import torch
+from mmengine.evaluator import BaseMetric
+from mmengine.registry import METRICS, MODELS
+
+from hsjp_mm.models.pretext.base import Measure, PretextModel
+
+
+def draw(model, inputs, data_samples, fixed):
+    return [('a gray board', np.full((20, 30, 3), 128, np.uint8))]
+
+
+@METRICS.register_module()
+class Brightness(BaseMetric):
+    default_prefix = 'bright'
+
+    def process(self, data_batch, data_samples):
+        self.results += [sample['brightness'] for sample in data_samples]
+
+    def compute_metrics(self, results):
+        return {'error': float(np.mean(results)), 'error_chance': 1.0}
+
+
+@MODELS.register_module()
+class BrightnessHead(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(16, 1)
+
+    def forward(self, feats):
+        return self.layer(feats[0].mean((2, 3)))[:, 0]
+
+
+@MODELS.register_module()
+class GuessBrightness(PretextModel):
+    measures = (Measure('bright/error', 'error of the brightness', digits=2),)
+    health = Measure('spread', 'spread of the guesses')
+    save_best = 'bright/error'
+    board = 'made_up.draw'
+
+    def __init__(self, backbone, data_preprocessor):
+        head = dict(type='mmengine.BrightnessHead')
+        super().__init__(backbone=backbone, head=head, data_preprocessor=data_preprocessor)
+
+    def loss(self, inputs, data_samples):
+        guess = self.head(self.extract_feat(inputs))
+        loss = (guess - inputs.mean((1, 2, 3))).square().mean()
+        return {'loss_brightness': loss, 'spread': guess.detach().std()}
+
+    def predict(self, inputs, data_samples):
+        guess = self.head(self.extract_feat(inputs))
+        for sample, error in zip(data_samples, (guess - inputs.mean((1, 2, 3))).abs()):
+            sample.brightness = float(error)
+        return data_samples
+"""
+
+
+@pytest.mark.slow
+def test_from_a_folder_of_photographs_to_the_report_by_a_made_up_task(
+    arguments, tmp_path, capsys, monkeypatch
+):
+    toy = Path(arguments[arguments.index('--work-dir') + 1]).parent / 'toy'
+    (tmp_path / 'made_up.py').write_text(MADE_UP)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv('PYTHONPATH', f'{ROOT}:{tmp_path}')
+    base = ROOT / 'configs/demo/hsjp_hrnet-tiny_1xb32-1000i_toy-96x96.py'
+    (tmp_path / 'made_up_config.py').write_text(
+        f"_base_ = ['{base}']\n"
+        "custom_imports = dict(imports=['made_up'])\n"
+        "model = dict(_delete_=True, type='mmengine.GuessBrightness', "
+        'backbone=_base_.hrnet_tiny, data_preprocessor=_base_.data_preprocessor)\n'
+        "val_evaluator = dict(_delete_=True, type='mmengine.Brightness')\n"
+        'test_evaluator = val_evaluator\n'
+        "default_hooks = dict(checkpoint=dict(save_best='bright/error', rule='less'))\n"
+    )
+    options = [
+        f'{split}_dataloader.dataset.{key}' for split in ('train', 'val') for key in (
+            'data_root=', 'ann_file=', f'data_prefix.img={toy}/{split}',
+        )
+    ]  # fmt: skip
+    options += [
+        'train_cfg.max_iters=2',
+        'train_cfg.val_interval=1',
+        'train_dataloader.batch_size=3',
+    ]
+    options += ['default_hooks.checkpoint.interval=1', 'default_hooks.logger.interval=1']
+    options += ['train_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False']
+    options += ['val_dataloader.num_workers=0', 'val_dataloader.persistent_workers=False']
+    work = arguments.index('--work-dir')
+    asked = [
+        arguments[0], '--pretrain', f'mine={tmp_path}/made_up_config.py', '--seeds', '0',
+        '--work-dir', str(tmp_path / 'runs'), '--pretrain-cfg-options', *options,
+        *arguments[work + 2 :],
+    ]  # fmt: skip
+    assert main(asked) == 0, capsys.readouterr()
+    said = capsys.readouterr().out
+    assert 'mine, error of the brightness: ' in said and '(by chance 1.00)' in said
+    assert 'the best by bright/error' in said
+    assert 'AP, mine, 100 % of the labels: ' in said
+    recipe = json.loads((tmp_path / 'runs/mine/pretraining/recipe.json').read_text())
+    assert set(recipe['data']) == {f'{toy}/train', f'{toy}/val'}
+    text = (tmp_path / 'runs/report.html').read_text()
+    assert 'mmengine.GuessBrightness: 2 iterations, 6 images' in text
+    assert 'spread of the guesses, in training' in text
+    assert text.count('data:image/jpeg') == 2 + 1  # boards of both evaluations, poses
+
+
+@pytest.mark.slow
 def test_a_failed_run_is_told_and_status_1(arguments, tmp_path, capsys, monkeypatch):
     script = tmp_path / 'train.py'
     script.write_text("raise RuntimeError('out of memory')")
@@ -100,6 +210,8 @@ def test_a_failed_run_is_told_and_status_1(arguments, tmp_path, capsys, monkeypa
     ('arguments', 'message'),
     [
         (['--collect', '/nowhere', '--report', 'r.html'], 'holds no run'),
+        ([str(CONFIG), '--pretrain', 'hsjp', '--work-dir', 'w'], 'NAME=CONFIG'),
+        ([str(CONFIG), '--pretrain', 'a=no.py', '--work-dir', 'w'], 'no.py'),
         ([str(CONFIG), '--init', 'hsjp', '--work-dir', 'w'], 'NAME=CHECKPOINT'),
         ([str(CONFIG), *['--init', 'scratch'] * 2, '--work-dir', 'w'], 'names must differ'),
         (['no.py', '--init', 'scratch', '--work-dir', 'w'], 'no.py'),
@@ -114,7 +226,10 @@ def test_errors_are_one_message_and_status_1(arguments, message, capsys):
     ('arguments', 'message'),
     [
         (['c.py', '--init', 'scratch'], '--work-dir are needed, or --collect'),
-        (['c.py', '--collect', 'x', '--report', 'r.html'], 'neither a config nor --init'),
+        (
+            ['c.py', '--collect', 'x', '--report', 'r.html'],
+            'neither a config, --init nor --pretrain',
+        ),
     ],
 )
 def test_unclear_arguments(arguments, message, capsys):

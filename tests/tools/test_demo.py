@@ -1,39 +1,51 @@
 """The demo, on a few drawn people and for a few iterations."""
 
 import runpy
-import sys
+
+import pytest
 
 from hsjp_mm.datasets.toy import render
 from tests.helpers import ROOT
 
-main = runpy.run_path(str(ROOT / 'tools/demo.py'))['main']
+demo = runpy.run_path(str(ROOT / 'tools/demo.py'))
 
 
+def test_the_pretexts_are_the_configs_that_are_there():
+    assert {'hsjp', 'jigclu'} <= demo['PRETEXTS'].keys()
+    assert all(name in path.name for name, path in demo['PRETEXTS'].items())
+
+
+def test_configs_are_pointed_to_the_data(tmp_path):
+    for path in (demo['FINE_TUNING'], *demo['PRETEXTS'].values()):
+        config = demo['read_config'](path, tmp_path, '2017', {'train_cfg.max_iters': 7})
+        dataset = config.val_dataloader.dataset
+        assert dataset.data_root == str(tmp_path)
+        assert dataset.ann_file == 'annotations/person_keypoints_val2017.json'
+        assert dataset.data_prefix.img == 'val2017/'
+        assert config.train_dataloader.dataset.data_prefix.img == 'train2017/'
+        assert config.train_cfg.max_iters == 7
+    config = demo['read_config'](demo['FINE_TUNING'], tmp_path, '', {})
+    assert config.val_evaluator.ann_file == f'{tmp_path}/annotations/person_keypoints_val.json'
+
+
+@pytest.mark.slow
 def test_demo_comes_to_a_report(tmp_path, monkeypatch, capfd):
     """With either pretext; from scratch, which is the same for both, it is trained once."""
     render(tmp_path / 'toy', num_train=6, num_val=3)
     options = ['train_cfg.max_iters=4', 'train_cfg.val_interval=2', 'train_dataloader.batch_size=4']
     options += ['default_hooks.checkpoint.interval=2', 'default_hooks.logger.interval=1']
-    train, trained = main.__globals__['train'], {}
-
-    def train_once(name, out, options):
-        if name not in trained:
-            trained[name] = train(name, out, options)
-        return trained[name]
-
-    monkeypatch.setitem(main.__globals__, 'train', train_once)
-    for pretext, boards, told in (
-        ('hsjp', 4, 'patches placed right: 0.'),
-        ('jigclu', 1, 'patches located right: 0.'),
+    monkeypatch.chdir(tmp_path)
+    for pretext, boards, told, before in (
+        ('hsjp', 4, 'hsjp, patches placed right: 0.', 0),
+        ('jigclu', 1, 'jigclu, patches located right: ', 1),
     ):
         arguments = ['--pretext', pretext, '--out', str(tmp_path), '--cfg-options', *options]
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, 'argv', ['demo.py', *arguments])
-        main()
+        assert demo['main'](arguments) == 0
         said = capfd.readouterr().out
-        assert 'backbone: 234 of 234 tensors' in said
         assert told in said
-        assert f'AP, {pretext}-pre: ' in said
+        assert f'2 runs: {before} finished before' in said
+        assert f'AP, {pretext}, 100 % of the labels: ' in said
         assert f'report: {tmp_path}/report.html' in said
         text = (tmp_path / 'report.html').read_text()
+        assert '234 of 234 tensors' in text
         assert text.count('data:image/jpeg') == 2 * boards + 2  # first and last, poses of both

@@ -2,7 +2,7 @@ import hashlib
 
 import pytest
 
-from hsjp_mm.utils.files import file_sha256, read_json, read_text
+from hsjp_mm.utils.files import file_sha256, read_json, read_text, write_json
 
 TEXT = '{"Zoë": [1, 2.5]}\n'
 
@@ -46,3 +46,12 @@ def test_half_a_json_is_named(tmp_path):
     (tmp_path / 'a.json').write_text('[' * 100_000)
     with pytest.raises(ValueError, match='is no JSON: maximum recursion'):
         read_json(tmp_path / 'a.json', 'bbox_file')
+
+
+def test_json_is_written_whole_or_not_at_all(tmp_path):
+    path = tmp_path / 'a.json'
+    write_json(path, {'Zoë': [1, 2.5]})
+    with pytest.raises(TypeError):
+        write_json(path, {'Zoë': object()})
+    assert read_json(path, 'a') == {'Zoë': [1, 2.5]}
+    assert [file.name for file in tmp_path.iterdir()] == ['a.json']

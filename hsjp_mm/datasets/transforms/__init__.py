@@ -1,5 +1,5 @@
 from hsjp_mm.datasets.transforms.bottomup import BottomupGetHeatmapMask, BottomupRandomAffine
-from hsjp_mm.datasets.transforms.color import ColourAugmentation
+from hsjp_mm.datasets.transforms.color import ColorAugmentation, ColourAugmentation
 from hsjp_mm.datasets.transforms.patches import PatchAugmentation, set_patches
 from hsjp_mm.datasets.transforms.pyramid import (
     BottomupResize,
@@ -12,6 +12,7 @@ __all__ = [
     'BottomupGetHeatmapMask',
     'BottomupRandomAffine',
     'BottomupResize',
+    'ColorAugmentation',
     'ColourAugmentation',
     'PackImagePyramid',
     'PatchAugmentation',

@@ -32,6 +32,12 @@ class BottomupRandomAffine(transforms.BottomupRandomAffine):
 
     Raises:
         ValueError: ``input_size`` or ``max_shift`` is out of range.
+
+    Examples:
+        >>> train_pipeline = [
+        ...     dict(type='LoadImage'),
+        ...     dict(type='hsjp_mm.BottomupRandomAffine', input_size=(512, 512)),
+        ... ]
     """
 
     def __init__(
@@ -70,6 +76,16 @@ class BottomupGetHeatmapMask(transforms.BottomupGetHeatmapMask):
     crowds. It also fails on an empty polygon list, which masks nothing here. Stands after
     BottomupRandomAffine, RandomFlip and GenerateTarget. The border is what the crop shows beyond
     the image; the released code masks it, too.
+
+    Args:
+        get_invalid: whether the mask is to be True where nothing can be learnt, not elsewhere. The
+            heads want the default.
+
+    Examples:
+        >>> train_pipeline = [
+        ...     dict(type='hsjp_mm.BottomupGetHeatmapMask'),
+        ...     dict(type='PackPoseInputs'),
+        ... ]
     """
 
     def _segs_to_mask(self, segs: list, img_shape: tuple[int, int]) -> np.ndarray:

@@ -11,13 +11,14 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from hsjp_mm.registry import TRANSFORMS
+from hsjp_mm.utils.moved import old_class
 
 # numpy.random, which MMEngine seeds in every worker, or the random numbers of one instance
 Random = ModuleType | np.random.RandomState
 
 
 @TRANSFORMS.register_module()
-class ColourAugmentation(BaseTransform):
+class ColorAugmentation(BaseTransform):
     """Jitter, grayscale, blur and solarise an image, each with its own probability.
 
     The operations that section 3.2 of the HSJP paper lists, with the strengths of the second view
@@ -29,7 +30,7 @@ class ColourAugmentation(BaseTransform):
 
     Args:
         brightness, contrast, saturation: factors are drawn from 1 ± this.
-        hue: turned by ± this share of the colour circle, at most 0.5.
+        hue: turned by ± this share of the color circle, at most 0.5.
         jitter_prob: probability of these four, in random order.
         gray_prob: probability of grayscale.
         blur_prob: probability of a Gaussian blur.
@@ -39,6 +40,12 @@ class ColourAugmentation(BaseTransform):
 
     Raises:
         ValueError: an argument outside its range.
+
+    Examples:
+        >>> train_pipeline = [
+        ...     dict(type='LoadImage'),
+        ...     dict(type='hsjp_mm.ColorAugmentation', jitter_prob=0.5),
+        ... ]
     """
 
     def __init__(
@@ -98,6 +105,10 @@ class ColourAugmentation(BaseTransform):
         return image
 
 
+ColourAugmentation = old_class('ColourAugmentation', ColorAugmentation)
+TRANSFORMS.register_module(module=ColourAugmentation)
+
+
 def _gray(image: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
 
@@ -121,7 +132,7 @@ def adjust_saturation(image: np.ndarray, factor: float) -> np.ndarray:
 
 
 def adjust_hue(image: np.ndarray, turn: float) -> np.ndarray:
-    """Turn the colours by a share of the circle."""
+    """Turn the colors by a share of the circle."""
     hsv = cv2.cvtColor(image, cv2.COLOR_BGR2HSV_FULL)
     hsv[..., 0] = hsv[..., 0] + np.uint8(round(turn * 256) % 256)  # which wraps round
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR_FULL)

@@ -5,12 +5,13 @@ of a patch. Images are BGR, uint8, as MMCV loads them. Boxes are (left, top, rig
 """
 
 import math
+from typing import Any
 
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from hsjp_mm.datasets.transforms.color import ColourAugmentation, Random
+from hsjp_mm.datasets.transforms.color import ColorAugmentation, Random
 from hsjp_mm.ops import patches
 from hsjp_mm.ops.seeds import instance_random_state
 from hsjp_mm.registry import TRANSFORMS
@@ -49,7 +50,7 @@ class PatchAugmentation(BaseTransform):
         scale: range of the crop's share of the area.
         ratio: range of its width to its height, drawn uniformly in the logarithm.
         flip_prob: probability of a horizontal flip.
-        colours: arguments of :class:`ColourAugmentation` that differ from MoCo v2's. Its
+        colours: arguments of :class:`ColorAugmentation` that differ from MoCo v2's. Its
             ``blur_sigma`` is in pixels of a 224-pixel side and in proportion for other sizes: the
             (0.2, 4) here is 0.1 to 2 pixels in a patch of 112, as in the authors' code.
         seed: None in training. With a number, in evaluation, (seed, ``id``) alone decide what
@@ -83,12 +84,12 @@ class PatchAugmentation(BaseTransform):
         if not 0 <= flip_prob <= 1:
             raise ValueError(f'flip_prob={flip_prob} must be in [0, 1]')
         # what the pipeline states, and what holds once the model has told its own
-        self.stated = {'overlap': overlap, 'position': position}
+        self.stated: dict[str, Any] = {'overlap': overlap, 'position': position}
         self._take(**self.stated)
         self.scale = scale
         self.ratio = ratio
         self.flip_prob = flip_prob
-        self.colours = ColourAugmentation(**{**MOCO_V2_COLOURS, **(colours or {})})
+        self.colours = ColorAugmentation(**{**MOCO_V2_COLOURS, **(colours or {})})
         self.seed = seed
         self.grid: int | None = None
         self.patch_size: tuple[int, int] | None = None
@@ -120,7 +121,7 @@ class PatchAugmentation(BaseTransform):
         """
         if grid < 1 or min(size) < 1:
             raise ValueError(f'grid={grid} and size={size} must be at least 1')
-        told = {'overlap': overlap, 'position': position}
+        told: dict[str, Any] = {'overlap': overlap, 'position': position}
         for name, value in told.items():
             stated = self.stated[name]
             if None not in (value, stated) and value != stated:

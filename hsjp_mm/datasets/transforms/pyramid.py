@@ -11,9 +11,11 @@ from mmpose.datasets.transforms import TopdownAffine, bottomup_transforms, forma
 from hsjp_mm.registry import TRANSFORMS
 
 LONGEST = 32
-"""Short sides in a long side, at most; COCO's thinnest images have about 13."""
+"""The long side of a test image may be so many times its short side. COCO's thinnest images reach
+about 13."""
 SIX_SCALES = (0.8, 0.9, 1.0, 1.1, 1.2, 1.3)
-"""Of the crop's box, in the public test code of Yang et al., ICCV 2017 (PyraNet)."""
+"""Factors of the person's box at which the public test code of Yang et al., ICCV 2017 (PyraNet),
+cuts its crops."""
 
 
 @TRANSFORMS.register_module()
@@ -34,11 +36,18 @@ class BottomupResize(bottomup_transforms.BottomupResize):
     Args:
         input_size: [width, height] in pixels to be covered; equal for a short side of that length.
         aug_scales: scales besides 1. All must be multiples of the smallest, 1 included.
-        size_factor: the pad.
+        size_factor: width and height are padded to multiples of so many pixels.
 
     Raises:
         ValueError: scales that are no such multiples; or an image whose long side is more than
             ``LONGEST`` short ones, for it would take as many times the memory.
+
+    Examples:
+        >>> test_pipeline = [
+        ...     dict(type='LoadImage'),
+        ...     dict(type='hsjp_mm.BottomupResize', input_size=(512, 512), aug_scales=[0.5, 2]),
+        ...     dict(type='hsjp_mm.PackImagePyramid'),
+        ... ]
     """
 
     def __init__(
@@ -88,7 +97,7 @@ class TopdownPyramid(TopdownAffine):
 
     For the test "on six-scale image pyramids with flipping" of the PBN paper (section 4.2), which
     refers to Yang et al., ICCV 2017, for it. Neither paper names the scales; the default is that
-    of the latter's public code. Each crop is cut from the image itself and has the same centre.
+    of the latter's public code. Each crop is cut from the image itself and has the same center.
 
     Goes with ``hsjp_mm.PackImagePyramid`` and ``hsjp_mm.MultiscaleTopdownPoseEstimator``.
 
@@ -99,10 +108,19 @@ class TopdownPyramid(TopdownAffine):
     Args:
         input_size: (W, H) of each crop.
         scales: factors of the box; above 1 the crop shows more and the person is smaller in it.
-        use_udp: as in stock.
+        use_udp: cut the crops as the codecs of unbiased data processing (UDP) expect it, with
+            lengths counted between the centers of the pixels. The same as in the codec.
 
     Raises:
         ValueError: no scale, or one that is not positive.
+
+    Examples:
+        >>> test_pipeline = [
+        ...     dict(type='LoadImage'),
+        ...     dict(type='GetBBoxCenterScale'),
+        ...     dict(type='hsjp_mm.TopdownPyramid', input_size=(256, 256), scales=(0.9, 1.0, 1.1)),
+        ...     dict(type='hsjp_mm.PackImagePyramid'),
+        ... ]
     """
 
     def __init__(
@@ -136,6 +154,17 @@ class PackImagePyramid(formatting.PackPoseInputs):
     ``inputs`` becomes a list too, in the same order, as ``hsjp_mm.MultiscalePoseEstimator`` and
     ``hsjp_mm.MultiscaleTopdownPoseEstimator`` take it, and ``aug_scales`` gets into the data
     sample's meta information.
+
+    Args:
+        meta_keys: which keys of the sample go on to its meta information, by default those that
+            stock estimators and metrics read.
+        pack_transformed: whether to pack the keypoints in pixels of the input too.
+
+    Examples:
+        >>> test_pipeline = [
+        ...     dict(type='hsjp_mm.BottomupResize', input_size=(512, 512), aug_scales=[0.5, 2]),
+        ...     dict(type='hsjp_mm.PackImagePyramid'),
+        ... ]
     """
 
     def transform(self, results: dict) -> dict:

@@ -13,10 +13,10 @@ from hsjp_mm.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class TopdownShearAffine(TopdownAffine):
-    """The stock crop, sheared at random about its centre.
+    """The stock crop, sheared at random about its center.
 
     For the augmentation of the PBN paper (section 4.1), "shearing (+/- 0.5)", which MMPose does not
-    have. A point (x, y) of the crop moves to (x + k·(y − y of the centre), y), the *shear factor* k
+    have. A point (x, y) of the crop moves to (x + k·(y − y of the center), y), the *shear factor* k
     drawn uniformly from ±``shear``: at 0.5 verticals lean by up to 26.6°. The paper says neither
     the unit (half a degree could not be seen, half a radian is nearly the same), nor the axis, nor
     the distribution; the rotation before it turns the axis.
@@ -29,12 +29,21 @@ class TopdownShearAffine(TopdownAffine):
     Required, modified and added keys: those of TopdownAffine, with one image in ``img``.
 
     Args:
-        input_size: of the crop.
+        input_size: (width, height) of the crop in pixels.
         shear: greatest shear factor.
-        use_udp: as in stock.
+        use_udp: cut the crop as the codecs of unbiased data processing (UDP) expect it, with
+            lengths counted between the centers of the pixels. The same as in the codec.
 
     Raises:
         ValueError: ``shear`` is negative.
+
+    Examples:
+        >>> train_pipeline = [
+        ...     dict(type='LoadImage'),
+        ...     dict(type='GetBBoxCenterScale'),
+        ...     dict(type='RandomBBoxTransform', scale_factor=(0.75, 1.25), rotate_factor=30),
+        ...     dict(type='hsjp_mm.TopdownShearAffine', input_size=(256, 256)),
+        ... ]
     """
 
     def __init__(self, input_size: tuple[int, int], shear: float = 0.5, use_udp: bool = False):

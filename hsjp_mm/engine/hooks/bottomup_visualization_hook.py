@@ -17,12 +17,15 @@ class BottomupVisualizationHook(Hook):
     visualizer, from the main process, after a validation.
 
     Args:
-        num_images: how many images.
+        num_images: how many images, from the first of the validation set.
         interval: draw after every so many validations of a training; a resumed one goes on
             counting.
 
     Raises:
         ValueError: an argument below 1.
+
+    Examples:
+        >>> custom_hooks = [dict(type='hsjp_mm.BottomupVisualizationHook', num_images=8)]
     """
 
     def __init__(self, num_images: int = 4, interval: int = 1):

@@ -14,7 +14,8 @@ from torch.nn.parallel import DataParallel, DistributedDataParallel
 from hsjp_mm.registry import HOOKS
 
 BUFFER_TOLERANCE = 1e-5
-"""Relative: SyncBuffersHook averages equal values over the processes, and that rounds."""
+"""By this share of its value a frozen buffer may move: SyncBuffersHook averages equal values over
+the processes, and that rounds."""
 
 
 @HOOKS.register_module()
@@ -60,6 +61,9 @@ class FreezeHook(Hook):
         ValueError: neither layers nor patterns; a layer that the backbone has not; a name that
             matches nothing, with those that are near; nothing left to train; an unknown wrapper.
         RuntimeError: a frozen weight or buffer moved.
+
+    Examples:
+        >>> custom_hooks = [dict(type='hsjp_mm.FreezeHook', layers=[0, 1])]
     """
 
     priority = 'LOWEST'  # to see what the other hooks did
@@ -207,7 +211,8 @@ def _hourglass(backbone) -> list[tuple[str, ...]]:
 
 
 LAYERS = {'HRNet': _hrnet, 'ResNet': _resnet, 'HourglassNet': _hourglass}
-"""By the name of the class, for MMDetection has others of the same names and parts."""
+"""What lists the modules of each layer of a backbone, by the name of its class: MMDetection has
+others of the same names and parts."""
 
 
 def _layers(backbone: nn.Module | None) -> list[tuple[str, ...]]:

@@ -17,10 +17,9 @@ from hsjp_mm.registry import HOOKS
 
 @HOOKS.register_module()
 class PoseProbeHook(Hook):
-    """Probe the backbone for pose with validations, see :class:`~hsjp_mm.analysis.PoseProbe`.
+    """Probe the backbone for pose with validations, as :class:`~hsjp_mm.probing.PoseProbe` does.
 
-    ``custom_hooks = [dict(type='hsjp_mm.PoseProbeHook', config='configs/….py')]`` with the stock
-    top-down config to fine-tune with. A validation then also logs, and gives to the visualizer,
+    A validation then also logs, and gives to the visualizer,
 
     - ``pose_probe/AP``, or whatever the config's measure is, of the linear head,
     - ``pose_probe/OKS``, the mean OKS of that head, which tells networks apart while AP is still 0,
@@ -39,16 +38,28 @@ class PoseProbeHook(Hook):
     averaged weights if there is an EMAHook.
 
     Args:
-        config: path of a top-down config.
+        config: path of the top-down config to fine-tune with, which has labels.
         interval: probe with every so many validations of a training; a resumed one goes on
             counting. Of a run that validates every 10 epochs, 3 is every 30 epochs.
-        persons, iterations, seed: as in PoseProbe.
+        persons: train the probe on at least so many persons, and find as many; all that there
+            are, if there are fewer.
+        iterations: steps in which the probe's linear head is trained.
+        seed: of the choice of persons, the random weights, the head and its batches.
         cfg_options: changes of the config, as in ``--cfg-options``.
 
     Raises:
         ValueError: an argument below 1; a run without validation; a config without labels.
         FileNotFoundError: no such config or image.
         CheckpointError: the model's backbone does not fit the config's.
+
+    Examples:
+        >>> custom_hooks = [
+        ...     dict(
+        ...         type='hsjp_mm.PoseProbeHook',
+        ...         config='configs/demo/td-hm_hrnet-tiny_scratch-1xb16-400i_toy-128x96.py',
+        ...         persons=200,
+        ...     )
+        ... ]
     """
 
     # after validation's own figures are noted, before EMAHook takes its weights back

@@ -21,7 +21,7 @@ STEP = 2
 class SeedHook(Hook):
     """Let a resumed run go on as if it had never stopped, to the last bit.
 
-    ``custom_hooks = [dict(type='hsjp_mm.SeedHook')]``, in pretraining and in fine-tuning.
+    For pretraining and for fine-tuning.
 
     MMEngine's checkpoints hold no random state. With this hook nothing depends on any: before each
     step this process is seeded from the run's seed and the number of the iteration, and before each
@@ -36,6 +36,9 @@ class SeedHook(Hook):
     no checkpoint of MMEngine holds cannot: gradients that are being accumulated (a warning says
     so), the state of transforms with generators of their own, and the last size of
     BatchSyncRandomResize. On a GPU, two runs are equal only with ``randomness.deterministic``.
+
+    Examples:
+        >>> custom_hooks = [dict(type='hsjp_mm.SeedHook')]
     """
 
     priority = 'VERY_HIGH'

@@ -24,6 +24,9 @@ class SkippedImagesHook(Hook):
     Raises:
         ValueError: ``max_share`` outside [0, 1].
         RuntimeError: too many were skipped; with the number and the first paths.
+
+    Examples:
+        >>> custom_hooks = [dict(type='hsjp_mm.SkippedImagesHook', max_share=0.001)]
     """
 
     def __init__(self, max_share: float = 0.01):

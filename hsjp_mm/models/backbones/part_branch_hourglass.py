@@ -15,12 +15,13 @@ from hsjp_mm.models.utils.part_groups import PartGroups, read_part_groups
 from hsjp_mm.registry import MODELS
 
 CHANNELS = 256
-"""Of the shared features."""
+"""How many channels the shared features have."""
 POOLINGS = 4
-"""In an hourglass: from 64×64 to 4×4."""
+"""So often an hourglass halves its maps: from 64×64 to 4×4."""
 DIVISOR = 4 * 2**POOLINGS
-"""Of the sides of the input."""
+"""The sides of the input must be multiples of this."""
 FUSES = ('shared', 'specific')
+"""Which features of a stack can go on to the next."""
 
 
 @MODELS.register_module()
@@ -50,15 +51,18 @@ class PartBranchHourglass(BaseBackbone):
     features between stacks. What predicts keypoints or reads predictions is beside it.
 
     Args:
-        part_groups: groups, or the path of a JSON file that holds them; see
-            :func:`~hsjp_mm.models.utils.part_groups.read_part_groups`. None: no branches.
-        num_stacks: S.
-        width: W; of no meaning without groups.
-        depth: D.
+        part_groups: ``dict(keypoints=[...], groups=[[...], ...])`` with the names of all K
+            keypoints in their order and of those in each group, or the path of a JSON file that
+            holds this; those in ``configs/pbn/part_groups`` are found from any folder. A keypoint
+            may be in several groups.
+            None: no branches.
+        num_stacks: S, how many hourglasses follow each other.
+        width: W, channels of a branch; of no meaning without groups.
+        depth: D, residual blocks of a branch.
         fuse: the features that go on to the next stack: ``'shared'``, or ``'specific'``, those of
             all branches, which a 1×1 convolution brings to 256 channels.
         num_keypoints: K, if there are no groups to tell it.
-        in_channels: of the input.
+        in_channels: channels of the input.
         init_cfg: as in a stock backbone.
 
     Raises:
@@ -66,6 +70,20 @@ class PartBranchHourglass(BaseBackbone):
             ``num_keypoints``; ``fuse='specific'`` without groups; or groups that do not cover
             the keypoints.
         FileNotFoundError: ``part_groups`` is no file.
+
+    Examples:
+        >>> upper, lower = ['head', 'wrist'], ['hip', 'ankle']
+        >>> model = dict(
+        ...     type='TopdownPoseEstimator',
+        ...     backbone=dict(
+        ...         type='hsjp_mm.PartBranchHourglass',
+        ...         part_groups=dict(keypoints=upper + lower, groups=[upper, lower]),
+        ...         num_stacks=2,
+        ...     ),
+        ...     head=dict(
+        ...         type='CPMHead', in_channels=4, out_channels=4, num_stages=2, final_layer=None
+        ...     ),
+        ... )
     """
 
     pretrained_part = 'trunk'

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from hsjp_mm.registry import MODELS
 
 STRIDE = 4
-"""Input pixels to a cell of the coarsest heat map."""
+"""A cell of the coarsest heat map is so many pixels of the input wide and high."""
 
 # Options of the stock head that have one meaning here; its configs may go on naming them.
 FIXED = {'shift_heatmap': False, 'align_corners': False, 'restore_heatmap_size': True}
@@ -59,6 +59,18 @@ class HigherHRNetHead(AssociativeEmbeddingHead):
     Raises:
         ValueError: ``num_deconvs`` or ``num_blocks`` is negative, or the decoder expects another
             size or another number of keypoints.
+
+    Examples:
+        >>> codec = dict(
+        ...     type='hsjp_mm.AssociativeEmbedding', input_size=(512, 512), heatmap_size=(512, 512)
+        ... )
+        >>> model = dict(
+        ...     type='BottomupPoseEstimator',
+        ...     backbone=dict(type='ResNet', depth=18, strides=(1, 1, 1, 1)),
+        ...     head=dict(
+        ...         type='hsjp_mm.HigherHRNetHead', in_channels=512, num_keypoints=17, decoder=codec
+        ...     ),
+        ... )
     """
 
     def __init__(

@@ -19,10 +19,12 @@ class PartBranchHead(HeatmapHead):
     any. In a stock config it takes two lines: ``type='hsjp_mm.PartBranchHead'`` and the groups.
 
     Args:
-        in_channels: as in the stock head.
-        out_channels: K, the number of keypoints, as in the stock head.
-        part_groups: groups, or the path of a JSON file that holds them; see
-            :func:`~hsjp_mm.models.utils.part_groups.read_part_groups`.
+        in_channels: channels of the features that it reads.
+        out_channels: K, the number of keypoints.
+        part_groups: ``dict(keypoints=[...], groups=[[...], ...])`` with the names of all K
+            keypoints in their order and of those in each group, or the path of a JSON file that
+            holds this; those in ``configs/pbn/part_groups`` are found from any folder. A keypoint
+            may be in several groups.
         width: W, channels of a branch.
         depth: D, residual blocks of a branch.
         layers: further arguments of the stock head (deconvolutions, loss, decoder, ...).
@@ -31,6 +33,15 @@ class PartBranchHead(HeatmapHead):
         ValueError: The groups are not of K keypoints or do not cover them; ``width`` or ``depth``
             is outside its range; or a ``final_layer`` is given.
         FileNotFoundError: ``part_groups`` is no file.
+
+    Examples:
+        >>> upper, lower = ['head', 'wrist'], ['hip', 'ankle']
+        >>> head = dict(
+        ...     type='hsjp_mm.PartBranchHead',
+        ...     in_channels=2048,
+        ...     out_channels=4,
+        ...     part_groups=dict(keypoints=upper + lower, groups=[upper, lower]),
+        ... )
     """
 
     final_layer: Any  # the stock convolution, until the branches take its place

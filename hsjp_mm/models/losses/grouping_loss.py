@@ -21,8 +21,19 @@ class GroupingLoss(AssociativeEmbeddingLoss):
     variance; push the mean of exp(−d²) over the pairs of different persons, d being the distance
     of their mean tags. The stock loss sums over the batch, so that its weight grows with the
     batch size (24-fold against the paper's 1e-3); it adds to push a constant 1/(N−1), the
-    distance of each person to itself; and it reads one tag at a time. Arguments, defaults and
-    results, ``(pull, push)`` weighted by ``loss_weight`` and by 0.5 for push, are the stock ones.
+    distance of each person to itself; and it reads one tag at a time.
+
+    Args:
+        loss_weight: factor of both terms.
+        push_loss_factor: factor of push besides.
+
+    Examples:
+        >>> head = dict(
+        ...     type='hsjp_mm.HigherHRNetHead',
+        ...     in_channels=32,
+        ...     num_keypoints=17,
+        ...     tag_loss=dict(type='hsjp_mm.GroupingLoss', loss_weight=1e-3),
+        ... )
     """
 
     def forward(

@@ -37,7 +37,21 @@ class MultiscalePoseEstimator(BottomupPoseEstimator):
     ``forward`` take one size. Here each scale is preprocessed by itself; images of a batch are
     padded at their right and bottom to the largest, in every scale by the same share, and the head
     cuts the maps to each image. Pyramids come from ``hsjp_mm.BottomupResize`` with ``aug_scales``
-    and ``hsjp_mm.PackImagePyramid``. Training and arguments are those of stock.
+    and ``hsjp_mm.PackImagePyramid``. Training is that of stock.
+
+    Args:
+        backbone, neck, head, data_preprocessor: configs of the parts, as in stock.
+        test_cfg: with ``multiscale_test=True``; ``flip_test=True`` averages with the mirrored
+            image.
+        train_cfg, use_syncbn, init_cfg: as in stock.
+
+    Examples:
+        >>> model = dict(
+        ...     type='hsjp_mm.MultiscalePoseEstimator',
+        ...     backbone=dict(type='ResNet', depth=18, strides=(1, 1, 1, 1)),
+        ...     head=dict(type='hsjp_mm.HigherHRNetHead', in_channels=512, num_keypoints=17),
+        ...     test_cfg=dict(multiscale_test=True, flip_test=True),
+        ... )
     """
 
     def test_step(self, data: dict) -> list:
@@ -69,8 +83,7 @@ class MultiscaleTopdownPoseEstimator(TopdownPoseEstimator):
     """The stock top-down estimator, for any heat-map model, tested on pyramids of crops.
 
     The pipeline decides: pyramids come from ``hsjp_mm.TopdownPyramid`` and
-    ``hsjp_mm.PackImagePyramid``; single crops are predicted as in stock. Training and arguments
-    are those of stock.
+    ``hsjp_mm.PackImagePyramid``; single crops are predicted as in stock. Training is that of stock.
 
     The head gives each scale's heat maps, averaged with the flipped crop's if
     ``test_cfg.flip_test`` says so. They are brought into the frame of the crop at scale 1, enlarged
@@ -81,11 +94,26 @@ class MultiscaleTopdownPoseEstimator(TopdownPoseEstimator):
     made for; ``hsjp_mm.HighestCell``, which takes none, gets cells of an input pixel. The public
     code of Yang et al., ICCV 2017, averages in the same way in the pixels of the image.
 
-    ``test_cfg.output_heatmaps`` gives the mean's part inside the crop at scale 1.
+    Args:
+        backbone, neck, head, data_preprocessor: configs of the parts, as in stock. The head's
+            ``decoder`` must be MSRAHeatmap, MegviiHeatmap or a Gaussian UDPHeatmap.
+        test_cfg: ``flip_test=True`` averages with the mirrored crops; ``output_heatmaps=True``
+            gives the mean's part inside the crop at scale 1.
+        train_cfg, init_cfg, metainfo: as in stock.
 
     Raises:
-        ValueError: a head whose ``decoder`` is no MSRAHeatmap, MegviiHeatmap or Gaussian
-            UDPHeatmap; in a batch, several sets of scales.
+        ValueError: a head with another ``decoder``; in a batch, several sets of scales.
+
+    Examples:
+        >>> codec = dict(
+        ...     type='MSRAHeatmap', input_size=(256, 256), heatmap_size=(64, 64), sigma=2
+        ... )
+        >>> model = dict(
+        ...     type='hsjp_mm.MultiscaleTopdownPoseEstimator',
+        ...     backbone=dict(type='ResNet', depth=50),
+        ...     head=dict(type='HeatmapHead', in_channels=2048, out_channels=17, decoder=codec),
+        ...     test_cfg=dict(flip_test=True),
+        ... )
     """
 
     def __init__(self, *args, **kwargs) -> None:
@@ -169,7 +197,7 @@ class _Axis:
 
     Args:
         size: cells of the map.
-        decoder: the stock codecs disagree on where the crop's centre is in the map and how many
+        decoder: the stock codecs disagree on where the crop's center is in the map and how many
             cells the crop is long.
         largest: the largest scale.
     """
@@ -189,7 +217,7 @@ class _Axis:
         """Bilinear weights (places of the frame, size) that bring a crop's map into the frame.
 
         Args:
-            scale: of the crop's box; the centre stays where it is.
+            scale: of the crop's box; the center stays where it is.
         """
         last = (self.size + self.margin - 1) * self.parts
         frame = torch.arange(-self.margin * self.parts, last + 1, dtype=torch.float64) / self.parts

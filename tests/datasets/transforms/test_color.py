@@ -7,13 +7,14 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional as F
 
-from hsjp_mm.datasets import ColourAugmentation
+from hsjp_mm.datasets import ColorAugmentation
 from hsjp_mm.datasets.transforms.color import (
     adjust_brightness,
     adjust_contrast,
     adjust_hue,
     adjust_saturation,
 )
+from hsjp_mm.registry import TRANSFORMS
 
 OFF = dict(jitter_prob=0, gray_prob=0, blur_prob=0, solarise_prob=0)
 STEADY = dict(OFF, jitter_prob=1, brightness=0, contrast=0, saturation=0, hue=0)
@@ -43,7 +44,7 @@ def difference(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def augment(image: np.ndarray, **options) -> np.ndarray:
-    return ColourAugmentation(**options).transform({'img': image})['img']
+    return ColorAugmentation(**options).transform({'img': image})['img']
 
 
 @pytest.mark.parametrize('image', [noise(), smooth()], ids=['noise', 'smooth'])
@@ -104,7 +105,7 @@ def test_blur_sigma_fills_its_range():
     # the spread of a blurred dot is the sigma
     dot = np.zeros((225, 225, 3), np.uint8)
     dot[112, 112] = 255
-    colour = ColourAugmentation(**{**OFF, 'blur_prob': 1}, blur_sigma=(1.0, 2.0))
+    colour = ColorAugmentation(**{**OFF, 'blur_prob': 1}, blur_sigma=(1.0, 2.0))
     places = np.arange(225) - 112
     spreads = []
     for _ in range(300):
@@ -147,7 +148,7 @@ def test_hue_fills_its_range():
 
 
 def test_jitters_come_in_random_order():
-    colour = ColourAugmentation(**{**OFF, 'jitter_prob': 1})
+    colour = ColorAugmentation(**{**OFF, 'jitter_prob': 1})
     done: list[int] = []
 
     def note(number, image, factor):
@@ -173,7 +174,7 @@ def test_each_probability_is_that_of_its_own_operation(name):
     image = noise(16, 16)
     counts = []
     for probability in (1, 0.3):
-        colour = ColourAugmentation(**{**OFF, name: probability}, blur_sigma=(20, 20))
+        colour = ColorAugmentation(**{**OFF, name: probability}, blur_sigma=(20, 20))
         made = (colour.transform({'img': image})['img'] for _ in range(1000))
         counts.append(sum(not np.array_equal(m, image) for m in made))
     assert counts[0] == 1000
@@ -181,7 +182,7 @@ def test_each_probability_is_that_of_its_own_operation(name):
 
 
 def test_defaults_are_those_of_byols_second_view():
-    colour = ColourAugmentation()
+    colour = ColorAugmentation()
     assert [limits for _, *limits in colour.jitters] == [
         [0.6, 1.4], [0.6, 1.4], [0.8, 1.2], [-0.1, 0.1]
     ]  # fmt: skip
@@ -216,11 +217,11 @@ def test_the_same_seed_gives_the_same_images():
 )
 def test_arguments_outside_their_range(options, message):
     with pytest.raises(ValueError, match=message):
-        ColourAugmentation(**options)
+        ColorAugmentation(**options)
 
 
 def test_augment_takes_its_random_numbers_from_where_it_is_told():
-    colour, image = ColourAugmentation(), smooth()
+    colour, image = ColorAugmentation(), smooth()
     state = np.random.RandomState(5)
     found = [colour.augment(image, state) for _ in range(20)]
     untouched = np.random.rand()  # noqa: NPY002
@@ -229,3 +230,12 @@ def test_augment_takes_its_random_numbers_from_where_it_is_told():
     assert np.array_equal(found, expected)
     np.random.seed(0)  # noqa: NPY002  (what the fixture did)
     assert np.random.rand() == untouched  # noqa: NPY002
+
+
+def test_the_old_name_builds_the_same_with_a_warning():
+    image = smooth()
+    with pytest.warns(FutureWarning, match='ColourAugmentation is now ColorAugmentation'):
+        old = TRANSFORMS.build(dict(type='hsjp_mm.ColourAugmentation', jitter_prob=1))
+    new = TRANSFORMS.build(dict(type='hsjp_mm.ColorAugmentation', jitter_prob=1))
+    found = [one.augment(image, np.random.RandomState(3)) for one in (old, new)]
+    np.testing.assert_array_equal(*found)

@@ -7,7 +7,7 @@ from mmcv.transforms import Compose
 from mmpose.codecs import MSRAHeatmap
 from mmpose.datasets.transforms import TopdownAffine
 
-from hsjp_mm.datasets import ColourAugmentation, TopdownShearAffine
+from hsjp_mm.datasets import ColorAugmentation, TopdownShearAffine
 
 SIZE = (96, 64)  # width, height of the crop
 DOTS = np.array([[[60, 50], [100, 80], [80.0, 64], [50, 85]]], np.float32)
@@ -142,7 +142,7 @@ def test_the_whole_augmentation_keeps_targets_on_the_dots():
             ),
             dict(type='hsjp_mm.TopdownShearAffine', input_size=SIZE, shear=0.5),
             dict(
-                type='hsjp_mm.ColourAugmentation', brightness=0.4, contrast=0.4, saturation=0.4,
+                type='hsjp_mm.ColorAugmentation', brightness=0.4, contrast=0.4, saturation=0.4,
                 hue=0, jitter_prob=1, gray_prob=0, blur_prob=0, solarise_prob=0,
             ),
             dict(type='GenerateTarget', encoder=codec),
@@ -170,7 +170,7 @@ def test_the_whole_augmentation_keeps_targets_on_the_dots():
 def test_colours_leave_the_keypoints_and_change_the_image():
     results = TopdownAffine(SIZE)(person())
     image, points = results['img'].copy(), results['transformed_keypoints'].copy()
-    made = ColourAugmentation(jitter_prob=1, gray_prob=0, blur_prob=0, solarise_prob=0)(results)
+    made = ColorAugmentation(jitter_prob=1, gray_prob=0, blur_prob=0, solarise_prob=0)(results)
     assert np.array_equal(made['transformed_keypoints'], points)
     assert not np.array_equal(made['img'], image)
 

@@ -1,0 +1,149 @@
+"""Annotated persons, and the files they are read from.
+
+Letters: P persons, K keypoints. Points are (x, y) in pixels of each person's image.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmpose.datasets.datasets import MpiiDataset
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+
+from hsjp_mm.datasets.coco_files import Entries, check_coco
+from hsjp_mm.utils.files import read_json
+
+MPII_PIXELS = 200
+"""Side of the box of MPII's scale 1 in pixels, and …"""
+MPII_SHIFT = 15
+"""… how far below the centre its middle lies, as in the stock MpiiDataset."""
+
+
+@dataclass(frozen=True)
+class Persons:
+    """Annotated keypoints of persons of one kind, with what else is known of them.
+
+    Args:
+        names: of the K keypoints.
+        keypoints: (P, K, 2); what stands where one is not labelled means nothing.
+        labelled: (P, K) bool.
+        boxes: (P, 4), left, top, width, height in pixels; NaN where not known.
+        crowds: how many crowds were left out.
+        areas: (P,) in square pixels; or one NaN, if they are not known.
+        links: pairs of keypoints that a skeleton joins.
+    """
+
+    names: tuple[str, ...]
+    keypoints: np.ndarray
+    labelled: np.ndarray
+    boxes: np.ndarray
+    crowds: int = 0
+    areas: np.ndarray = field(default_factory=lambda: np.array(np.nan))
+    links: tuple[tuple[int, int], ...] = ()
+
+
+def read_persons(*paths: str | Path) -> Persons:
+    """Read the persons of COCO-style or MPII-style JSONs.
+
+    Not by stock data sets: these clip boxes, leave out persons without saying so, and make objects
+    of a quarter of a million persons. Null in place of a person's box is a box without an area, in
+    place of the keypoints, none labelled.
+
+    Args:
+        paths: one or more, of COCO's format, with the keypoints' names in ``categories``, or of the
+            MPII format of the stock MpiiDataset, whose box, from centre and scale, is taken.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: another format; keypoints without names, or other ones than in the first file;
+            an entry that is not as :mod:`hsjp_mm.datasets.coco_files` says.
+    """
+    parts = [_read(Path(path)) for path in paths]
+    for path, part in zip(paths, parts, strict=True):
+        if part.names != parts[0].names:
+            raise ValueError(f'{path} has other keypoints than {paths[0]}: {", ".join(part.names)}')
+    return Persons(
+        names=parts[0].names,
+        keypoints=np.concatenate([part.keypoints for part in parts]),
+        labelled=np.concatenate([part.labelled for part in parts]),
+        boxes=np.concatenate([part.boxes for part in parts]),
+        crowds=sum(part.crowds for part in parts),
+    )
+
+
+def skeleton(metainfo: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[tuple[int, int], ...]]:
+    """Get the names of the keypoints, and the pairs that are joined, of a data set's metadata.
+
+    Raises:
+        ValueError: they name no keypoints.
+    """
+    if 'keypoint_id2name' not in metainfo:
+        raise ValueError(f'not a pose data set: its metadata {dict(metainfo)} name no keypoints')
+    names = metainfo['keypoint_id2name']
+    links = tuple((int(a), int(b)) for a, b in metainfo['skeleton_links'])
+    return tuple(names[k] for k in range(len(names))), links
+
+
+def _read(path: Path) -> Persons:
+    content = read_json(path, 'path')
+    name = f'path={str(path)!r}'
+    if isinstance(content, dict) and {'annotations', 'categories'} <= set(content):
+        return _coco_persons(content, name)
+    if isinstance(content, list) and content:
+        people = Entries(content, name)
+        if {'joints', 'joints_vis'} <= set(people[0]):
+            return _mpii_persons(people)
+    raise ValueError(f'{path} is neither of COCO format nor of the MPII format of MMPose')
+
+
+def _coco_persons(content: dict, name: str) -> Persons:
+    coco = check_coco(content, name, ['categories', 'annotations'])
+    names = {
+        category['id']: tuple(category['keypoints'])
+        for category in coco.categories
+        if category.get('keypoints')
+    }
+    kinds = set(names.values())
+    if len(kinds) != 1:
+        raise ValueError(
+            f'{name}: its categories must name the keypoints, and all the same, but there are '
+            f'{len(kinds)} lists of names'
+        )
+    kind = next(iter(kinds))
+    known = np.array([row['category_id'] in names for row in coco.annotations], bool)
+    people = _some(coco.annotations, known)
+    singles = _some(people, ~people.flags('iscrowd'))
+    points = _numbers_or_zeros(singles, 'keypoints', 3 * len(kind)).reshape(-1, len(kind), 3)
+    return Persons(
+        names=kind, keypoints=points[..., :2], labelled=points[..., 2] > 0,
+        boxes=_numbers_or_zeros(singles, 'bbox', 4), crowds=len(people) - len(singles),
+    )  # fmt: skip
+
+
+def _some(entries: Entries, fits: np.ndarray) -> Entries:
+    return entries.take(np.flatnonzero(fits).tolist())
+
+
+def _numbers_or_zeros(entries: Entries, key: str, length: int) -> np.ndarray:
+    """Numbers (N, length), 0 where an entry has none, or null, or an empty list."""
+    given = np.array([row.get(key) not in (None, []) for row in entries], bool)
+    numbers = np.zeros((len(entries), length))
+    numbers[given] = _some(entries, given).numbers(key, length)
+    return numbers
+
+
+def _mpii_persons(people: Entries) -> Persons:
+    names, links = skeleton(parse_pose_metainfo(MpiiDataset.METAINFO))
+    centres = people.numbers('center', 2)
+    scales = people.numbers('scale')[:, None]
+    sides = np.repeat(MPII_PIXELS * scales, 2, axis=1)
+    middles = centres + np.array([0, MPII_SHIFT]) * scales
+    return Persons(
+        names=names,
+        keypoints=people.numbers('joints', len(names), 2),
+        labelled=people.numbers('joints_vis', len(names)) > 0,
+        boxes=np.concatenate([middles - sides / 2, sides], axis=1),
+        links=links,
+    )

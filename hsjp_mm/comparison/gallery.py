@@ -1,0 +1,72 @@
+"""Pictures of a comparison: boards of the pretrainings, and poses that the fine-tunings predict."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from hsjp_mm.comparison.logs import last_checkpoint, last_config
+from hsjp_mm.comparison.pretrainings import Pretraining
+from hsjp_mm.comparison.runs import FineTuning
+from hsjp_mm.datasets.image_files import UnreadableImageError
+from hsjp_mm.visualization.poses import draw_poses
+
+Pictures = list[tuple[str, np.ndarray]]
+"""Captions and pictures (height, width, 3), RGB, uint8."""
+_BOARD = re.compile(r'puzzle_(\d+)_(\d+)\.png')
+
+
+def boards_of(pretraining: Pretraining) -> Pictures:
+    """Read what ``hsjp_mm.PuzzleVisualizationHook`` drew at the first and the last evaluation."""
+    drawn: dict[int, dict[int, Path]] = {}
+    for path in sorted(Path(pretraining.folder).glob('*/vis_data/vis_image/puzzle_*.png')):
+        if match := _BOARD.fullmatch(path.name):
+            drawn.setdefault(int(match[1]), {})[int(match[2])] = path
+    return [
+        (
+            f'{pretraining.name}, board {number + 1} after {step:,} iterations',
+            cv2.imread(str(boards[step]))[..., ::-1],
+        )
+        for number, boards in sorted(drawn.items())
+        for step in dict.fromkeys((min(boards), max(boards)))
+    ]
+
+
+def poses_of(runs: Sequence[FineTuning]) -> tuple[Pictures, list[str]]:
+    """Draw the poses that one run of each initialisation predicts, on validation images.
+
+    It is that of most labels, and of them that of the lowest seed.
+
+    Returns:
+        The pictures, and for each that there is not, why.
+    """
+    pictures, reasons = [], []
+    for name in dict.fromkeys(run.init for run in runs):
+        own = [run for run in runs if run.init == name]
+        run = min(own, key=lambda run: (-run.fraction, run.seed))
+        try:
+            caption = f'{name}, {100 * run.fraction:.10g} % of the labels, seed {run.seed}'
+            pictures.append((caption, _draw(run)))
+        except (OSError, ValueError, UnreadableImageError) as error:
+            reasons.append(f'No poses of {name} are drawn: {error}.')
+    return pictures, reasons
+
+
+def _draw(run: FineTuning) -> np.ndarray:
+    folder = Path(run.folder)
+    config = last_config(folder)
+    if 'Topdown' not in config.model.type:
+        raise ValueError(f'{config.model.type} is no top-down model')
+    checkpoint = last_checkpoint(folder)
+    if checkpoint is None or not checkpoint.is_file():
+        raise FileNotFoundError('the run has no checkpoint left')
+    dataset = config.val_dataloader.dataset
+    images = (dataset.get('data_prefix') or {}).get('img')
+    if not dataset.get('ann_file') or images is None:
+        raise ValueError(f'{dataset.type} names no annotations, or no folder of images')
+    root = dataset.get('data_root') or ''
+    return draw_poses(
+        config, str(checkpoint), str(Path(root, dataset.ann_file)), str(Path(root, images))
+    )

@@ -1,0 +1,472 @@
+"""What a comparison runs: pretrainings, then one fine-tuning from each, over shares and seeds.
+
+All is laid out, and what would fail in each is looked for, before the first one starts. A run's
+*recipe* is all that decides on its result.
+"""
+
+import copy
+import re
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.registry import DATASETS, MODELS, DefaultScope
+
+from hsjp_mm.checkpoint import audit
+from hsjp_mm.checkpoint.coverage import CheckpointError
+from hsjp_mm.comparison.fine_tuning_config import (
+    backbone_of,
+    by_epoch,
+    checkpoint_of,
+    differences,
+    evaluators_of,
+    plain,
+    protocol_of,
+    rule_of,
+    settings_of,
+)
+from hsjp_mm.comparison.pretrainings import (
+    Pretraining,
+    followed_metric,
+    pretraining_result,
+    read_pretraining,
+)
+from hsjp_mm.comparison.recipes import RECIPE_VERSION, data_hashes, loaded_hashes
+from hsjp_mm.comparison.runs import FineTuning, read_run, to_result
+
+NAME = re.compile(r'[\w.+-]+')
+SAMPLER = 'hsjp_mm.FixedLengthSampler'
+
+
+@dataclass(frozen=True)
+class Init:
+    """An initialisation of the backbone.
+
+    Attributes:
+        name: For folders and legends.
+        checkpoint: Path or http(s) address; None for random weights.
+        sha256: Of the file.
+        coverage: The line of how much of it fits.
+    """
+
+    name: str
+    checkpoint: str | None
+    sha256: str | None = None
+    coverage: str = 'backbone: random weights'
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A training to run.
+
+    Attributes:
+        folder: Its work folder.
+        config: Complete.
+        recipe: Plain values, all that decides on the result.
+        iterations: In all.
+        processes: Of torchrun.
+        metric: Key of the measure by which it is followed; '' for none.
+    """
+
+    folder: Path
+    config: Config
+    recipe: dict[str, Any]
+    iterations: int
+    processes: int
+    metric: str
+
+    @property
+    def title(self) -> str:
+        """For the screen."""
+        raise NotImplementedError
+
+    def read(self) -> Any:
+        """Read what the run left.
+
+        Raises:
+            OSError, ValueError: It is not finished, or not what was planned.
+        """
+        raise NotImplementedError
+
+    def hashes(self) -> dict[str, str]:
+        """SHA-256 of what it starts from and is trained on."""
+        raise NotImplementedError
+
+    def result(self, found: Any) -> dict[str, Any]:
+        """What result.json holds of what was read."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class PlannedFineTuning(PlannedRun):
+    """A fine-tuning to run.
+
+    Attributes:
+        init: From where.
+        fraction: Of the labels.
+        seed: Of the run, and of the choice of labels.
+        rule: What is better of the metric, 'greater' or 'less'.
+    """
+
+    init: Init
+    fraction: float
+    seed: int
+    rule: str
+
+    @property
+    def title(self) -> str:
+        """For the screen."""
+        return f'{self.init.name}, {self.fraction:.0%} of the labels, seed {self.seed}'
+
+    def read(self) -> FineTuning:
+        """Read what the run left.
+
+        Raises:
+            OSError, ValueError: It is not finished, or not what was planned.
+        """
+        found = read_run(self.folder, self.init.name, self.metric, self.rule)
+        if self.init.sha256 and f'sha256 {self.init.sha256[:8]}' not in found.coverage:
+            raise ValueError(f'the log does not show that {self.init.checkpoint} was loaded')
+        _require_planned(self.recipe['protocol'], found.protocol)
+        return found
+
+    def hashes(self) -> dict[str, str]:
+        """SHA-256 of what it starts from and is trained on."""
+        start = {'initialisation': self.init.sha256} if self.init.sha256 else {}
+        return {**start, **self.recipe['data']}
+
+    def result(self, found: FineTuning) -> dict[str, Any]:
+        """What result.json holds."""
+        return to_result(found, self.recipe)
+
+
+@dataclass(frozen=True)
+class PlannedPretraining(PlannedRun):
+    """A pretraining to run.
+
+    Attributes:
+        name: Of the initialisation that comes of it.
+    """
+
+    name: str
+
+    @property
+    def title(self) -> str:
+        """For the screen."""
+        return f'{self.name}, pretraining'
+
+    def read(self) -> Pretraining:
+        """Read what the run left.
+
+        Raises:
+            OSError, ValueError: It is not finished, or not what was planned.
+        """
+        found = read_pretraining(self.folder, self.name)
+        _require_planned(self.recipe['settings'], found.settings)
+        return found
+
+    def hashes(self) -> dict[str, str]:
+        """SHA-256 of what it is trained on."""
+        return dict(self.recipe['data'])
+
+    def result(self, found: Pretraining) -> dict[str, Any]:
+        """What result.json holds."""
+        return pretraining_result(found, self.recipe)
+
+
+def _require_planned(planned: dict, logged: dict) -> None:
+    if changed := list(differences(planned, logged)):
+        raise ValueError(f'the run logged another config than planned: {"; ".join(changed[:8])}')
+
+
+def parse_init(text: str) -> tuple[str, str | None]:
+    """Read ``scratch``, ``NAME=scratch`` or ``NAME=CHECKPOINT``: name, and checkpoint or None.
+
+    Raises:
+        ValueError: Anything else.
+    """
+    name, sign, source = text.partition('=')
+    if not sign and name == 'scratch':
+        source = name
+    if not source or not NAME.fullmatch(name):
+        raise ValueError(
+            f'init {text!r} must be scratch, NAME=scratch or NAME=CHECKPOINT, with a name of '
+            'letters, digits and . + - _'
+        )
+    return name, None if source == 'scratch' else source
+
+
+def parse_pretraining(text: str) -> tuple[str, str]:
+    """Read ``NAME=CONFIG``: name, and path of the config.
+
+    Raises:
+        ValueError: Anything else.
+    """
+    name, _, path = text.partition('=')
+    if not path or not NAME.fullmatch(name):
+        raise ValueError(
+            f'pretrain {text!r} must be NAME=CONFIG, with a name of letters, digits and . + - _'
+        )
+    return name, path
+
+
+def plan_pretrainings(
+    configs: Mapping[str, Config], work_dir: str | Path, processes: int = 1
+) -> list[PlannedPretraining]:
+    """Lay out the pretrainings: one of each, in WORK/NAME/pretraining.
+
+    Args:
+        configs: By name; of pretext tasks, or of any other training of a model with a backbone. A
+            config without a seed gets 0.
+        work_dir: Folder of the runs' folders.
+        processes: Of torchrun, each with the batch size of the config; 1 for none.
+
+    Raises:
+        ValueError: A config that is no training.
+        FileNotFoundError: A file or folder of its data, or a checkpoint it starts from, is missing.
+    """
+    runs = []
+    for name, given in configs.items():
+        config = copy.deepcopy(given)
+        _require_training(config)
+        _log_by_iterations(config)
+        with DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmpose')):
+            iterations = _iterations(config, processes)
+        randomness = config.setdefault('randomness', ConfigDict())
+        if randomness.get('seed') is None:
+            randomness.seed = 0
+        recipe = {
+            'version': RECIPE_VERSION,
+            'processes': processes,
+            'data': data_hashes(config),
+            'starts from': loaded_hashes(config),
+            'settings': settings_of(config),
+        }
+        folder = Path(work_dir, name, 'pretraining').resolve()
+        runs.append(
+            PlannedPretraining(
+                folder, config, plain(recipe), iterations, processes, followed_metric(config), name
+            )
+        )
+    return runs
+
+
+def require_fitting(config: Config, pretrainings: Iterable[PlannedPretraining]) -> None:
+    """Refuse pretrainings whose backbone a fine-tuning could not load, before they are run.
+
+    Raises:
+        CheckpointError: Another backbone.
+    """
+    for run in pretrainings:
+        with DefaultScope.overwrite_default_scope(run.config.get('default_scope', 'mmpose')):
+            model = MODELS.build(copy.deepcopy(run.config.model))
+        # weights that were never drawn may be anything
+        state = {
+            name: torch.zeros_like(value) if value.is_floating_point() else value
+            for name, value in model.state_dict().items()
+        }
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, 'model.pth')
+            torch.save({'state_dict': state}, path)
+            _check_init(config, run.name, str(path), f'its config {run.config.filename}')
+
+
+def plan(
+    config: Config,
+    inits: Mapping[str, str | None],
+    fractions: Sequence[float],
+    seeds: Sequence[int],
+    work_dir: str | Path,
+    processes: int = 1,
+    metric: str = 'coco/AP',
+    rule: str | None = None,
+) -> list[PlannedFineTuning]:
+    """Lay out the fine-tunings, in WORK/INIT/labels-FRACTION/seed-SEED.
+
+    All have the same budget: the config's iterations at its batch size, whatever the share of the
+    labels. A config that counts iterations is left as it is; of one that counts epochs, an epoch
+    takes as many images as one of all labels, see FixedLengthSampler. Seed s draws the weights that
+    are not loaded and the order of the data, and chooses the labels (``LabelSubset``, by images, of
+    each part of a combined data set): the initialisations are compared on the same labels.
+
+    Args:
+        config: Any of MMPose with ``model.backbone``. A checkpoint that it loads is not used, as in
+            ``init_cfg=None``; random weights are drawn as it says.
+        inits: Checkpoint by name; None for random weights.
+        fractions: Of the labels, in (0, 1].
+        seeds: One run each.
+        work_dir: Folder of the runs' folders.
+        processes: Of torchrun, each with the batch size of the config; 1 for none.
+        metric: Key of the measure in the evaluations.
+        rule: What is better of it, 'greater' or 'less'; by default the config or the name of the
+            measure says it, see :func:`rule_of`.
+
+    Returns:
+        The runs, seed by seed, so that what is there half way is already balanced.
+
+    Raises:
+        ValueError: An argument outside its range, or a config that cannot be compared so.
+        FileNotFoundError: A checkpoint or an annotation file is missing.
+        CheckpointError: A checkpoint does not fit the backbone.
+    """
+    _check(inits, fractions, seeds, processes)
+    rule = rule_of(config, metric, rule)
+    with DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmpose')):
+        config = _prepare(config, min(fractions))
+        found = [_check_init(config, name, checkpoint) for name, checkpoint in inits.items()]
+        iterations = _iterations(config, processes)
+    data = data_hashes(config)
+    runs = []
+    for seed in seeds:
+        for fraction in fractions:
+            for init in found:
+                folder = Path(work_dir, init.name, f'labels-{fraction:g}', f'seed-{seed}').resolve()
+                own = _with(config, init, fraction, seed, folder)
+                recipe = {
+                    'version': RECIPE_VERSION,
+                    'init': init.sha256 or {'random weights': _drawn(own)},
+                    'labels': fraction,
+                    'seed': seed,
+                    'processes': processes,
+                    'data': data,
+                    'protocol': protocol_of(own),
+                }
+                runs.append(
+                    PlannedFineTuning(
+                        folder, own, plain(recipe), iterations, processes, metric,
+                        init, fraction, seed, rule,
+                    )
+                )  # fmt: skip
+    return runs
+
+
+def _check(
+    inits: Mapping[str, str | None],
+    fractions: Sequence[float],
+    seeds: Sequence[int],
+    processes: int,
+) -> None:
+    for name, values in (('inits', inits), ('fractions', fractions), ('seeds', seeds)):
+        if not values or len(set(values)) != len(values):
+            raise ValueError(f'{name}={list(values)} must be one or more, each once')
+    for fraction in fractions:
+        if not 0 < fraction <= 1:
+            raise ValueError(f'fractions: {fraction} must be in (0, 1]')
+    for seed in seeds:
+        if seed < 0:
+            raise ValueError(f'seeds: {seed} must not be negative')
+    if processes < 1:
+        raise ValueError(f'processes={processes} must be at least 1')
+
+
+def _require_training(config: Config) -> None:
+    missing = [key for key in ('train_dataloader', 'train_cfg') if key not in config]
+    if missing:
+        raise ValueError(f'config {config.filename!r} lacks {", ".join(missing)}')
+    backbone_of(config)
+    if not config.train_dataloader.get('batch_size'):
+        raise ValueError('train_dataloader.batch_size is needed, to count the images seen')
+
+
+def _prepare(config: Config, smallest: float) -> Config:
+    """What all fine-tunings have in common."""
+    config = copy.deepcopy(config)
+    _require_training(config)
+    if 'val_evaluator' not in config:
+        raise ValueError(f'config {config.filename!r} lacks val_evaluator')
+    if config.get('load_from') or config.get('resume'):
+        raise ValueError('load_from and resume would initialise the whole model; leave them out')
+    if checkpoint_of(config) is not None:
+        config.model.backbone.init_cfg = None
+    dataset = config.train_dataloader.dataset
+    if smallest < 1:  # complains at once of what it cannot wrap
+        DATASETS.build(plain(_subset(dataset, smallest, 0)) | {'lazy_init': True})
+    if by_epoch(config):
+        sampler = config.train_dataloader.sampler
+        if sampler.type != 'DefaultSampler':
+            raise ValueError(
+                f'train_dataloader.sampler is a {sampler.type}: only with a DefaultSampler can '
+                'epochs be made equally long for all shares of the labels; count iterations instead'
+            )
+        config.train_dataloader.sampler = ConfigDict(
+            type=SAMPLER,
+            num_samples=len(DATASETS.build(copy.deepcopy(dataset))),
+            shuffle=sampler.get('shuffle', True),
+        )
+    _log_by_iterations(config)
+    return config
+
+
+def _log_by_iterations(config: Config) -> None:
+    """Let the evaluations of a loop of iterations be logged by these."""
+    if not by_epoch(config):
+        hooks = config.setdefault('default_hooks', ConfigDict())
+        logger = hooks.setdefault('logger', ConfigDict(type='LoggerHook'))
+        logger.log_metric_by_epoch = False
+
+
+def _iterations(config: Config, processes: int) -> int:
+    """The iterations of a config, which builds the data set where epochs are counted."""
+    if not by_epoch(config):
+        return config.train_cfg.max_iters
+    loader = config.train_dataloader
+    number = loader.get('sampler', {}).get('num_samples')
+    if number is None:
+        number = len(DATASETS.build(copy.deepcopy(loader.dataset)))
+    own = -(-number // processes)
+    size = loader.batch_size
+    return config.train_cfg.max_epochs * (
+        own // size if loader.get('drop_last') else -(-own // size)
+    )
+
+
+def _check_init(config: Config, name: str, checkpoint: str | None, shown: str = '') -> Init:
+    """Compare a checkpoint with the backbone; ``shown`` is what to call it in a message."""
+    if checkpoint is None:
+        return Init(name, None)
+    if not checkpoint.startswith(('http://', 'https://')):
+        checkpoint = str(Path(checkpoint).expanduser().resolve())
+    backbone = copy.deepcopy(backbone_of(config))
+    backbone.pop('init_cfg', None)
+    with DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmpose')):
+        coverage, _ = audit(MODELS.build(backbone), checkpoint)
+    if not coverage.ok:
+        raise CheckpointError(
+            f'init {name}: {shown or checkpoint} does not fit the backbone.\n{coverage.line()}\n'
+            f'{coverage.report()}'
+        )
+    return Init(name, checkpoint, coverage.sha256, coverage.line())
+
+
+def _subset(dataset: dict, fraction: float, seed: int) -> ConfigDict:
+    return ConfigDict(
+        type='hsjp_mm.LabelSubset', dataset=dataset, fraction=fraction, by='images', seed=seed
+    )
+
+
+def _with(config: Config, init: Init, fraction: float, seed: int, folder: Path) -> Config:
+    """The config of a run."""
+    config = copy.deepcopy(config)
+    if init.checkpoint:
+        config.model.backbone.init_cfg = ConfigDict(
+            type='hsjp_mm.PretextInit', checkpoint=init.checkpoint
+        )
+    if fraction < 1:
+        loader = config.train_dataloader
+        loader.dataset = _subset(loader.dataset, fraction, seed)
+    config.setdefault('randomness', ConfigDict()).seed = seed
+    keeping = [
+        evaluator for evaluator in evaluators_of(config) if 'CocoMetric' in evaluator['type']
+    ]
+    if len(keeping) == 1:  # several would write to one file
+        keeping[0]['outfile_prefix'] = str(folder / 'predictions')
+    return config
+
+
+def _drawn(config: Config) -> Any:
+    """How random weights are drawn."""
+    return config.model.backbone.get('init_cfg', 'by the defaults of the backbone')

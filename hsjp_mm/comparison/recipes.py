@@ -1,0 +1,102 @@
+"""What the recipe of a run says of its files: their hashes, so that a changed one is noticed."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from hsjp_mm.comparison.fine_tuning_config import (
+    checkpoint_of,
+    differences,
+    evaluators_of,
+    sha256_of,
+)
+from hsjp_mm.datasets.image_files import IMAGE_SUFFIXES
+from hsjp_mm.utils.files import file_sha256
+
+RECIPE_VERSION = 2
+SOURCES = ('ann_file', 'bbox_file', 'image_list')
+"""What names the files of a data set in its config."""
+
+
+def changes(recorded: Any, now: dict[str, Any]) -> list[str]:
+    """Name what differs between a recorded recipe and that of now: ``labels: 0.1, 0.5``.
+
+    Version 0.1 gave recipes no number, and hashed fewer files.
+    """
+    if isinstance(recorded, dict) and 'version' not in recorded:
+        known = recorded.get('data', {})
+        data = {name: sha for name, sha in now['data'].items() if name in known}
+        now = {key: value for key, value in now.items() if key != 'version'} | {'data': data}
+    return list(differences(recorded, now))
+
+
+def data_hashes(config: Config) -> dict[str, str]:
+    """SHA-256 of what names the data of training and evaluation, by file or folder.
+
+    Of a folder of images, which no file names, that of the sorted names and sizes.
+    """
+    files: dict[str, None] = {}
+    folders: dict[str, None] = {}
+    for part in ('train_dataloader', 'val_dataloader'):
+        for dataset in _datasets((config.get(part) or {}).get('dataset')):
+            named = [_joined(dataset, dataset[key]) for key in SOURCES if dataset.get(key)]
+            files |= dict.fromkeys(named)
+            if not named and (folder := _image_folder(dataset)):
+                folders[folder] = None
+    files |= dict.fromkeys(e['ann_file'] for e in evaluators_of(config) if e.get('ann_file'))
+    for file in files:
+        if not Path(file).is_file():
+            raise FileNotFoundError(f'annotations {file!r} do not exist')
+    for folder in folders:
+        if not Path(folder).is_dir():
+            raise FileNotFoundError(f'the folder of images {folder!r} does not exist')
+    hashes = {file: file_sha256(file) for file in sorted(files)}
+    return hashes | {folder: _folder_sha256(Path(folder)) for folder in sorted(folders)}
+
+
+def _datasets(part: Any) -> Iterable[dict]:
+    """All configs of data sets in one, those inside wrappers too; only the innermost have data."""
+    if isinstance(part, Mapping):
+        inner = [part[key] for key in ('dataset', 'datasets') if part.get(key)]
+        if inner:
+            yield from _datasets(inner)
+        else:
+            yield dict(part)
+    elif isinstance(part, (list, tuple)):
+        for value in part:
+            yield from _datasets(value)
+
+
+def _joined(dataset: dict, name: str) -> str:
+    """A file of a data set; MMPose joins ``ann_file`` with ``data_root``, but not all others."""
+    joined = str(Path(dataset.get('data_root') or '', name))
+    return joined if Path(joined).is_file() or not Path(name).is_file() else str(name)
+
+
+def _image_folder(dataset: dict) -> str:
+    prefix = dataset.get('data_prefix') or ''
+    if isinstance(prefix, Mapping):
+        prefix = prefix.get('img') or prefix.get('img_path') or ''
+    root = dataset.get('data_root') or ''
+    return str(Path(root, prefix)) if root or prefix else ''
+
+
+def _folder_sha256(folder: Path) -> str:
+    found = (path for path in folder.rglob('*') if path.suffix.lower() in IMAGE_SUFFIXES)
+    return sha256_of(sorted([str(p.relative_to(folder)), p.stat().st_size] for p in found))
+
+
+def loaded_hashes(config: Config) -> dict[str, str]:
+    """SHA-256 of the checkpoints that a pretraining itself starts from; addresses as they are."""
+    names = [config.get('load_from'), checkpoint_of(config)]
+    found = {}
+    for name in filter(None, names):
+        if '://' in name:
+            found[name] = 'by its address'
+        elif Path(name).is_file():
+            found[name] = file_sha256(name)
+        else:
+            raise FileNotFoundError(f'checkpoint {name!r} does not exist')
+    return found

@@ -1,0 +1,133 @@
+"""What the seeds of several initialisations show, and what so few of them are worth."""
+
+import itertools
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from hsjp_mm.comparison.runs import FineTuning, number_form
+
+FEWEST_SEEDS = 3
+"""From which on an order of initialisations is given."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean and range of what several seeds came to."""
+
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """Over seeds."""
+        return statistics.fmean(self.values)
+
+    @property
+    def low(self) -> float:
+        """The lowest seed."""
+        return min(self.values)
+
+    @property
+    def high(self) -> float:
+        """The highest seed."""
+        return max(self.values)
+
+
+def spread_note(runs: Sequence[FineTuning]) -> str:
+    """Say what the spread is, and what so few seeds are worth."""
+    numbers = [len(group) for group in groups(runs).values()]
+    fewest = min(numbers)
+    text = 'Means over seeds; in brackets, and as bands and bars, from the lowest to the highest.'
+    if fewest == 1:
+        what = 'There is one seed' if max(numbers) == 1 else 'Of some there is one seed only'
+        return f'{what}: no spread can be seen, and differences may be chance.'
+    if fewest < FEWEST_SEEDS:
+        return (
+            f'{text} Two seeds are too few to give an order: of equal initialisations they come '
+            f'apart in 1 of {1 / chance_apart(2, 2):.0f} comparisons.'
+        )
+    pairs = sum(map(len, verdicts(runs).values()))
+    expected = pairs * chance_apart(fewest, fewest)
+    return (
+        f'{text} Were all initialisations equal, {fewest} seeds each would come apart by chance in '
+        f'1 of {1 / chance_apart(fewest, fewest):.0f} comparisons; this report makes {pairs}, so '
+        f'{expected:.1f} of them are to be expected.'
+    )
+
+
+def groups(runs: Iterable[FineTuning]) -> dict[tuple[float, str], list[FineTuning]]:
+    """Sort runs by share of the labels and initialisation, in the order given."""
+    found: dict[tuple[float, str], list[FineTuning]] = {}
+    for run in runs:
+        found.setdefault((run.fraction, run.init), []).append(run)
+    return found
+
+
+def chance_apart(first: int, second: int) -> float:
+    """How often the seeds of two equal initialisations do not mix, in either direction.
+
+    All orders of first + second values are then equally likely, and two of them are apart.
+    """
+    return 2 / math.comb(first + second, first)
+
+
+def verdict(
+    one: str,
+    ones: Sequence[float],
+    other: str,
+    others: Sequence[float],
+    rule: str = 'greater',
+) -> str:
+    """Say what the seeds of two initialisations show, in a sentence.
+
+    One is called ahead only if each of its seeds is better than each of the other's, and either
+    has at least three.
+
+    Args:
+        one, other: Names.
+        ones, others: What their seeds came to.
+        rule: What is better, 'greater' or 'less'.
+    """
+    if not all(map(math.isfinite, [*ones, *others])):
+        return f'{one} and {other}: no order can be given, for a seed came to no number.'
+    fewest = min(len(ones), len(others))
+    if fewest == 1:
+        return (
+            f'{one} and {other}: no order can be given, for of one seed nothing is known of the '
+            'spread.'
+        )
+    above, below = min(ones) > max(others), max(ones) < min(others)
+    if not (above or below):
+        return f'{one} and {other}: no difference shown, their spreads overlap.'
+    if fewest < FEWEST_SEEDS:
+        odds = 1 / chance_apart(len(ones), len(others))
+        return (
+            f'{one} and {other}: no order is given, for though their seeds do not mix, so few of '
+            f'equal initialisations do not mix either in 1 of {odds:.0f} comparisons.'
+        )
+    if above != (rule == 'greater'):
+        one, ones, other, others = other, others, one, ones
+    form = number_form([*ones, *others])
+    side = 'above' if rule == 'greater' else 'below'
+    return (
+        f'{one} is ahead of {other}: each of its seeds ({_range(ones, form)}) is {side} each of '
+        f'the other’s ({_range(others, form)}).'
+    )
+
+
+def _range(values: Sequence[float], form: str) -> str:
+    return f'{min(values):{form}}–{max(values):{form}}'
+
+
+def verdicts(runs: Sequence[FineTuning]) -> dict[float, list[str]]:
+    """All pairs of initialisations by share of the labels, see :func:`verdict`."""
+    scores = {key: [run.score for run in group] for key, group in groups(runs).items()}
+    found: dict[float, list[str]] = {}
+    for fraction in dict.fromkeys(fraction for fraction, _ in scores):
+        names = [init for share, init in scores if share == fraction]
+        found[fraction] = [
+            verdict(one, scores[fraction, one], other, scores[fraction, other], runs[0].rule)
+            for one, other in itertools.combinations(names, 2)
+        ]
+    return found

@@ -1,0 +1,103 @@
+"""What is said of several initialisations, and what so few seeds are worth."""
+
+import itertools
+
+import pytest
+
+from hsjp_mm.comparison.runs import FineTuning
+from hsjp_mm.comparison.verdicts import Spread, chance_apart, spread_note, verdict, verdicts
+
+
+def make(init: str, seed: int, score: float, fraction: float = 1.0, **values) -> FineTuning:
+    given = dict(
+        folder=f'w/{init}/{fraction}/{seed}', metric='coco/AP', rule='greater',
+        curve=[(8, 0.0), (16, score)],
+        iterations=4, seconds=1.0, coverage='c', labels='', protocol={'lr': 1},
+    )  # fmt: skip
+    return FineTuning(init, fraction, seed, **{**given, **values})
+
+
+def test_spread_is_the_range():
+    spread = Spread((0.2, 0.4, 0.3))
+    assert (spread.low, spread.high) == (0.2, 0.4)
+    assert spread.mean == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize(('first', 'second'), [(1, 1), (2, 2), (3, 3), (2, 4)])
+def test_chance_of_not_mixing_by_all_orders(first, second):
+    apart, orders = 0, list(itertools.permutations(range(first + second)))
+    for order in orders:
+        ones, others = order[:first], order[first:]
+        apart += min(ones) > max(others) or min(others) > max(ones)
+    assert chance_apart(first, second) == pytest.approx(apart / len(orders))
+
+
+@pytest.mark.parametrize(
+    ('ones', 'others', 'said'),
+    [
+        ([0.5, 0.6, 0.7], [0.1, 0.2, 0.3], 'a is ahead of b: each of its seeds (0.500–0.700) is '
+         'above each of the other’s (0.100–0.300).'),
+        ([0.1, 0.2, 0.3], [0.5, 0.6, 0.7], 'b is ahead of a: each of its seeds (0.500–0.700) is '
+         'above each of the other’s (0.100–0.300).'),
+        ([0.5, 0.6, 0.7], [0.1, 0.2, 0.55], 'no difference shown, their spreads overlap'),
+        ([0.5, 0.6, 0.7], [0.1, 0.2, 0.5], 'no difference shown'),  # they touch
+        ([0.5, 0.6], [0.1, 0.2], 'no order is given, for though their seeds do not mix, so few of '
+         'equal initialisations do not mix either in 1 of 3 comparisons'),
+        ([0.5, 0.6], [0.1, 0.55], 'no difference shown'),
+        ([0.9], [0.1], 'no order can be given, for of one seed nothing is known of the spread'),
+        ([0.9], [0.1, 0.2, 0.3], 'no order can be given'),
+    ],
+)  # fmt: skip
+def test_an_order_is_given_only_where_spreads_are_apart(ones, others, said):
+    text = verdict('a', ones, 'b', others)
+    assert said in text
+    assert ('ahead' in text) == ('ahead' in said)
+
+
+@pytest.mark.parametrize(('first', 'second'), [('a', 'b'), ('b', 'a')])
+def test_of_an_error_the_smaller_one_is_ahead(first, second):
+    millimetres = {'a': [70.0, 71.0, 72.0], 'b': [80.0, 81.0, 82.0]}
+    said = (
+        'a is ahead of b: each of its seeds (70.0–72.0) is below each of the other’s (80.0–82.0).'
+    )
+    assert verdict(first, millimetres[first], second, millimetres[second], 'less') == said
+    runs = [
+        make(init, seed, score, rule='less')
+        for init in (first, second)
+        for seed, score in enumerate(millimetres[init])
+    ]
+    assert verdicts(runs) == {1.0: [said]}
+    assert 'no difference' in verdict('a', [70.0, 71.0, 80.0], 'b', [80.0, 81.0, 82.0], 'less')
+
+
+def test_of_no_number_nothing_is_said():
+    nan = float('nan')
+    assert 'came to no number' in verdict('a', [0.1, 0.2, nan], 'b', [0.5, 0.6, 0.7])
+
+
+def test_verdicts_of_all_pairs_by_share():
+    runs = [
+        make(init, seed, base + 0.01 * seed, fraction)
+        for fraction, bases in ((0.1, (0.1, 0.5, 0.505)), (1.0, (0.6, 0.605, 0.8)))
+        for init, base in zip('abc', bases, strict=True)
+        for seed in range(3)
+    ]
+    ahead = {
+        share: [text.split(':')[0] for text in texts if 'is ahead of' in text]
+        for share, texts in verdicts(runs).items()
+    }
+    assert ahead == {
+        0.1: ['b is ahead of a', 'c is ahead of a'],
+        1.0: ['c is ahead of a', 'c is ahead of b'],
+    }
+    note = spread_note(runs)
+    assert '3 seeds each would come apart by chance in 1 of 10' in note
+    assert 'makes 6, so 0.6 of them' in note
+
+
+def test_too_few_seeds_are_named():
+    two = [make(init, seed, 0.1) for init in 'ab' for seed in range(2)]
+    assert 'Two seeds are too few to give an order' in spread_note(two)
+    assert 'in 1 of 3 comparisons' in spread_note(two)
+    assert spread_note(two[::2]).startswith('There is one seed: no spread')
+    assert spread_note(two[:3]).startswith('Of some there is one seed only: no spread')
