@@ -5,8 +5,6 @@ A labelled person is one that MMPose trains on: not a crowd, with a keypoint and
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +15,7 @@ from mmengine.dataset import BaseDataset, force_full_init
 from mmengine.logging import print_log
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 
-from hsjp_mm.datasets.coco_files import CocoFile, read_coco
+from hsjp_mm.datasets.coco_files import load_annotations, read_coco
 from hsjp_mm.ops.subsets import subset_order
 from hsjp_mm.registry import DATASETS
 from hsjp_mm.utils.files import file_sha256
@@ -164,7 +162,7 @@ class LabelSubset:
 
     def _load_chosen(self) -> tuple[list[dict], list[dict]]:
         """Stand in for ``_load_annotations`` of the wrapped data set."""
-        instances, images = _load_checked(self.dataset)
+        instances, images = load_annotations(self.dataset)
         chosen = choose(self.dataset, instances, self.fraction, self.number, self.by, self.seed)
         self.summary = str(chosen)
         kept = [instance for instance in instances if instance['img_id'] in chosen.images]
@@ -385,47 +383,6 @@ def _require_training_set(dataset: Any) -> None:
         )
 
 
-def _load_checked(dataset: BaseCocoStyleDataset) -> tuple[list[dict], list[dict]]:
-    """Load the annotations as the data set does, but only of a sound file in COCO's format.
-
-    The stock loader matches ids as they are written, and takes the last of several entries of one
-    id. So ids of another form are written in one, and repeated entries once, into a file for it.
-    """
-    load = type(dataset)._load_annotations
-    ann_file = dataset.ann_file
-    if load is not BaseCocoStyleDataset._load_annotations or not os.path.isfile(ann_file):
-        return load(dataset)
-    coco = read_coco(ann_file)
-    _require_stock(coco)
-    if coco.as_stored:
-        return load(dataset)
-    with tempfile.TemporaryDirectory() as folder:
-        dataset.ann_file = os.path.join(folder, os.path.basename(ann_file))
-        Path(dataset.ann_file).write_text(json.dumps(coco.content), encoding='utf-8')
-        try:
-            return load(dataset)
-        finally:
-            dataset.ann_file = ann_file
-
-
-def _require_stock(coco: CocoFile) -> None:
-    """Refuse what ends stock data sets in an error without a name, or in a box that is none."""
-    coco.images.texts('file_name')
-    unknown = np.isnan(coco.sizes()).any(axis=1)
-    for image, without in zip(coco.images, unknown, strict=True):
-        if without or not isinstance(image['id'], int):
-            needed = 'width and height' if without else 'a whole number as id'
-            raise coco.images.error(image, f'MMPose needs {needed} of each image')
-    persons = [
-        i for i, row in enumerate(coco.annotations) if 'bbox' in row and 'keypoints' in row
-    ]  # MMPose leaves the others out
-    labelled = coco.annotations.take(persons)
-    labelled.numbers('bbox', 4)
-    if persons:
-        first = labelled[0]['keypoints']
-        labelled.numbers('keypoints', len(first) if isinstance(first, list) else 3)
-
-
 def _take_labels(instance: dict) -> None:
     """Make an instance of MMPose one without keypoints."""
     instance.update(
@@ -484,7 +441,7 @@ def write_subset(
     if out.resolve() == source.resolve():
         raise ValueError(f'out={str(out)!r} is the ann_file itself')
     dataset = BaseCocoStyleDataset(str(source), lazy_init=True)
-    instances, _ = _load_checked(dataset)
+    instances, _ = load_annotations(dataset)
     chosen = choose(dataset, instances, fraction, number, by, seed)
     subset = _cut(coco, chosen)
     text = json.dumps(subset)

@@ -278,6 +278,7 @@ def test_a_lazy_one_reads_no_annotations():
         len(dataset)
 
 
+@pytest.mark.slow
 def test_it_trains_and_the_stock_metric_validates(tmp_path):
     """The demo's config and the change that the leaves make, and the option beside it."""
     render(tmp_path / 'toy', 8, 2, seed=0)

@@ -3,18 +3,16 @@
 import logging
 from collections.abc import Mapping
 
-from mmengine.hooks import Hook
+from mmengine.dist import all_reduce_params, get_world_size
+from mmengine.hooks import CheckpointHook, Hook
 from mmengine.logging import print_log
 from mmengine.runner import IterBasedTrainLoop, set_random_seed
 from torch.utils.data import DataLoader
 
 from hsjp_mm.datasets.sample_seeds import SeededSampler, seed_samples
-from hsjp_mm.ops.seeds import derived_seeds
+from hsjp_mm.ops.seeds import derived_seed
 from hsjp_mm.registry import HOOKS
 from hsjp_mm.utils.moved import old_class
-
-STEP = 2
-"""Ends the key of a step's seeds, which so are never those of a sample."""
 
 
 @HOOKS.register_module()
@@ -30,7 +28,8 @@ class SeedHook(Hook):
     number of the workers or whether they persist, nor on what validations and other hooks draw. The
     order of the samples follows from the run's seed, also where the config has none and the
     checkpoint alone knows it. In a distributed run all processes are seeded alike, as by MMEngine,
-    unless ``randomness.diff_rank_seed`` is set.
+    unless ``randomness.diff_rank_seed`` is set, and before a checkpoint they average their buffers,
+    such as the running statistics of batch norm.
 
     Iteration-based and epoch-based loops resume exactly, the latter from the end of an epoch. What
     no checkpoint of MMEngine holds cannot: gradients that are being accumulated (a warning says
@@ -64,8 +63,16 @@ class SeedHook(Hook):
 
     def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
         """Seed this process for the step."""
-        (seed,) = derived_seeds(runner.seed, runner.iter, STEP)
-        set_random_seed(seed)
+        set_random_seed(derived_seed('step', runner.seed, runner.iter))
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
+        """Average the buffers of all processes if a checkpoint is due.
+
+        It holds those of the main process alone. SyncBuffersHook averages them after an epoch, but
+        in an iteration-based loop before a validation, and that comes after the checkpoint.
+        """
+        if get_world_size() > 1 and any(_is_due(hook, runner) for hook in runner.hooks):
+            all_reduce_params(runner.model.buffers(), op='mean')
 
     def before_save_checkpoint(self, runner, checkpoint) -> None:
         """Warn of gradients that the checkpoint does not hold."""
@@ -81,6 +88,18 @@ class SeedHook(Hook):
                     'current',
                     logging.WARNING,
                 )
+
+
+def _is_due(hook: Hook, runner) -> bool:
+    """Whether a hook saves a checkpoint after this iteration."""
+    return (
+        isinstance(hook, CheckpointHook)
+        and not hook.by_epoch
+        and (
+            hook.every_n_train_iters(runner, hook.interval, hook.save_begin)
+            or (hook.save_last and hook.is_last_train_iter(runner))
+        )
+    )
 
 
 def _shared_seed(runner) -> int:
