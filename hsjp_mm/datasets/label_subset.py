@@ -52,7 +52,7 @@ class LabelSubset:
 
     Of a data set that is made of others, such as CombinedDataset, ConcatDataset or RepeatDataset,
     each part is cut on its own: ``fraction`` is that of each part, and ``number`` is taken from
-    each. CombinedDataset loads its parts when it is made, ``lazy_init`` or not.
+    each. Several parts are loaded at once, ``lazy_init`` or not, for CombinedDataset needs it.
 
     It is for training. To evaluate on a subset write one by ``tools/make_subset.py``, for a metric
     takes all persons of the file that it is given.
@@ -213,8 +213,8 @@ class LabelSubset:
 def _with_subsets_inside(config: dict, choice: dict[str, Any]) -> dict:
     """The config of a data set that is made of others, each of which has become a subset."""
 
-    def subset(part: dict) -> dict:
-        return dict(type='hsjp_mm.LabelSubset', dataset=part, lazy_init=True, **choice)
+    def subset(part: dict, lazy_init: bool) -> dict:
+        return dict(type='hsjp_mm.LabelSubset', dataset=part, lazy_init=lazy_init, **choice)
 
     kind = config['type']
     if (kind if isinstance(kind, str) else kind.__name__).split('.')[-1] == 'LabelSubset':
@@ -223,9 +223,9 @@ def _with_subsets_inside(config: dict, choice: dict[str, Any]) -> dict:
             'to one of them'
         )
     if 'datasets' in config:
-        return {**config, 'datasets': [subset(part) for part in config['datasets']]}
+        return {**config, 'datasets': [subset(part, False) for part in config['datasets']]}
     if 'dataset' in config:
-        return {**config, 'dataset': subset(config['dataset'])}
+        return {**config, 'dataset': subset(config['dataset'], True)}
     return config
 
 
