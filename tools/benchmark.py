@@ -200,7 +200,7 @@ def jigclu_step(args: argparse.Namespace) -> Callable:
 
 def two_view_step(args: argparse.Namespace) -> Callable:
     """The same backbone, MLP, temperature and optimizer on twice the images, as SimCLR has it."""
-    model = build_jigclu(args)
+    model: Any = build_jigclu(args)
     views = torch.randn(2 * args.batch, 3, args.side, args.side, device=args.device)
     partners = torch.arange(2 * args.batch, device=args.device).roll(args.batch)
 
