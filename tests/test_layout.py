@@ -168,7 +168,8 @@ TESTS_OF_SEVERAL = {
 }
 WHOLE_PACKAGE = {
     'test_configs', 'test_docstrings', 'test_layout', 'test_made_up_pretext', 'test_plugin',
-    'test_readme', 'test_registry', 'test_released', 'test_resume', 'test_training', 'test_transfer',
+    'test_readme', 'test_registry', 'test_released', 'test_resume', 'test_training',
+    'test_transfer',
 }  # fmt: skip
 
 
