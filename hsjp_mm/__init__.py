@@ -1,20 +1,26 @@
 """Self-supervised pretraining of pose backbones, HigherHRNet and PBN for MMPose 1.x."""
 
 from hsjp_mm.environment.requirements import check_versions
+from hsjp_mm.utils.after_import import after_import
+from hsjp_mm.utils.moved import find_moved_modules
 from hsjp_mm.version import __version__
 
+
+def _tell_mmengine() -> None:
+    """Let ``hsjp_mm::`` bases be found, and MMEngine's checkpoints be read by torch >= 2.6."""
+    from mmengine.config.utils import MODULE2PACKAGE
+
+    from hsjp_mm.checkpoint import allow_mmengine_checkpoints
+
+    # `_base_ = ['hsjp_mm::…']` is resolved through this table, which knows OpenMMLab's packages
+    # only. A module's name rather than the distribution's: MMEngine then asks the import system
+    # for the folder, and finds it in editable installs too.
+    MODULE2PACKAGE.setdefault('hsjp_mm', 'hsjp_mm.version')
+    allow_mmengine_checkpoints()
+
+
 check_versions()
-
-from mmengine.config.utils import MODULE2PACKAGE
-
-from hsjp_mm.checkpoint import allow_mmengine_checkpoints
-from hsjp_mm.utils.moved import find_moved_modules
-
-# `_base_ = ['hsjp_mm::…']` is resolved through this table, which knows OpenMMLab's packages only.
-# A module's name rather than the distribution's: MMEngine then asks the import system for the
-# folder, and finds it in editable installs too.
-MODULE2PACKAGE.setdefault('hsjp_mm', 'hsjp_mm.version')
-allow_mmengine_checkpoints()
 find_moved_modules()
+after_import('mmengine', _tell_mmengine)
 
 __all__ = ['__version__']

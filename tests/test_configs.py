@@ -291,6 +291,7 @@ def train_once(config: Config) -> dict:
     return {name: float(value) for name, value in log.items()}
 
 
+@pytest.mark.slow
 @every_hsjp
 def test_hsjp_trains(path, tiny_coco):
     log = train_once(shrink(read(path), tiny_coco))
@@ -309,6 +310,7 @@ def assert_jigclu_trains(config: Config, folder: Path) -> None:
     assert log.get('location_chance', 1 / patches) == pytest.approx(1 / patches)
 
 
+@pytest.mark.slow
 @every_jigclu
 def test_jigclu_trains(path, tiny_coco):
     assert_jigclu_trains(read(path), tiny_coco)

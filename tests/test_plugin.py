@@ -150,6 +150,7 @@ def scalars(work_dir: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_our_tools_train_resume_and_test_a_config_with_our_base(project):
     train = [sys.executable, ROOT / 'tools/train.py', 'inheriting.py', '--work-dir', 'out']
     run(project, *train, '--auto-scale-lr', '--launcher', 'none', '--cfg-options', 'model.seed=3')
@@ -195,12 +196,14 @@ def test_our_tools_take_mmposes_arguments(project, monkeypatch):
     assert [(config.model.grid, config.launcher) for config in configs] == [(4, 'none')] * 2
 
 
+@pytest.mark.slow
 def test_mim_train_mmpose(project):
     run(project, MIM, 'train', 'mmpose', 'own.py', '--gpus', '0')
     assert (project / 'work_dirs/own/epoch_1.pth').is_file()
     assert 0 <= scalars(project / 'work_dirs/own')[0]['placed'] <= 1
 
 
+@pytest.mark.slow
 def test_wheel_holds_configs_tools_and_index(wheel):
     mim = wheel / 'hsjp_mm/.mim'
     sources = [ROOT / 'model-index.yml', *(ROOT / 'configs').rglob('*'), *ROOT.glob('tools/*.py')]
@@ -217,6 +220,7 @@ def test_wheel_holds_configs_tools_and_index(wheel):
     assert {p.name for p in wheel.glob('*.dist-info/licenses/*')} == {'LICENSE', 'NOTICE'}
 
 
+@pytest.mark.slow
 def test_wheel_is_found_by_registries_bases_and_mim(wheel, project):
     command = [sys.executable, '-c', READ, project / 'inheriting.py']
     found = json.loads(run(project, *command, PYTHONPATH=str(wheel)).splitlines()[-1])
@@ -227,6 +231,7 @@ def test_wheel_is_found_by_registries_bases_and_mim(wheel, project):
     assert Path(DEFAULT).stem in found['listed']
 
 
+@pytest.mark.slow
 def test_mim_train_hsjp_mm_from_the_wheel(wheel, project):
     data = ('data_root=data/', 'ann_file=boxes.json', 'data_prefix.img=images/', 'num_samples=2')
     options = [
@@ -246,6 +251,7 @@ def test_mim_train_hsjp_mm_from_the_wheel(wheel, project):
 @pytest.mark.skipif(
     not (ROOT / 'hsjp_mm.egg-info').is_dir(), reason='the clone is not installed in place'
 )
+@pytest.mark.slow
 def test_mim_finds_a_clone_on_the_path(project):
     script = "from mim.utils import get_installed_path; print(get_installed_path('hsjp_mm'))"
     output = run(project, sys.executable, '-c', script, PYTHONPATH=str(ROOT))

@@ -6,11 +6,14 @@ import shutil
 import subprocess
 import sys
 
+import pytest
+
 from tests.helpers import ROOT
 
 README = (ROOT / 'README.md').read_text()
 
 
+@pytest.mark.slow
 def test_config_for_a_users_project_trains(tmp_path, tiny_coco):
     config = re.search(r'```python\n(_base_ = \[\'mmpose::.*?)```', README, re.S)[1]
     assert len(config.splitlines()) <= 15

@@ -103,6 +103,7 @@ def states_equal(one: dict, other: dict) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('workers', [0, 1])
 def test_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(pretext, workers):
     make_config, chances = pretext
@@ -130,6 +131,7 @@ def test_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(pretext, work
         assert logged == pytest.approx(chance)
 
 
+@pytest.mark.slow
 def test_two_processes_end_with_equal_weights(tiny_config, tmp_path):
     one, other = run_pair(tiny_config('pair'), RANK_RECORDER, tmp_path)
     assert states_equal(one['state'], other['state'])
@@ -139,6 +141,7 @@ def test_two_processes_end_with_equal_weights(tiny_config, tmp_path):
     assert not torch.equal(one['slots'], other['slots'])
 
 
+@pytest.mark.slow
 def test_two_processes_share_the_montages_and_losses_of_jigclu(tiny_jigclu_config, tmp_path):
     one, other = run_pair(tiny_jigclu_config('pair'), JIGCLU_RECORDER, tmp_path)
     assert states_equal(one['state'], other['state'])
@@ -190,6 +193,7 @@ def make_higherhrnet_config(painted_persons, tmp_path):
     return make
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('network', ['higherhrnet_hrnet-w32', 'ae_hrnet-w32'])
 def test_higherhrnet_learns_and_is_evaluated(network, make_higherhrnet_config):
     """Of two images, one has no labelled person; evaluation takes a third, without any."""
@@ -204,6 +208,7 @@ def test_higherhrnet_learns_and_is_evaluated(network, make_higherhrnet_config):
     assert logged['val/coco/AP'].current() >= 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('pretext', ['hsjp', 'jigclu'])
 def test_higherhrnet_starts_from_a_pretext(
     pretext, make_higherhrnet_config, make_model, make_jigclu, tmp_path, log_file

@@ -81,6 +81,7 @@ def on_coco_mini(config: str) -> Config:
 needs_coco_mini = pytest.mark.skipif(not COCO.is_dir(), reason=f'{COCO} is not there')
 
 
+@pytest.mark.slow
 @needs_coco_mini
 def test_from_jigclu_through_the_exported_backbone_to_poses_and_detection(tmp_path, capfd):
     cfg = on_coco_mini('jigclu_hrnet-tiny_1xb32-1000i_toy-96x96')
@@ -114,6 +115,7 @@ def test_from_jigclu_through_the_exported_backbone_to_poses_and_detection(tmp_pa
     assert (len(coverage.matched), coverage.unexpected) == (len(pretrained), [])
 
 
+@pytest.mark.slow
 @needs_coco_mini
 def test_from_pretraining_to_a_stock_top_down_model(tmp_path, capfd):
     run(pretraining(tmp_path), tmp_path / 'hsjp')

@@ -9,8 +9,7 @@ views of each image, as SimCLR's, in time and in peak memory. pbn-step: a traini
 against one of the stock hourglass, three stacks each, in time and in peak memory. decode: grouping
 keypoints to persons against the stock decoder, by map size and persons, with the two tags of the
 flip test; the maps hold noise, and a fifth of the keypoints is missing. dataset: loading
-PersonCropDataset and stock CocoDataset from a synthetic annotation file of 64k images and 262k
-boxes.
+PersonCropDataset and stock CocoDataset from a synthetic annotation file of --images and --boxes.
 """
 
 import argparse
@@ -25,6 +24,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -62,10 +62,10 @@ JIGCLU_PIPELINE = [
 ]
 KEYPOINT_ORDER = [0, 1, 2, 3, 4, 5, 6, 11, 12, 7, 8, 9, 10, 13, 14, 15, 16]
 DRAWN = 128
-"""Side in pixels of the maps that are drawn, before they are enlarged."""
+"""The maps to decode are drawn with so many cells a side, and then enlarged."""
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -73,12 +73,26 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--data', default='data/coco', help='COCO folder for the pipelines')
     parser.add_argument('--split', default='train2017', help='images and annotations of it')
     parser.add_argument('--batch', type=int, default=8, help='images of a step')
+    parser.add_argument(
+        '--side', type=int, help='of the images of a step, in pixels (256 for pbn-step, else 224)'
+    )
     parser.add_argument('--rounds', type=int, default=7, help='measured repetitions')
+    parser.add_argument('--persons', type=int, default=200, help='samples of the pipelines')
+    parser.add_argument(
+        '--map-sizes', type=int, nargs='+', default=[128, 256, 512], help='of decode, in cells'
+    )
+    parser.add_argument(
+        '--crowds', type=int, nargs='+', default=[1, 5, 10, 30], help='of decode, in persons'
+    )
+    parser.add_argument('--images', type=int, default=64_000, help='of the annotation file')
+    parser.add_argument('--boxes', type=int, default=262_000, help='of the annotation file')
     parser.add_argument('--device', default='cpu', help='of the step')
     parser.add_argument('--threads', type=int, default=torch.get_num_threads())
     parser.add_argument('--load', nargs=2, metavar=('DATASET', 'FILE'), help=argparse.SUPPRESS)
     parser.add_argument('--memory-of', choices=list(STEPS), help=argparse.SUPPRESS)
-    return parser.parse_args()
+    args = parser.parse_args(argv)
+    args.side = args.side or (256 if args.what == 'pbn-step' else 224)
+    return args
 
 
 def alternate(
@@ -103,32 +117,34 @@ def timed(run: Callable, device: str) -> float:
 
 def measure_step(args: argparse.Namespace) -> None:
     hsjp_cfg = get_config(HSJP_CONFIG).model
+    hsjp_cfg.input_size = (args.side, args.side)
     hsjp = MODELS.build(hsjp_cfg).to(args.device)
     keypoints = hsjp.grid**2
     stock_cfg = get_config(STOCK_CONFIG).model
     stock_cfg.backbone.init_cfg = None
     stock_cfg.head.out_channels = keypoints
     stock = MODELS.build(stock_cfg).to(args.device)
-    crops = torch.randn(args.batch, 3, 224, 224, device=args.device)
-    samples = [stock_sample(keypoints, args.device) for _ in range(args.batch)]
+    crops = torch.randn(args.batch, 3, args.side, args.side, device=args.device)
+    samples = [stock_sample(keypoints, args) for _ in range(args.batch)]
     mine, theirs, ratio = alternate(
         step_of(hsjp, crops, samples), step_of(stock, crops, samples), args.rounds, args.device
     )
     print(
-        f'training step, HRNet-W32, 224x224, batch {args.batch}, {args.device}: HSJP {mine:.3f} s, '
+        f'training step, HRNet-W32, {args.side}x{args.side}, batch {args.batch}, {args.device}: '
+        f'HSJP {mine:.3f} s, '
         f'stock top-down with {keypoints} keypoints {theirs:.3f} s, ratio {ratio:.3f}'
     )
 
 
-def stock_sample(keypoints: int, device: str, side: int = 224) -> PoseDataSample:
+def stock_sample(keypoints: int, args: argparse.Namespace) -> PoseDataSample:
     """Make the targets that the stock data pipeline makes, for keypoints at random places."""
-    codec = MSRAHeatmap((side, side), (side // 4, side // 4), sigma=2)
-    places = np.random.default_rng(0).uniform(0, side, (1, keypoints, 2))
+    codec = MSRAHeatmap((args.side, args.side), (args.side // 4, args.side // 4), sigma=2)
+    places = np.random.default_rng(0).uniform(0, args.side, (1, keypoints, 2))
     encoded = codec.encode(places, np.ones((1, keypoints)))
     sample = PoseDataSample()
-    sample.gt_fields = PixelData(heatmaps=torch.from_numpy(encoded['heatmaps'])).to(device)
+    sample.gt_fields = PixelData(heatmaps=torch.from_numpy(encoded['heatmaps'])).to(args.device)
     weights = torch.from_numpy(encoded['keypoint_weights'])
-    sample.gt_instance_labels = InstanceData(keypoint_weights=weights).to(device)
+    sample.gt_instance_labels = InstanceData(keypoint_weights=weights).to(args.device)
     return sample
 
 
@@ -152,7 +168,7 @@ def measure_pipeline(args: argparse.Namespace) -> None:
     hsjp_cfg = get_config(HSJP_CONFIG).train_dataloader.dataset
     ours = DATASETS.build(dict(hsjp_cfg, **coco_source(args)))
     place = {ours.get_data_info(i)['id']: i for i in range(len(ours))}
-    same = [place[stock.get_data_info(i)['id']] for i in range(len(stock))][:200]
+    same = [place[stock.get_data_info(i)['id']] for i in range(len(stock))][: args.persons]
 
     def read(dataset, indices) -> Callable:
         def run() -> None:
@@ -169,16 +185,23 @@ def measure_pipeline(args: argparse.Namespace) -> None:
     )
 
 
+def build_jigclu(args: argparse.Namespace) -> torch.nn.Module:
+    model = get_config(JIGCLU_CONFIG).model
+    model.input_size = (args.side, args.side)
+    return MODELS.build(model).to(args.device)
+
+
 def jigclu_step(args: argparse.Namespace) -> Callable:
-    model = MODELS.build(get_config(JIGCLU_CONFIG).model).to(args.device)
-    columns = torch.randn(args.batch, 3, 4 * 112, 112, device=args.device)
+    model = build_jigclu(args)
+    patch = args.side // 2
+    columns = torch.randn(args.batch, 3, 4 * patch, patch, device=args.device)
     return step_of(model, columns, [])
 
 
 def two_view_step(args: argparse.Namespace) -> Callable:
     """The same backbone, MLP, temperature and optimizer on twice the images, as SimCLR has it."""
-    model = MODELS.build(get_config(JIGCLU_CONFIG).model).to(args.device)
-    views = torch.randn(2 * args.batch, 3, 224, 224, device=args.device)
+    model: Any = build_jigclu(args)
+    views = torch.randn(2 * args.batch, 3, args.side, args.side, device=args.device)
     partners = torch.arange(2 * args.batch, device=args.device).roll(args.batch)
 
     class TwoViews(torch.nn.Module):
@@ -208,8 +231,8 @@ def hourglass_step(args: argparse.Namespace) -> Callable:
 
 def mpii_step(args: argparse.Namespace, model: Config) -> Callable:
     """A training step with targets of MPII's 16 keypoints."""
-    crops = torch.randn(args.batch, 3, 256, 256, device=args.device)
-    samples = [stock_sample(16, args.device, 256) for _ in range(args.batch)]
+    crops = torch.randn(args.batch, 3, args.side, args.side, device=args.device)
+    samples = [stock_sample(16, args) for _ in range(args.batch)]
     return step_of(MODELS.build(model).to(args.device), crops, samples)
 
 
@@ -222,18 +245,18 @@ STEPS: dict[str, Callable] = {
 
 
 def measure_jigclu_step(args: argparse.Namespace) -> None:
-    setting = f'ResNet-50, 224x224, {args.batch} images, {args.device}'
+    setting = f'ResNet-50, {args.side}x{args.side}, {args.batch} images, {args.device}'
     compare_steps(args, setting, {'jigclu': 'JigClu', 'two-views': 'two views'})
 
 
 def measure_pbn_step(args: argparse.Namespace) -> None:
-    setting = f'three stacks, 256x256, {args.batch} images, {args.device}'
+    setting = f'three stacks, {args.side}x{args.side}, {args.batch} images, {args.device}'
     compare_steps(args, setting, {'pbn': 'PBN', 'hourglass': 'stock hourglass'})
 
 
 def compare_steps(args: argparse.Namespace, setting: str, names: dict[str, str]) -> None:
     """Print peak memory and seconds of two STEPS, whose printed names are given."""
-    arguments = ['--batch', str(args.batch), '--device', args.device]
+    arguments = ['--batch', str(args.batch), '--side', str(args.side), '--device', args.device]
     arguments += ['--threads', str(args.threads)]
     (ours, our_name), (theirs, their_name) = names.items()
     peaks = []
@@ -285,7 +308,7 @@ def measure_jigclu_pipeline(args: argparse.Namespace) -> None:
         dict(type='hsjp_mm.PersonCropDataset', pipeline=JIGCLU_PIPELINE, **coco_source(args))
     )
     set_patches(dataset, grid=2, size=(112, 112))
-    persons = [dataset.get_data_info(i) for i in range(min(200, len(dataset)))]
+    persons = [dataset.get_data_info(i) for i in range(min(args.persons, len(dataset)))]
     recipe = torchvision_recipe()
 
     def ours(samples: list[dict]) -> Callable:
@@ -347,10 +370,10 @@ def draw_maps(num_persons: int, size: int, seed: int = 0) -> tuple[Tensor, Tenso
     heatmaps = rng.normal(0, 0.01, (17, DRAWN, DRAWN))
     tags = rng.normal(0, 0.1, (2, 17, DRAWN, DRAWN)) + rng.uniform(-1, 1, (2, 17, 1, 1))
     for tag in rng.uniform(-10, 10, num_persons):
-        centre = rng.uniform(0.1, 0.9, 2) * DRAWN
+        center = rng.uniform(0.1, 0.9, 2) * DRAWN
         extent = rng.uniform(0.03, 0.12) * DRAWN
         for k in range(17):
-            at = (centre + rng.normal(0, extent, 2)).clip(0, DRAWN - 1)
+            at = (center + rng.normal(0, extent, 2)).clip(0, DRAWN - 1)
             square = (x - at[0]) ** 2 + (y - at[1]) ** 2
             score = rng.uniform(0, 0.08) if rng.random() < 0.2 else rng.uniform(0.4, 1)
             heatmaps[k] = np.maximum(heatmaps[k], score * np.exp(-square / 2 / 2**2))
@@ -364,8 +387,8 @@ def draw_maps(num_persons: int, size: int, seed: int = 0) -> tuple[Tensor, Tenso
 def measure_decode(args: argparse.Namespace) -> None:
     print(f'decoding, {torch.get_num_threads()} threads')
     print('map size  persons  ours, ms  stock, ms  stock / ours')
-    for size in (128, 256, 512):
-        for persons in (1, 5, 10, 30):
+    for size in args.map_sizes:
+        for persons in args.crowds:
             maps = draw_maps(persons, size)
             ours, stock = (
                 KEYPOINT_CODECS.build(
@@ -389,10 +412,11 @@ def measure_decode(args: argparse.Namespace) -> None:
 def measure_dataset(args: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / 'instances.json'
-        path.write_text(json.dumps(synthetic_coco(64_000, 262_000)))
+        path.write_text(json.dumps(synthetic_coco(args.images, args.boxes)))
         (Path(folder) / '0.jpg').touch()
         print(
-            f'annotation file of 64,000 images, 262,000 boxes, {path.stat().st_size / 1e6:.0f} MB'
+            f'annotation file of {args.images:,} images, {args.boxes:,} boxes, '
+            f'{path.stat().st_size / 1e6:.0f} MB'
         )
         for name in ('none', 'hsjp_mm.PersonCropDataset', 'mmpose.CocoDataset'):
             command = [sys.executable, __file__, 'dataset', '--load', name, str(path)]
@@ -448,8 +472,8 @@ MEASURES = {
 }
 
 
-def main() -> None:
-    args = parse_args()
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
     torch.set_num_threads(args.threads)
     init_default_scope('mmpose')
     if args.load:

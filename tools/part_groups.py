@@ -20,9 +20,9 @@ from hsjp_mm.analysis.part_groups import (
     HEAD,
     group_parts,
     overlap,
-    read_poses,
     write_part_groups,
 )
+from hsjp_mm.analysis.persons import read_poses
 from hsjp_mm.visualization import affinity_picture, groups_picture
 
 

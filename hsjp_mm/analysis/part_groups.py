@@ -4,7 +4,6 @@ Letters: N poses, K keypoints, S cells along a side of the lattice. A keypoint t
 is NaN, and its cell -1.
 """
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,14 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmengine import Config
-from mmengine.dataset import BaseDataset
-from mmpose.datasets.datasets.utils import parse_pose_metainfo
-from mmpose.registry import DATASETS
 
-from hsjp_mm.datasets.lsp import LSPDataset, read_joints
+from hsjp_mm.analysis.persons import Persons, poses_of, read_poses
 from hsjp_mm.models.utils.part_groups import PartGroups, read_part_groups
+from hsjp_mm.utils.moved import moved_names
 from hsjp_mm.utils.optional import import_optional
+
+__all__ = [
+    'EXTENT', 'HEAD', 'INITIALISATIONS', 'Grouping', 'cluster', 'group_parts', 'lattice_cells',
+    'mutual_information', 'normalise', 'overlap', 'poses_of', 'read_poses', 'scale_poses',
+    'write_part_groups',
+]  # fmt: skip
+__getattr__ = moved_names(__name__, {'Poses': 'hsjp_mm.analysis.persons.persons_of_points'})
 
 HEAD = ('upper_neck', 'head_top')
 """The head of MPII; six of its length are the 200 pixels that MPII's ``scale`` counts."""
@@ -35,23 +38,6 @@ nearly all of them ankles and head tops.
 """
 INITIALISATIONS = 100
 """Of k-means: with sklearn's 10, some seeds miss the best of eight clusters."""
-
-
-@dataclass(frozen=True)
-class Poses:
-    """Labelled poses of one kind.
-
-    Attributes:
-        keypoints: (N, K, 2), (x, y) in pixels of each pose's image.
-        names: of the K keypoints.
-        links: pairs of keypoints that a skeleton joins.
-        boxes: (N,), the longer side of each person's box in pixels; None if there are no boxes.
-    """
-
-    keypoints: np.ndarray
-    names: tuple[str, ...]
-    links: tuple[tuple[int, int], ...] = ()
-    boxes: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -75,110 +61,10 @@ class Grouping:
     outside: float
 
 
-# --- reading ------------------------------------------------------------------------------------
-
-
-def read_poses(path: str | Path, dataset: str = 'MpiiDataset') -> Poses:
-    """Read poses from a file.
-
-    Args:
-        path: by its ending: ``.py``, a config, whose ``train_dataloader.dataset`` is read;
-            ``.json``, an annotation file of the data set; ``.csv``, a row for each pose with a name
-            and then x, y of each keypoint, empty or ``nan`` where it is not labelled; ``.mat``, the
-            joints of LSP or LSP extended.
-        dataset: registered name of the data set that reads a JSON, or whose metadata name the
-            keypoints of a CSV. The others name their own.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: another ending; a file that does not fit the data set's keypoints.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f'path={str(path)!r} is not a file')
-    if path.suffix == '.py':
-        return poses_of(DATASETS.build(Config.fromfile(path).train_dataloader.dataset))
-    if path.suffix == '.json':
-        return poses_of(
-            DATASETS.build(dict(type=dataset, ann_file=str(path.resolve()), pipeline=[]))
-        )
-    if path.suffix == '.mat':
-        return Poses(_read_mat(path), *_skeleton(parse_pose_metainfo(LSPDataset.METAINFO)))
-    if path.suffix != '.csv':
-        raise ValueError(f'path={str(path)!r} must end in .py, .json, .csv or .mat')
-    keypoints = _read_csv(path)
-    names, links = _skeleton(_metainfo(dataset))
-    if keypoints.shape[1] != len(names):
-        raise ValueError(
-            f'{path} has {keypoints.shape[1]} keypoints, but dataset={dataset!r} has {len(names)}'
-        )
-    return Poses(keypoints, names, links)
-
-
-def poses_of(dataset: BaseDataset) -> Poses:
-    """Take the labelled keypoints and the boxes of a pose data set, top-down or bottom-up.
-
-    Raises:
-        ValueError: a data set without keypoints, or an empty one.
-    """
-    names, links = _skeleton(dataset.metainfo)
-    keypoints, boxes = [], []
-    for i in range(len(dataset)):
-        info = dataset.get_data_info(i)
-        points = np.array(info['keypoints'], float)  # (persons, K, 2)
-        points[np.asarray(info['keypoints_visible']) <= 0] = np.nan
-        keypoints.append(points)
-        corners = np.asarray(info['bbox'], float).reshape(-1, 2, 2)
-        boxes.append((corners[:, 1] - corners[:, 0]).max(axis=1))
-    if not keypoints:
-        raise ValueError(f'{type(dataset).__name__} is empty')
-    return Poses(np.concatenate(keypoints), names, links, np.concatenate(boxes))
-
-
-def _metainfo(dataset: str) -> dict:
-    cls = DATASETS.get(dataset)
-    if not hasattr(cls, 'METAINFO'):
-        raise ValueError(f'dataset={dataset!r} is not the registered name of a pose data set')
-    return parse_pose_metainfo(cls.METAINFO)
-
-
-def _skeleton(metainfo: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[tuple[int, int], ...]]:
-    if 'keypoint_id2name' not in metainfo:
-        raise ValueError(f'not a pose data set: its metadata {dict(metainfo)} name no keypoints')
-    names = metainfo['keypoint_id2name']
-    links = tuple((int(a), int(b)) for a, b in metainfo['skeleton_links'])
-    return tuple(names[k] for k in range(len(names))), links
-
-
-def _read_csv(path: Path) -> np.ndarray:
-    poses = []
-    with path.open(newline='', encoding='utf-8') as file:
-        for number, row in enumerate(csv.reader(file), 1):
-            try:
-                poses.append([float(cell or 'nan') for cell in row[1:]])
-            except ValueError as error:
-                raise ValueError(f'{path}, line {number}: {error}') from error
-            if len(row) % 2 == 0 or len(poses[-1]) != len(poses[0]):
-                raise ValueError(
-                    f'{path}, line {number}: a name and an even number of numbers, as many as in '
-                    f'line 1, are expected, got {len(row)} cells'
-                )
-    if not poses:
-        raise ValueError(f'{path} has no poses')
-    keypoints = np.array(poses).reshape(len(poses), -1, 2)
-    return np.where(np.isnan(keypoints).any(axis=-1, keepdims=True), np.nan, keypoints)
-
-
-def _read_mat(path: Path) -> np.ndarray:
-    joints, extended = read_joints(str(path))
-    labelled = joints[..., 2:] > 0 if extended else True
-    return np.where(labelled, joints[..., :2].astype(float), np.nan)
-
-
 # --- equation (1) -------------------------------------------------------------------------------
 
 
-def scale_poses(poses: Poses, unit: tuple[str, str] | str = HEAD) -> np.ndarray:
+def scale_poses(poses: Persons, unit: tuple[str, str] | str = HEAD) -> np.ndarray:
     """Scale poses by a unit of length and centre them on the mean of their labelled keypoints.
 
     On average that mean is the centre that MPII annotates; the two differ by 0.26 heads (standard
@@ -199,21 +85,21 @@ def scale_poses(poses: Poses, unit: tuple[str, str] | str = HEAD) -> np.ndarray:
     fit = lengths > 0  # not so for NaN
     if not fit.any():
         raise ValueError(f'unit={unit!r}: none of the {len(lengths)} poses has that length')
-    scaled = poses.keypoints[fit] / lengths[fit, None, None]
+    scaled = poses.points[fit] / lengths[fit, None, None]
     labelled = ~np.isnan(scaled[..., :1])
     totals = np.where(labelled, scaled, 0).sum(axis=1, keepdims=True)
     return scaled - totals / labelled.sum(axis=1, keepdims=True).clip(1)
 
 
-def _lengths(poses: Poses, unit: tuple[str, str] | str) -> np.ndarray:
+def _lengths(poses: Persons, unit: tuple[str, str] | str) -> np.ndarray:
     if unit == 'box':
-        if poses.boxes is None:
+        if np.isnan(poses.boxes).all():
             raise ValueError("unit='box', but these poses have no boxes; name two keypoints")
-        return poses.boxes
+        return poses.boxes[:, 2:].max(axis=1)
     if isinstance(unit, str) or len(unit) != 2 or not set(unit) <= set(poses.names):
         raise ValueError(f"unit={unit!r} must be 'box' or two of {', '.join(poses.names)}")
     a, b = (poses.names.index(name) for name in unit)
-    return np.linalg.norm(poses.keypoints[:, a] - poses.keypoints[:, b], axis=1)
+    return np.linalg.norm(poses.points[:, a] - poses.points[:, b], axis=1)
 
 
 def lattice_cells(scaled: np.ndarray, extent: float = EXTENT, side: int = 16) -> np.ndarray:
@@ -311,7 +197,7 @@ def cluster(affinity: np.ndarray, num_groups: int, seed: int = 0) -> np.ndarray:
 
 
 def group_parts(
-    poses: Poses,
+    poses: Persons,
     num_groups: int = 5,
     unit: tuple[str, str] | str = HEAD,
     extent: float = EXTENT,

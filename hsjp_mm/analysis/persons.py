@@ -3,17 +3,24 @@
 Letters: P persons, K keypoints. Points are (x, y) in pixels of each person's image.
 """
 
+import csv
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mmengine import Config
+from mmengine.dataset import BaseDataset
 from mmpose.datasets.datasets import MpiiDataset
+from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
+from mmpose.registry import DATASETS
 
-from hsjp_mm.datasets.coco_files import Entries, check_coco
-from hsjp_mm.utils.files import read_json
+from hsjp_mm.datasets.coco_files import Entries, check_coco, load_dataset
+from hsjp_mm.datasets.lsp import LSPDataset, read_joints
+from hsjp_mm.utils.files import read_json, read_text
 
 MPII_PIXELS = 200
 """Side of the box of MPII's scale 1 in pixels, and …"""
@@ -42,6 +49,38 @@ class Persons:
     crowds: int = 0
     areas: np.ndarray = field(default_factory=lambda: np.array(np.nan))
     links: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def points(self) -> np.ndarray:
+        """The keypoints (P, K, 2), NaN where one is not labelled."""
+        return np.where(self.labelled[..., None], self.keypoints, np.nan)
+
+
+def persons_of_points(
+    keypoints: np.ndarray,
+    names: tuple[str, ...],
+    links: tuple[tuple[int, int], ...] = (),
+    boxes: np.ndarray | None = None,
+) -> Persons:
+    """Make persons of points alone.
+
+    Args:
+        keypoints: (P, K, 2), NaN where one is not labelled.
+        names, links: as in :class:`Persons`.
+        boxes: (P,), the longer sides of their boxes in pixels, if known.
+    """
+    sides = np.full(len(keypoints), np.nan) if boxes is None else boxes
+    unknown = np.full((len(keypoints), 2), np.nan)
+    return Persons(
+        names=names,
+        keypoints=keypoints,
+        labelled=~np.isnan(keypoints).any(axis=-1),
+        boxes=np.hstack([unknown, np.stack([sides, sides], axis=1)]),
+        links=links,
+    )
+
+
+# --- COCO and MPII, as they stand in the file ---------------------------------------------------
 
 
 def read_persons(*paths: str | Path) -> Persons:
@@ -147,3 +186,105 @@ def _mpii_persons(people: Entries) -> Persons:
         boxes=np.concatenate([middles - sides / 2, sides], axis=1),
         links=links,
     )
+
+
+# --- as data sets of MMPose load them; CSV and LSP ----------------------------------------------
+
+
+def read_poses(path: str | Path, dataset: str = 'MpiiDataset') -> Persons:
+    """Read poses from a file.
+
+    Args:
+        path: by its ending: ``.py``, a config, whose ``train_dataloader.dataset`` is read;
+            ``.json``, an annotation file of the data set; ``.csv``, a row for each pose with a name
+            and then x, y of each keypoint, empty or ``nan`` where it is not labelled; ``.mat``, the
+            joints of LSP or LSP extended.
+        dataset: registered name of the data set that reads a JSON, or whose metadata name the
+            keypoints of a CSV. The others name their own.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: another ending; a file that does not fit the data set's keypoints.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'path={str(path)!r} is not a file')
+    if path.suffix == '.py':
+        return _load(Config.fromfile(path).train_dataloader.dataset)
+    if path.suffix == '.json':
+        return _load(dict(type=dataset, ann_file=str(path.resolve()), pipeline=[]))
+    if path.suffix == '.mat':
+        return persons_of_points(
+            _read_mat(path), *skeleton(parse_pose_metainfo(LSPDataset.METAINFO))
+        )
+    if path.suffix != '.csv':
+        raise ValueError(f'path={str(path)!r} must end in .py, .json, .csv or .mat')
+    keypoints = _read_csv(path)
+    names, links = skeleton(_metainfo(dataset))
+    if keypoints.shape[1] != len(names):
+        raise ValueError(
+            f'{path} has {keypoints.shape[1]} keypoints, but dataset={dataset!r} has {len(names)}'
+        )
+    return persons_of_points(keypoints, names, links)
+
+
+def poses_of(dataset: BaseDataset) -> Persons:
+    """Take the labelled keypoints and the boxes of a pose data set, top-down or bottom-up.
+
+    Raises:
+        ValueError: a data set without keypoints, or an empty one.
+    """
+    names, links = skeleton(dataset.metainfo)
+    keypoints, labelled, boxes = [], [], []
+    for i in range(len(dataset)):
+        info = dataset.get_data_info(i)
+        keypoints.append(np.array(info['keypoints'], float))  # (persons, K, 2)
+        labelled.append(np.asarray(info['keypoints_visible']) > 0)
+        corners = np.asarray(info['bbox'], float).reshape(-1, 4)
+        boxes.append(np.hstack([corners[:, :2], corners[:, 2:] - corners[:, :2]]))
+    if not keypoints:
+        raise ValueError(f'{type(dataset).__name__} is empty')
+    return Persons(
+        names, np.concatenate(keypoints), np.concatenate(labelled), np.concatenate(boxes),
+        links=links,
+    )  # fmt: skip
+
+
+def _load(config: dict) -> Persons:
+    dataset = DATASETS.build({**config, 'lazy_init': True})
+    if isinstance(dataset, BaseCocoStyleDataset):
+        load_dataset(dataset)
+    else:
+        dataset.full_init()
+    return poses_of(dataset)
+
+
+def _metainfo(dataset: str) -> dict:
+    cls = DATASETS.get(dataset)
+    if not hasattr(cls, 'METAINFO'):
+        raise ValueError(f'dataset={dataset!r} is not the registered name of a pose data set')
+    return parse_pose_metainfo(cls.METAINFO)
+
+
+def _read_csv(path: Path) -> np.ndarray:
+    poses: list[list[float]] = []
+    for number, row in enumerate(csv.reader(StringIO(read_text(path, 'path'), newline='')), 1):
+        try:
+            poses.append([float(cell or 'nan') for cell in row[1:]])
+        except ValueError as error:
+            raise ValueError(f'{path}, line {number}: {error}') from error
+        if len(row) % 2 == 0 or len(poses[-1]) != len(poses[0]):
+            raise ValueError(
+                f'{path}, line {number}: a name and an even number of numbers, as many as in '
+                f'line 1, are expected, got {len(row)} cells'
+            )
+    if not poses:
+        raise ValueError(f'{path} has no poses')
+    keypoints = np.array(poses).reshape(len(poses), -1, 2)
+    return np.where(np.isnan(keypoints).any(axis=-1, keepdims=True), np.nan, keypoints)
+
+
+def _read_mat(path: Path) -> np.ndarray:
+    joints, extended = read_joints(str(path))
+    labelled = joints[..., 2:] > 0 if extended else True
+    return np.where(labelled, joints[..., :2].astype(float), np.nan)

@@ -98,19 +98,27 @@ def _load_torch_file(path: Path, trust: bool) -> Any:
                 raise pickle.UnpicklingError('GLOBAL torch.jit.load is needed, for TorchScript')
     elif tarfile.is_tarfile(path):
         raise pickle.UnpicklingError('GLOBAL tarfile is needed, for a file of torch 0.1')
-    pickles = restricted_pickle(
-        {
-            'builtins.bytearray': bytearray,
-            'builtins.complex': complex,
-            'builtins.set': set,
-            'collections.Counter': Counter,
-            'torch.device': torch.device,
-            **torch._weights_only_unpickler._get_allowed_globals(),
-            **_mmengine_globals(),
-            '_codecs.encode': _encode,
-        }
-    )
+    pickles = restricted_pickle({**_torch_globals(), **_mmengine_globals()})
     return torch.load(path, map_location='cpu', pickle_module=pickles, weights_only=False)
+
+
+def _torch_globals() -> dict[str, Any]:
+    """What newer versions of torch allow a file to name, where there is none to ask."""
+    rebuild = ('parameter_with_state', 'qtensor', 'tensor_v3', 'device_tensor_from_numpy')
+    names = [
+        name for name in (f'_rebuild_{what}' for what in rebuild) if hasattr(torch._utils, name)
+    ]
+    return {
+        **torch._weights_only_unpickler._get_allowed_globals(),
+        **{f'torch._utils.{name}': getattr(torch._utils, name) for name in names},
+        **{str(v): v for v in vars(torch).values() if isinstance(v, (torch.dtype, torch.qscheme))},
+        '_codecs.encode': _encode,
+        'builtins.bytearray': bytearray,
+        'builtins.complex': complex,
+        'builtins.set': set,
+        'collections.Counter': Counter,
+        'torch.device': torch.device,
+    }
 
 
 @dataclass

@@ -121,10 +121,12 @@ def _read_setup(path: Path) -> tuple[str, list[Requirement]]:
 
 def pinned_versions(path: Path) -> list[str]:
     """Read the versions that pyproject.toml pins, as pip takes them with ``-c``."""
-    import tomllib  # new in Python 3.11, while the doctor's page has to open on older ones too
-
-    settings = tomllib.loads(path.read_text(encoding='utf-8'))
-    return settings['tool']['uv']['constraint-dependencies']
+    text = path.read_text(encoding='utf-8')
+    # a list of strings is the same in TOML and Python, whose tomllib is new in version 3.11
+    match = re.search(r'^constraint-dependencies = (\[.*?^\])', text, re.DOTALL | re.MULTILINE)
+    if match is None:
+        raise ValueError(f'{path} has no list constraint-dependencies')
+    return ast.literal_eval(match[1])
 
 
 def installed_versions(names: list[str]) -> dict[str, str | None]:

@@ -5,12 +5,14 @@ Letters: N persons, K keypoints. Places in a crop are (x, y) in shares of its wi
 """
 
 import copy
+import os
 from typing import Any
 
 import numpy as np
 from mmengine.config import Config
 from mmengine.registry import DATASETS
 
+from hsjp_mm.datasets.image_files import read_image
 from hsjp_mm.ops.oks import similarity
 from hsjp_mm.ops.subsets import subset_order
 
@@ -78,6 +80,10 @@ def load_crops(config: Config, part: str, persons: int, seed: int) -> Crops:
         part: 'train', which adds the codec's targets, or 'val'.
         persons: See :class:`PoseProbe`.
         seed: Of the choice of images.
+
+    Raises:
+        UnreadableImageError: A chosen image cannot be read, or is damaged.
+        ValueError: A file of the config is missing; targets that are no heat maps.
     """
     settings = copy.deepcopy(config[f'{part}_dataloader'].dataset)
     inner = settings
@@ -92,7 +98,12 @@ def load_crops(config: Config, part: str, persons: int, seed: int) -> Crops:
         dataset = DATASETS.build(settings)
     except AssertionError as error:  # how MMPose says that a file is missing
         raise ValueError(f'{part}_dataloader.dataset of the config: {error}') from error
-    crops = Crops([dataset[i] for i in _choose(dataset, persons, seed)], dataset.metainfo)
+    chosen = _choose(dataset, persons, seed)
+    # before any is cut, and apart, for the stock pipeline takes a damaged image for a sound one
+    for path in sorted({dataset.get_data_info(i)['img_path'] for i in chosen}):
+        if os.path.isfile(path):
+            read_image(path)
+    crops = Crops([dataset[i] for i in chosen], dataset.metainfo)
     if part == 'train':
         _require_heatmaps(crops, config.model.head.decoder)
     return crops

@@ -20,13 +20,14 @@ import torch
 import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.evaluator import Evaluator
-from mmengine.fileio import dump, load
+from mmengine.fileio import dump
 from mmengine.logging import MMLogger
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import set_random_seed
 from mmpose.models.heads import HeatmapHead
 from torch import Tensor, nn
 
+from hsjp_mm.datasets.coco_files import read_coco
 from hsjp_mm.probing.crops import Crops, load_crops, require_topdown
 from hsjp_mm.probing.features import build_backbone, draw_weights, last_map, require_device
 
@@ -340,11 +341,12 @@ def _build_evaluator(config: Config, val: Crops) -> Evaluator:
     with tempfile.TemporaryDirectory() as folder:
         for i, metric in enumerate([settings] if isinstance(settings, dict) else settings):
             if metric.get('ann_file'):
-                annotations = load(metric['ann_file'])
-                for key, name in (('images', 'id'), ('annotations', 'image_id')):
-                    annotations[key] = [row for row in annotations[key] if row[name] in chosen]
+                lists = ('images', 'annotations')
+                coco = read_coco(metric['ann_file'], 'val_evaluator.ann_file', lists).content
+                for key, name in zip(lists, ('id', 'image_id'), strict=True):
+                    coco[key] = [row for row in coco[key] if row[name] in chosen]
                 metric['ann_file'] = f'{folder}/{i}.json'
-                dump(annotations, metric['ann_file'])
+                dump(coco, metric['ann_file'])
         evaluator = Evaluator(settings)
     evaluator.dataset_meta = val.metainfo
     return evaluator

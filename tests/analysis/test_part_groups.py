@@ -4,25 +4,22 @@ import json
 import math
 import time
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.io import savemat
 
 from hsjp_mm.analysis.part_groups import (
     EXTENT,
-    Poses,
     cluster,
     group_parts,
     lattice_cells,
     mutual_information,
     normalise,
     overlap,
-    read_poses,
     scale_poses,
     write_part_groups,
 )
+from hsjp_mm.analysis.persons import Persons, persons_of_points, read_poses
 from hsjp_mm.models.utils.part_groups import PartGroups, read_part_groups
 from tests.helpers import ROOT, SHARED
 
@@ -53,21 +50,22 @@ def sets(part_groups: PartGroups) -> set[frozenset[str]]:
     return {frozenset(group) for group in part_groups.groups}
 
 
-def pairs(N: int = 4000, seed: int = 0) -> Poses:
+def pairs(N: int = 4000, seed: int = 0) -> Persons:
     """Six keypoints: b0, b1, b2 are near a0, a1, a2, which are anywhere. Every box is 2 long."""
     rng = np.random.default_rng(seed)
     first = rng.uniform(-1, 1, (N, 3, 2))
     points = np.concatenate([first, first + rng.normal(0, 0.1, first.shape)], axis=1)
     names = ('a0', 'a1', 'a2', 'b0', 'b1', 'b2')
-    return Poses(points, names, boxes=np.full(N, 2.0))
+    return persons_of_points(points, names, boxes=np.full(N, 2.0))
 
 
-def shuffled(poses: Poses, order: np.ndarray) -> Poses:
-    return Poses(poses.keypoints[:, order], tuple(poses.names[k] for k in order), boxes=poses.boxes)
+def shuffled(poses: Persons, order: np.ndarray) -> Persons:
+    names = tuple(poses.names[k] for k in order)
+    return persons_of_points(poses.points[:, order], names, boxes=poses.boxes[:, 2])
 
 
 @pytest.fixture(scope='module')
-def mpii() -> Poses:
+def mpii() -> Persons:
     return read_poses(MPII / 'joints_train.csv')
 
 
@@ -152,7 +150,7 @@ def test_scaled_by_the_unit_and_centred_on_the_labelled_keypoints():
             [[5, 5], [5, 5], [30, 12]],  # a unit of zero
         ]
     )
-    poses = Poses(keypoints, ('neck', 'top', 'foot'), boxes=np.array([2.0, 4, 4, 4]))
+    poses = persons_of_points(keypoints, ('neck', 'top', 'foot'), boxes=np.array([2.0, 4, 4, 4]))
     by_hand = np.array([[[-5 / 3, -0.5], [-5 / 3, 0.5], [10 / 3, 0]], [[0, -0.5], [0, 0.5], nan]])
     np.testing.assert_allclose(scale_poses(poses, ('neck', 'top')), by_hand, atol=1e-12)
     np.testing.assert_allclose(scale_poses(poses, 'box')[0], 2 * by_hand[0], atol=1e-12)
@@ -168,7 +166,7 @@ def test_units_that_do_not_exist(unit):
 def test_a_unit_that_no_pose_has():
     poses = pairs(5)
     with pytest.raises(ValueError, match='have no boxes'):
-        scale_poses(Poses(poses.keypoints, poses.names), 'box')
+        scale_poses(persons_of_points(poses.keypoints, poses.names), 'box')
     poses.keypoints[:, 1] = np.nan
     with pytest.raises(ValueError, match='none of the 5 poses'):
         scale_poses(poses, ('a0', 'a1'))
@@ -197,9 +195,9 @@ def test_place_and_size_of_each_person_do_not_matter():
     poses = pairs()
     rng = np.random.default_rng(1)
     sizes = rng.uniform(20, 300, (4000, 1, 1))
-    moved = Poses(
+    moved = persons_of_points(
         poses.keypoints * sizes + rng.uniform(0, 900, (4000, 1, 2)), poses.names,
-        boxes=poses.boxes * sizes[:, 0, 0],
+        boxes=poses.boxes[:, 2] * sizes[:, 0, 0],
     )  # fmt: skip
     found, other = (group_parts(one, 3, 'box', 1.5, 8) for one in (poses, moved))
     np.testing.assert_allclose(other.affinity, found.affinity, atol=1e-6)
@@ -261,99 +259,6 @@ def test_written_groups_are_those_that_models_read(tmp_path):
     with pytest.raises(ValueError, match='in no group: b'):
         write_part_groups(tmp_path / 'bad.json', PartGroups(('a', 'b'), (('a',),)))
     assert not (tmp_path / 'bad.json').exists()
-
-
-def test_csv_with_missing_keypoints(tmp_path):
-    rows = ['x.jpg,' + ','.join(map(str, range(32))), 'y.jpg,' + ','.join(['1.5'] * 32)]
-    rows[1] = rows[1].replace('1.5', '', 1).replace('1.5,1.5,1.5', '1.5,nan,1.5', 1)
-    (tmp_path / 'poses.csv').write_text('\n'.join(rows))
-    poses = read_poses(tmp_path / 'poses.csv')
-    np.testing.assert_array_equal(poses.keypoints[0], np.arange(32).reshape(16, 2))
-    # neither of a keypoint whose x or whose y is missing
-    assert np.isnan(poses.keypoints[1]).all(axis=1).tolist() == [True, True] + [False] * 14
-    assert poses.names[:2] == ('right_ankle', 'right_knee') and (0, 1) in poses.links
-
-
-@pytest.mark.parametrize(
-    'text, message',
-    [
-        ('', 'has no poses'),
-        ('name,x0,y0', "line 1: could not convert string to float: 'x0'"),
-        ('a,1,2\nb,1', 'line 2: .* got 2 cells'),
-        ('a,1,2,3,4\nb,1,2', 'line 2: .* got 3 cells'),
-        ('a,1,2', "has 1 keypoints, but dataset='MpiiDataset' has 16"),
-    ],
-)
-def test_csv_that_does_not_fit(tmp_path, text, message):
-    (tmp_path / 'poses.csv').write_text(text)
-    with pytest.raises(ValueError, match=message):
-        read_poses(tmp_path / 'poses.csv')
-
-
-def test_both_layouts_of_lsp(tmp_path):
-    joints = np.random.default_rng(0).uniform(1, 99, (5, 14, 3))
-    joints[..., 2] = np.arange(14) % 2
-    savemat(tmp_path / 'lsp.mat', {'joints': joints.transpose(2, 1, 0)})
-    savemat(tmp_path / 'lspet.mat', {'joints': joints.transpose(1, 2, 0)})
-    lsp, lspet = (read_poses(tmp_path / f'{name}.mat') for name in ('lsp', 'lspet'))
-    np.testing.assert_array_equal(lsp.keypoints, joints[..., :2])  # 1 is occluded, all are labelled
-    np.testing.assert_array_equal(lspet.keypoints[:, 1::2], joints[:, 1::2, :2])  # 1 is labelled
-    assert np.isnan(lspet.keypoints[:, ::2]).all()
-    assert lsp.names == lspet.names and lsp.names[-2:] == ('neck', 'head_top')
-
-
-@pytest.fixture
-def coco_file(tmp_path) -> Path:
-    """Two persons of one image: the first without its last keypoint, the second with three."""
-    rng = np.random.default_rng(0)
-    annotations = []
-    for key, labelled in ((1, 16), (2, 3)):
-        keypoints = np.column_stack([rng.integers(10, 60, (17, 2)), np.full(17, 1 + key % 2)])
-        keypoints[labelled:] = 0
-        annotations.append(
-            {
-                'id': key, 'image_id': 1, 'category_id': 1, 'iscrowd': 0, 'area': 1500,
-                'bbox': [10, 5, 30, 50 + key], 'num_keypoints': labelled,
-                'keypoints': keypoints.ravel().tolist(),
-            }
-        )  # fmt: skip
-    coco = {
-        'images': [{'id': 1, 'file_name': 'x.jpg', 'width': 100, 'height': 80}],
-        'annotations': annotations,
-        'categories': [{'id': 1, 'name': 'person'}],
-    }
-    path = tmp_path / 'persons.json'
-    path.write_text(json.dumps(coco))
-    return path
-
-
-@pytest.mark.parametrize('kind', ['json', 'topdown', 'bottomup'])
-def test_annotations_and_configs(coco_file, kind):
-    path = coco_file
-    if kind != 'json':
-        path = coco_file.with_suffix('.py')
-        path.write_text(
-            "train_dataloader = dict(dataset=dict(type='CocoDataset', pipeline=[], "
-            f'data_mode={kind!r}, ann_file={str(coco_file)!r}))'
-        )
-    poses = read_poses(path, 'CocoDataset')
-    assert poses.names[0] == 'nose' and len(poses.names) == 17
-    assert poses.boxes.tolist() == [51, 52]
-    labelled = ~np.isnan(poses.keypoints).any(axis=2)
-    assert labelled.sum(axis=1).tolist() == [16, 3]  # occluded ones are labelled
-    annotated = np.array(json.loads(coco_file.read_text())['annotations'][1]['keypoints'])
-    np.testing.assert_array_equal(poses.keypoints[1, :3], annotated.reshape(17, 3)[:3, :2])
-
-
-def test_files_that_cannot_be_read(tmp_path, coco_file):
-    with pytest.raises(FileNotFoundError, match=r'none\.csv'):
-        read_poses(tmp_path / 'none.csv')
-    coco_file.with_suffix('.txt').touch()
-    with pytest.raises(ValueError, match=r'must end in .py, .json, .csv or .mat'):
-        read_poses(coco_file.with_suffix('.txt'))
-    (tmp_path / 'poses.csv').write_text('a,1,2')
-    with pytest.raises(ValueError, match="dataset='PersonData' is not the registered name"):
-        read_poses(tmp_path / 'poses.csv', 'PersonData')
 
 
 # --- shipped ------------------------------------------------------------------------------------
@@ -433,8 +338,8 @@ def test_five_groups_of_mpii_in_other_lattices(mpii, extent, side):
 @pytest.mark.parametrize('seed', [1, 2, 3])
 def test_five_groups_of_half_of_mpii_in_another_order(mpii, seed):
     rng = np.random.default_rng(seed)
-    half = rng.permutation(len(mpii.keypoints))[: len(mpii.keypoints) // 2]
-    some = shuffled(Poses(mpii.keypoints[half], mpii.names), rng.permutation(16))
+    half = rng.permutation(len(mpii.points))[: len(mpii.points) // 2]
+    some = shuffled(persons_of_points(mpii.points[half], mpii.names), rng.permutation(16))
     assert sets(group_parts(some, 5, seed=seed).part_groups) == PAPER
 
 
@@ -442,11 +347,11 @@ def test_five_groups_of_half_of_mpii_in_another_order(mpii, seed):
 def test_groups_of_the_keypoints_that_coco_and_mpii_share(mpii):
     shared = set().union(*SHARED_PARTS) & set(mpii.names)
     index = mpii.names.index
-    head = mpii.keypoints[:, [index('upper_neck'), index('head_top')]]
+    head = mpii.points[:, [index('upper_neck'), index('head_top')]]
     kept = [index(name) for name in shipped('coco').keypoints if name in shared]
-    points = np.concatenate([mpii.keypoints[:, kept], head.mean(axis=1, keepdims=True)], axis=1)
+    points = np.concatenate([mpii.points[:, kept], head.mean(axis=1, keepdims=True)], axis=1)
     names = (*(mpii.names[k] for k in kept), 'head')
-    poses = Poses(points, names, boxes=np.linalg.norm(head[:, 0] - head[:, 1], axis=1))
+    poses = persons_of_points(points, names, boxes=np.linalg.norm(head[:, 0] - head[:, 1], axis=1))
     assert sets(group_parts(poses, 5, 'box').part_groups) == SHARED_PARTS
 
 
@@ -460,7 +365,7 @@ def test_six_heads_are_the_scale_of_mpii():
 
 @needs_mpii
 def test_25000_poses_take_less_than_two_seconds(mpii):
-    many = Poses(np.resize(mpii.keypoints, (25000, 16, 2)), mpii.names)
+    many = persons_of_points(np.resize(mpii.points, (25000, 16, 2)), mpii.names)
     start = time.perf_counter()
     group_parts(many)
     assert time.perf_counter() - start < 2
@@ -470,7 +375,7 @@ def test_25000_poses_take_less_than_two_seconds(mpii):
 def test_groups_of_lsp_extended_with_its_missing_joints():
     lsp, extended = (read_poses(LSP / f'{name}_joints.mat') for name in ('lsp', 'lspet'))
     assert lsp.keypoints.shape == (2000, 14, 2) and (lsp.keypoints > 0).all()
-    missing = np.isnan(extended.keypoints).any(axis=2)
+    missing = np.isnan(extended.points).any(axis=2)
     assert extended.keypoints.shape == (10000, 14, 2) and missing.sum() == 16787
     found = group_parts(extended, 5, ('neck', 'head_top'), side=8)
     points = extended.keypoints

@@ -3,9 +3,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.io import savemat
 
-from hsjp_mm.analysis import keypoint_errors, keypoint_priors, measure_priors, read_persons
-from hsjp_mm.analysis.persons import Persons
+from hsjp_mm.analysis import (
+    keypoint_errors,
+    keypoint_priors,
+    measure_priors,
+    part_groups,
+    persons,
+    read_persons,
+)
+from hsjp_mm.analysis.persons import Persons, read_poses
 
 
 def test_old_import_paths():
@@ -128,3 +136,131 @@ def test_faults_of_mpii_files(tmp_path, changes, message):
         read_persons(path)
     path.write_text(json.dumps([person]), encoding='utf-8-sig')
     assert read_persons(path).keypoints.shape == (1, 16, 2)
+
+
+# --- CSV, LSP and data sets of MMPose -----------------------------------------------------------
+
+
+def test_csv_with_missing_keypoints(tmp_path):
+    rows = ['x.jpg,' + ','.join(map(str, range(32))), 'y.jpg,' + ','.join(['1.5'] * 32)]
+    rows[1] = rows[1].replace('1.5', '', 1).replace('1.5,1.5,1.5', '1.5,nan,1.5', 1)
+    (tmp_path / 'poses.csv').write_text('\n'.join(rows))
+    poses = read_poses(tmp_path / 'poses.csv')
+    np.testing.assert_array_equal(poses.points[0], np.arange(32).reshape(16, 2))
+    # neither of a keypoint whose x or whose y is missing
+    assert np.isnan(poses.points[1]).all(axis=1).tolist() == [True, True] + [False] * 14
+    assert poses.names[:2] == ('right_ankle', 'right_knee') and (0, 1) in poses.links
+
+
+@pytest.mark.parametrize(
+    'text, message',
+    [
+        ('', 'has no poses'),
+        ('name,x0,y0', "line 1: could not convert string to float: 'x0'"),
+        ('a,1,2\nb,1', 'line 2: .* got 2 cells'),
+        ('a,1,2,3,4\nb,1,2', 'line 2: .* got 3 cells'),
+        ('a,1,2', "has 1 keypoints, but dataset='MpiiDataset' has 16"),
+    ],
+)
+def test_csv_that_does_not_fit(tmp_path, text, message):
+    (tmp_path / 'poses.csv').write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_poses(tmp_path / 'poses.csv')
+
+
+def test_both_layouts_of_lsp(tmp_path):
+    joints = np.random.default_rng(0).uniform(1, 99, (5, 14, 3))
+    joints[..., 2] = np.arange(14) % 2
+    savemat(tmp_path / 'lsp.mat', {'joints': joints.transpose(2, 1, 0)})
+    savemat(tmp_path / 'lspet.mat', {'joints': joints.transpose(1, 2, 0)})
+    lsp, lspet = (read_poses(tmp_path / f'{name}.mat') for name in ('lsp', 'lspet'))
+    np.testing.assert_array_equal(lsp.keypoints, joints[..., :2])  # 1 is occluded, all are labelled
+    np.testing.assert_array_equal(lspet.points[:, 1::2], joints[:, 1::2, :2])  # 1 is labelled
+    assert np.isnan(lspet.points[:, ::2]).all()
+    assert lsp.names == lspet.names and lsp.names[-2:] == ('neck', 'head_top')
+
+
+@pytest.fixture
+def coco_file(tmp_path) -> Path:
+    """Two persons of one image: the first without its last keypoint, the second with three."""
+    rng = np.random.default_rng(0)
+    annotations = []
+    for key, labelled in ((1, 16), (2, 3)):
+        keypoints = np.column_stack([rng.integers(10, 60, (17, 2)), np.full(17, 1 + key % 2)])
+        keypoints[labelled:] = 0
+        annotations.append(
+            {
+                'id': key, 'image_id': 1, 'category_id': 1, 'iscrowd': 0, 'area': 1500,
+                'bbox': [10, 5, 30, 50 + key], 'num_keypoints': labelled,
+                'keypoints': keypoints.ravel().tolist(),
+            }
+        )  # fmt: skip
+    coco = {
+        'images': [{'id': 1, 'file_name': 'x.jpg', 'width': 100, 'height': 80}],
+        'annotations': annotations,
+        'categories': [{'id': 1, 'name': 'person'}],
+    }
+    path = tmp_path / 'persons.json'
+    path.write_text(json.dumps(coco))
+    return path
+
+
+@pytest.mark.parametrize('kind', ['json', 'topdown', 'bottomup'])
+def test_annotations_and_configs(coco_file, kind):
+    path = coco_file
+    if kind != 'json':
+        path = coco_file.with_suffix('.py')
+        path.write_text(
+            "train_dataloader = dict(dataset=dict(type='CocoDataset', pipeline=[], "
+            f'data_mode={kind!r}, ann_file={str(coco_file)!r}))'
+        )
+    poses = read_poses(path, 'CocoDataset')
+    assert poses.names[0] == 'nose' and len(poses.names) == 17
+    assert poses.boxes.tolist() == [[10, 5, 30, 51], [10, 5, 30, 52]]
+    labelled = ~np.isnan(poses.points).any(axis=2)
+    assert labelled.sum(axis=1).tolist() == [16, 3]  # occluded ones are labelled
+    annotated = np.array(json.loads(coco_file.read_text())['annotations'][1]['keypoints'])
+    np.testing.assert_array_equal(poses.points[1, :3], annotated.reshape(17, 3)[:3, :2])
+
+
+def test_files_that_cannot_be_read(tmp_path, coco_file):
+    with pytest.raises(FileNotFoundError, match=r'none\.csv'):
+        read_poses(tmp_path / 'none.csv')
+    coco_file.with_suffix('.txt').touch()
+    with pytest.raises(ValueError, match=r'must end in .py, .json, .csv or .mat'):
+        read_poses(coco_file.with_suffix('.txt'))
+    (tmp_path / 'poses.csv').write_text('a,1,2')
+    with pytest.raises(ValueError, match="dataset='PersonData' is not the registered name"):
+        read_poses(tmp_path / 'poses.csv', 'PersonData')
+
+
+def test_csv_in_other_encodings(tmp_path):
+    row = 'Zoë,' + ','.join(map(str, range(32)))
+    for encoding in ('utf-8-sig', 'utf-16'):
+        (tmp_path / 'poses.csv').write_text(row, encoding=encoding)
+        assert read_poses(tmp_path / 'poses.csv').keypoints[0, 1].tolist() == [2, 3]
+    (tmp_path / 'poses.csv').write_text(row, encoding='latin-1')
+    with pytest.raises(ValueError, match=r"path='.*poses\.csv' must be text in UTF-8"):
+        read_poses(tmp_path / 'poses.csv')
+
+
+def test_faults_of_files_for_stock_data_sets(coco_file):
+    content = json.loads(coco_file.read_text())
+    content['annotations'][1].update(id='1')
+    coco_file.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r'persons\.json.*annotations, id 1: two different'):
+        read_poses(coco_file, 'CocoDataset')
+    content['annotations'][1].update(id='2', image_id=1.0, category_id='1')
+    coco_file.write_text(json.dumps(content))
+    assert read_poses(coco_file, 'CocoDataset').boxes[:, 3].tolist() == [51, 52]
+
+
+def test_poses_of_version_0_1():
+    points = np.array([[[1.0, 2], [np.nan, np.nan]]])
+    with pytest.warns(FutureWarning, match='Poses is now'):
+        from hsjp_mm.analysis.part_groups import Poses
+    poses = Poses(points, ('a', 'b'), boxes=np.array([7.0]))
+    assert poses.labelled.tolist() == [[True, False]]
+    assert poses.boxes[0, 2:].tolist() == [7, 7]
+    np.testing.assert_array_equal(poses.points, points)
+    assert part_groups.read_poses is read_poses and part_groups.poses_of is persons.poses_of

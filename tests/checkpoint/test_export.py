@@ -21,14 +21,14 @@ from tests.checkpoint.helpers import RESNET50, Toy, assert_equal, init, save, to
 )
 def test_exported_backbone_of_a_run(suffix, file, epoch, when, trained, tmp_path):
     source = trained / f'{file}.pth'
-    checkpoint = torch.load(source, weights_only=True)
+    checkpoint = torch.load(source, weights_only=False)
     path, meta = export_backbone(source, tmp_path / f'new/toy{suffix}')
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
     assert path == tmp_path / f'new/toy-{digest}{suffix}'
     assert [p.name for p in path.parent.iterdir()] == [path.name]  # no temporary file stays
 
     if suffix == '.pth':
-        content = torch.load(path, weights_only=True)
+        content = torch.load(path, weights_only=False)
         tensors, stored = content['state_dict'], content['meta']
     else:
         tensors = safetensors.torch.load_file(path)
@@ -145,7 +145,7 @@ OLD = Path(__file__).resolve().parents[1] / 'data'
 def test_a_checkpoint_of_version_0_1_is_exported_with_its_own_measures(
     name, unshuffled, best, tmp_path
 ):
-    checkpoint = torch.load(OLD / f'{name}.pth', weights_only=True)
+    checkpoint = torch.load(OLD / f'{name}.pth', weights_only=False)
     path, meta = export_backbone(OLD / f'{name}.pth', tmp_path / 'x.safetensors')
     assert (meta['grid'], meta['unshuffled'], meta['epoch']) == (2, unshuffled, 1)
     scalars = checkpoint['message_hub']['log_scalars']
@@ -202,6 +202,8 @@ def test_values_that_no_network_has_are_not_exported(tmp_path):
         ('w', torch.eye(2).to_sparse(), r'w \(torch\.sparse_coo\)'),
         ('w', quantised, r'w \(torch\.qint8\)'),
     ):
+        if 'float8' in str(tensor.dtype) and torch.__version__ < '2.2':
+            continue  # torch could not yet save them
         torch.save({f'backbone.{name}': tensor}, tmp_path / 'x.pth')
         with pytest.raises(CheckpointError, match=message):
             export_backbone(tmp_path / 'x.pth', tmp_path / 'y.pth')

@@ -7,7 +7,7 @@ import torch
 from mmengine.runner import Runner
 
 from hsjp_mm.checkpoint.coverage import CheckpointError
-from hsjp_mm.comparison.fine_tuning_config import differences, sha256_of
+from hsjp_mm.comparison.fine_tuning_config import differences, fraction_of, sha256_of
 from hsjp_mm.comparison.plan import (
     parse_init,
     parse_pretraining,
@@ -243,3 +243,24 @@ def test_the_rule_is_asked_for_before_anything_runs(config, tmp_path):
         plan(config, {'scratch': None}, [1.0], [0], tmp_path, metric='my/score')
     (run,) = plan(config, {'scratch': None}, [1.0], [0], tmp_path, metric='EPE')
     assert run.rule == 'less'
+
+
+def test_a_fraction_of_a_combined_data_set_is_one_of_each_part(config, toy, tmp_path):
+    part = config.train_dataloader.dataset
+    other = dict(part, ann_file='annotations/person_keypoints_val.json')
+    other['data_prefix'] = dict(img='val/')
+    config.train_dataloader.dataset = dict(
+        type='CombinedDataset',
+        metainfo=dict(from_file='configs/_base_/datasets/coco.py'),
+        datasets=[part, other],
+    )
+    config.train_dataloader.update(num_workers=0, persistent_workers=False)
+    half, whole = plan(config, {'scratch': None}, [0.5, 1.0], [0], tmp_path)
+    assert half.recipe['protocol'] == whole.recipe['protocol']
+    assert (half.recipe['labels'], fraction_of(half.config)) == (0.5, 0.5)
+    images = []
+    for run in (half, whole):
+        dataset = Runner.build_dataloader(run.config.train_dataloader, seed=0).dataset
+        found = [dataset[index]['data_samples'].img_path for index in range(len(dataset))]
+        images.append({s: len({p for p in found if f'/{s}/' in p}) for s in ('train', 'val')})
+    assert images == [{'train': 4, 'val': 1}, {'train': 8, 'val': 2}]

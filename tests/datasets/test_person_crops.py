@@ -206,6 +206,23 @@ def test_subsets_are_reproducible_nested_and_in_order(many):
     assert np.mean(large) == pytest.approx(99.5, abs=3 * 57.7 / 80**0.5)
 
 
+def test_subsets_do_not_depend_on_the_order_of_the_file_or_on_new_boxes(many, tmp_path):
+    content = json.loads(Path(many['ann_file']).read_text())
+    small = set(ids(PersonCropDataset(**many, num_samples=20)))
+    content['annotations'].reverse()
+    turned = {**many, 'ann_file': write_json(tmp_path / 'turned.json', content)}
+    assert set(ids(PersonCropDataset(**turned, num_samples=20))) == small
+    content['annotations'].append({**content['annotations'][0], 'id': 200})
+    more = {**many, 'ann_file': write_json(tmp_path / 'more.json', content)}
+    assert len(small - set(ids(PersonCropDataset(**more, num_samples=20)))) <= 1
+
+
+def test_an_image_that_a_list_names_twice_is_two_instances_of_a_subset(many, tmp_path):
+    (tmp_path / 'list.txt').write_text('a.png\na.png\na.png\n')
+    listed = dict(image_list=str(tmp_path / 'list.txt'), data_prefix=many['data_prefix'])
+    assert ids(PersonCropDataset(**listed, num_samples=2)) == ['a.png', 'a.png']
+
+
 # --------------------------------------------------------------------------------------- errors
 
 

@@ -37,6 +37,7 @@ OPTIONS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('cls', [EpochBasedTrainLoop, IterBasedTrainLoop])
 @pytest.mark.parametrize('options', OPTIONS, ids=str)
 def test_validations_are_numbered_as_they_come_and_on_after_a_resume(cls, options):

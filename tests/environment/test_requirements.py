@@ -6,7 +6,6 @@ import runpy
 import shutil
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -133,6 +132,7 @@ def test_extras_of_a_source_tree_are_those_of_setup_py(setup_keywords, monkeypat
 
 
 def test_pinned_versions_are_those_of_pyproject():
+    tomllib = pytest.importorskip('tomllib', reason='new in Python 3.11')
     settings = tomllib.loads((ROOT / 'pyproject.toml').read_text())
     pinned = requirements.pinned_versions(ROOT / 'pyproject.toml')
     assert pinned == settings['tool']['uv']['constraint-dependencies']
@@ -199,6 +199,7 @@ def test_check_says_all_in_one_line(tmp_path, monkeypatch):
     assert doctor.is_file()
 
 
+@pytest.mark.slow
 def test_import_of_the_package_refuses(tmp_path):
     write_dist(tmp_path, 'numpy', '2.2.6')
     result = subprocess.run(

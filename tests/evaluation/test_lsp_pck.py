@@ -146,6 +146,7 @@ class Oracle(BaseModel):
         return data_samples
 
 
+@pytest.mark.slow
 def test_runner_with_lsp(tmp_path):
     truth = persons(4) + 10
     joints = np.concatenate([truth, np.zeros((4, 14, 1))], axis=2)

@@ -301,6 +301,7 @@ def _half(rank: int, folder: str) -> None:
     torch.distributed.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_two_processes_equal_one(tmp_path):
     people = zip(*random_people(11), strict=True)
     expected = evaluate([person(*one, row=row) for row, one in enumerate(people)])
@@ -357,6 +358,7 @@ def mpii_runner(tmp_path, evaluator, **options) -> Runner:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @real_data
 def test_runner_with_the_stock_data_set_saves_the_best(tmp_path):
     runner = Runner(
@@ -378,6 +380,7 @@ def test_runner_with_the_stock_data_set_saves_the_best(tmp_path):
     assert values['pckh/hard'] == pytest.approx(90)
 
 
+@pytest.mark.slow
 @real_data
 def test_runner_beside_stock_with_head_boxes(tmp_path):
     people = json.loads((MPII / 'test_mpii.json').read_text())

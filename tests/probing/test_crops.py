@@ -1,11 +1,16 @@
 """Crops of persons that are seventeen dots."""
 
+from pathlib import Path
+
+import cv2
 import numpy as np
 import pytest
 from mmengine.structures import InstanceData
 from mmpose.structures import PoseDataSample
 
+from hsjp_mm.datasets.image_files import UnreadableImageError
 from hsjp_mm.probing.crops import Crops, load_crops
+from tests.helpers import damage_middle
 from tests.probing.dots import HEIGHT, WIDTH
 
 
@@ -55,3 +60,15 @@ def test_mean_oks_by_hand():
     # without an area 0.53 of the box
     crops = make_crops(keypoints, np.array([1.0, 1, 0]), area=None)
     assert crops.mean_oks(places) == pytest.approx((np.exp(-16 / (2 * 26.5 * 0.01)) + 1) / 2)
+
+
+def test_damaged_images_are_refused(dots):
+    path = Path(dots.train_dataloader.dataset.data_root) / 'train/0.png'
+    pixels = cv2.imread(str(path))
+    pixels[:] = np.random.RandomState(0).randint(0, 256, pixels.shape)
+    cv2.imwrite(str(path.with_suffix('.jpg')), pixels)
+    path.with_suffix('.jpg').rename(path)  # the decoder looks at the content
+    load_crops(dots, 'train', 99, seed=0)
+    damage_middle(path)
+    with pytest.raises(UnreadableImageError, match=r'0\.png cannot be read: Corrupt JPEG data'):
+        load_crops(dots, 'train', 99, seed=0)

@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tomllib
 import venv
 
 import pytest
@@ -133,6 +132,7 @@ def test_editable_install_is_named(plain_python, fakes):
     assert 'its .mim: none' in result.stdout
 
 
+@pytest.mark.slow
 def test_present_environment_is_sound():
     result = run(sys.executable)
     assert result.returncode == 0, result.stdout
@@ -140,6 +140,7 @@ def test_present_environment_is_sound():
 
 
 def test_constraints_are_those_of_pyproject(plain_python):
+    tomllib = pytest.importorskip('tomllib', reason='new in Python 3.11')
     settings = tomllib.loads((ROOT / 'pyproject.toml').read_text())
     result = run(plain_python, '--constraints')
     assert result.returncode == 0

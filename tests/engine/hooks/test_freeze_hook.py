@@ -205,6 +205,7 @@ def start(runner: Runner) -> dict:
     ],
     ids=['epochs', 'iterations'],
 )
+@pytest.mark.slow
 def test_weights_and_statistics_stay_through_epochs_and_validations(tmp_path, train_cfg):
     runner = small_runner(
         tmp_path, dict(type='hsjp_mm.FreezeHook', patterns=['stem']), train_cfg=train_cfg
@@ -221,6 +222,7 @@ def test_weights_and_statistics_stay_through_epochs_and_validations(tmp_path, tr
     ) in log.read_text()
 
 
+@pytest.mark.slow
 def test_without_norm_eval_the_statistics_move_and_the_weights_do_not(tmp_path):
     hook = dict(type='hsjp_mm.FreezeHook', patterns=['stem'], norm_eval=False)
     runner = small_runner(tmp_path, hook)
@@ -230,6 +232,7 @@ def test_without_norm_eval_the_statistics_move_and_the_weights_do_not(tmp_path):
     assert moved(runner, before) == statistics | {n for n in before if n.split('.')[0] != 'stem'}
 
 
+@pytest.mark.slow
 def test_moving_averages_and_a_resumed_momentum_leave_them_alone(tmp_path):
     first = small_runner(
         tmp_path, name='first', train_cfg=dict(by_epoch=True, max_epochs=1, val_interval=1)
@@ -250,6 +253,7 @@ def test_moving_averages_and_a_resumed_momentum_leave_them_alone(tmp_path):
         assert all(torch.equal(kept[n], before[n]) for n in before if n.startswith('stem.'))
 
 
+@pytest.mark.slow
 def test_what_trains_does_so_as_if_the_rest_were_a_constant(tmp_path):
     runner = small_runner(tmp_path, dict(type='hsjp_mm.FreezeHook', patterns=['stem', 'middle']))
     constant = copy.deepcopy(runner.model)
@@ -301,6 +305,7 @@ class TrainingMode(Hook):
     ],
     ids=lambda value: getattr(value, 'name', None),
 )
+@pytest.mark.slow
 def test_the_run_stops_if_something_moved(tmp_path, other, steps, tensor):
     runner = small_runner(tmp_path, FreezeHook(patterns=['stem']), other)
     if steps is None:
@@ -311,6 +316,7 @@ def test_the_run_stops_if_something_moved(tmp_path, other, steps, tensor):
         runner.train()
 
 
+@pytest.mark.slow
 def test_what_moves_after_the_last_power_of_two_is_seen_at_the_end(tmp_path):
     runner = small_runner(
         tmp_path, FreezeHook(patterns=['stem']), Decay('stem.0.bias', 4),
@@ -320,6 +326,7 @@ def test_what_moves_after_the_last_power_of_two_is_seen_at_the_end(tmp_path):
         runner.train()
 
 
+@pytest.mark.slow
 def test_the_run_stops_if_a_norm_trains(tmp_path):
     runner = small_runner(tmp_path, FreezeHook(patterns=['stem']), TrainingMode())
     with pytest.raises(RuntimeError, match=r'after 1 steps 3 of 7 .*buffer stem\.1\.running_mean'):
@@ -433,6 +440,7 @@ def parts_that_moved(start: dict, end: dict) -> set[str]:
 TRAINED = {'backbone.stage3', 'backbone.transition3', 'backbone.stage4', 'head.final_layer'}
 
 
+@pytest.mark.slow
 def test_layers_of_a_pose_estimator_stay(tmp_path):
     runner = Runner.from_cfg(pose_config(tmp_path, [0, 1, 2]))
     initial, recorder = {}, Hook()
@@ -442,6 +450,7 @@ def test_layers_of_a_pose_estimator_stay(tmp_path):
     assert parts_that_moved(initial, runner.model.state_dict()) == TRAINED
 
 
+@pytest.mark.slow
 def test_two_processes_freeze_without_find_unused_parameters(tmp_path):
     one, other = run_pair(pose_config(tmp_path, [0, 1, 2]), RECORDER, tmp_path)
     assert parts_that_moved(one['start'], one['state']) == TRAINED

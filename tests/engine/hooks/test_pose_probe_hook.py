@@ -78,6 +78,7 @@ def figures(row: dict) -> dict:
     return probed
 
 
+@pytest.mark.slow
 def test_training_does_not_notice_it(train, hook):
     plain, probed = train('plain'), train('probed', hook)
     assert figures(logged(probed)[-1]) and not figures(logged(plain)[-1])
@@ -96,6 +97,7 @@ def test_training_does_not_notice_it(train, hook):
         assert {name: one[name] for name in same} == {name: other[name] for name in same}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('averaged', [False, True])
 def test_figures_are_those_of_the_checkpoint_beside_the_floor(train, hook, probe, averaged):
     """Also with EMAHook, whose average is what validation measures and checkpoints hold."""
@@ -110,6 +112,7 @@ def test_figures_are_those_of_the_checkpoint_beside_the_floor(train, hook, probe
     assert log.read_text().count('pose_probe/OKS_floor: ') == 2
 
 
+@pytest.mark.slow
 def test_the_best_epoch_by_the_probe(train, hook):
     runner = train(
         'best', hook,
@@ -124,11 +127,13 @@ def test_the_best_epoch_by_the_probe(train, hook):
     assert best.name.endswith(f'epoch_{1 + scores.index(max(scores))}.pth')
 
 
+@pytest.mark.slow
 def test_every_second_validation(train, hook):
     first, second = logged(train('second', {**hook, 'interval': 2}))
     assert not figures(first) and figures(second)
 
 
+@pytest.mark.slow
 def test_a_run_without_validation(train, hook):
     nothing = dict.fromkeys(['val_cfg', 'val_dataloader', 'val_evaluator'])
     with pytest.raises(ValueError, match='PoseProbeHook probes with validations'):
@@ -161,6 +166,7 @@ class RankRecorder(Hook):
 """
 
 
+@pytest.mark.slow
 def test_two_processes_know_the_same_figures(tiny_config, hook, tmp_path):
     cfg = tiny_config('pair')
     cfg.custom_hooks.append(hook)

@@ -76,6 +76,7 @@ def six_images(mode: str) -> list[tuple]:
     ],
     ids=['epochs', 'iterations'],
 )
+@pytest.mark.slow
 def test_the_models_patches_reach_training_and_validation(tiny_config, workers, sampler, train_cfg):
     cfg = tiny_config()
     for loader in (cfg.train_dataloader, cfg.val_dataloader):

@@ -128,6 +128,7 @@ def whole(tmp_path_factory):
     return make
 
 
+@pytest.mark.slow
 @LOOPS
 def test_no_two_steps_samples_or_batches_draw_the_same(whole, loop):
     found = numbers(whole(loop)[1])
@@ -135,6 +136,7 @@ def test_no_two_steps_samples_or_batches_draw_the_same(whole, loop):
     assert len({*found}) == len(found)
 
 
+@pytest.mark.slow
 @LOOPS
 def test_each_epoch_has_all_samples_in_another_order(whole, loop):
     epochs = np.reshape([indices for indices, _ in whole(loop)[1].values()], (4, 4))
@@ -142,6 +144,7 @@ def test_each_epoch_has_all_samples_in_another_order(whole, loop):
     assert len({tuple(epoch) for epoch in epochs}) > 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('workers', [0, 1, 2])
 @pytest.mark.parametrize('persistent', [False, True])
 @LOOPS
@@ -155,6 +158,7 @@ def test_a_resumed_run_draws_the_same_with_any_workers(whole, loop, workers, per
     assert found == {i: steps[i] for i in range(first, STEPS)}
 
 
+@pytest.mark.slow
 @LOOPS
 def test_a_run_without_a_seed_in_its_config_resumes(tmp_path, loop):
     steps = train(tmp_path, loop, seed=None)
@@ -163,6 +167,7 @@ def test_a_run_without_a_seed_in_its_config_resumes(tmp_path, loop):
     assert not {*numbers(train(tmp_path, loop, seed=None))} & {*numbers(steps)}
 
 
+@pytest.mark.slow
 def test_a_finite_sampler_in_an_iteration_based_loop(tmp_path, monkeypatch):
     monkeypatch.setattr('time.sleep', lambda seconds: None)  # MMEngine's, between two passes
     loader = dict(sampler=dict(type='DefaultSampler', shuffle=True))
@@ -172,6 +177,7 @@ def test_a_finite_sampler_in_an_iteration_based_loop(tmp_path, monkeypatch):
     assert found == {i: steps[i] for i in (5, 6, 7)}
 
 
+@pytest.mark.slow
 @LOOPS
 def test_a_sampler_of_batches(tmp_path, loop):
     loader = dict(batch_sampler=dict(type='mmdet.AspectRatioBatchSampler'))
@@ -181,12 +187,14 @@ def test_a_sampler_of_batches(tmp_path, loop):
     assert found == {i: steps[i] for i in found}
 
 
+@pytest.mark.slow
 def test_the_order_without_a_stop_is_that_of_mmengine(tmp_path, whole):
     stock = train(tmp_path, ITERATIONS, hooks=())
     ours = whole(ITERATIONS)[1]
     assert [indices for indices, _ in stock.values()] == [i for i, _ in ours.values()]
 
 
+@pytest.mark.slow
 def test_draws_between_the_steps_do_not_matter(tmp_path, whole):
     assert (
         train(tmp_path, ITERATIONS, hooks=(SEED_HOOK, dict(type=DrawBetween)))
@@ -194,16 +202,19 @@ def test_draws_between_the_steps_do_not_matter(tmp_path, whole):
     )
 
 
+@pytest.mark.slow
 def test_without_the_hook_a_resumed_run_draws_other_numbers(tmp_path):
     steps = train(tmp_path, ITERATIONS, hooks=())
     found = train(tmp_path, ITERATIONS, hooks=(), resume=3)
     assert all(steps[i][0] == found[i][0] and steps[i][1] != found[i][1] for i in found)
 
 
+@pytest.mark.slow
 def test_another_seed_draws_other_numbers(tmp_path, whole):
     assert not {*numbers(train(tmp_path, ITERATIONS, seed=1))} & {*numbers(whole(ITERATIONS)[1])}
 
 
+@pytest.mark.slow
 def test_the_name_of_version_0_1_goes_on_working(tmp_path, whole):
     assert issubclass(EpochSeedHook, SeedHook)
     with pytest.warns(FutureWarning, match='EpochSeedHook is now SeedHook'):
@@ -211,6 +222,7 @@ def test_the_name_of_version_0_1_goes_on_working(tmp_path, whole):
     assert old == whole(ITERATIONS)[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('counts', [1, 2, 3])
 def test_a_checkpoint_amid_an_accumulation_is_warned_of(tmp_path, log_file, counts):
     wrapper = dict(optimizer=dict(type='SGD', lr=0.1), accumulative_counts=counts)

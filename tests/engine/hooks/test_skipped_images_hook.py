@@ -95,6 +95,7 @@ def test_max_share_is_a_share(max_share):
         SkippedImagesHook(max_share)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('max_share', [0.01, 0.5])
 def test_a_run_with_one_broken_image_of_six_samples(tiny_config, tiny_coco, tmp_path, max_share):
     shutil.copytree(tiny_coco, tmp_path / 'copy')

@@ -48,6 +48,7 @@ def test_parameters_are_the_papers_to_the_last_digit():
     assert count(deep) - count(network(None, 8, num_keypoints=16, depth=0)) == 8 * block
 
 
+@pytest.mark.slow
 def test_eight_stacks_at_full_size_train_every_layer():
     model = network(num_stacks=8)
     stacks = model(torch.randn(1, 3, 256, 256))

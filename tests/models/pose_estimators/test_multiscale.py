@@ -157,6 +157,7 @@ def errors(runner) -> np.ndarray:
     return np.concatenate(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('flip', [False, True])
 @pytest.mark.parametrize('aug_scales', [None, [0.5, 2], [2]])
 def test_persons_are_found_where_they_are(dots, tmp_path, aug_scales, flip):

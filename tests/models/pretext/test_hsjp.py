@@ -298,6 +298,7 @@ def test_the_checkpoint_says_which_puzzle_and_another_model_refuses_it(make_mode
         ('ViTPose-small_8xb64-210e_coco-256x192', '', (224, 224)),
     ],
 )
+@pytest.mark.slow
 def test_stock_top_down_configs_become_pretext_ones(config, changes, input_size):
     """By changing the model, the way a user does."""
     if config.startswith('ViTPose'):

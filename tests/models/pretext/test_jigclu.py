@@ -454,6 +454,7 @@ model["neck"] = dict(type="FeatureMapProcessor", concat=True)"""
         ('hourglass52_8xb32-210e_coco-256x256', '', 2, (256, 256), 256),
     ],
 )
+@pytest.mark.slow
 def test_stock_top_down_configs_become_pretext_ones(config, changes, grid, input_size, channels):
     """By changing the model, the way a user does."""
     cfg = Config.fromstring(

@@ -1,0 +1,84 @@
+"""Each benchmark once, at its smallest: what it compares runs, and its line is printed."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from hsjp_mm.datasets.toy import render
+from tests.helpers import ROOT
+
+SMALL = ['--rounds', '1', '--threads', '1']
+
+
+@pytest.fixture(scope='module')
+def people(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('people') / 'toy'
+    render(folder, num_train=3, num_val=1, image_size=(96, 96))
+    return folder
+
+
+def run(*arguments):
+    """What a benchmark prints, in a process of its own, for it sets threads and seeds."""
+    done = subprocess.run(
+        [sys.executable, str(ROOT / 'tools/benchmark.py'), *arguments, *SMALL],
+        capture_output=True,
+        text=True,
+        env={**os.environ, 'PYTHONPATH': str(ROOT)},
+        timeout=900,  # most of it imports, several times where processes are compared
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+def ratios(printed):
+    """What the lines end with; each is a ratio of two positive times or sizes."""
+    return [float(text) for text in re.findall(r'ratio ([\d.]+)', printed)]
+
+
+@pytest.mark.slow
+def test_step():
+    printed = run('step', '--batch', '1', '--side', '96')
+    assert 'HSJP' in printed and 'stock top-down with 36 keypoints' in printed
+    assert len(ratios(printed)) == 1 and ratios(printed)[0] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ('what', 'side', 'ours', 'theirs'),
+    [('jigclu-step', 64, 'JigClu', 'two views'), ('pbn-step', 128, 'PBN', 'stock hourglass')],
+)
+def test_steps_with_their_memory(what, side, ours, theirs):
+    printed = run(what, '--batch', '2', '--side', str(side))
+    memory, seconds = printed.splitlines()
+    assert memory.startswith('peak memory of a training step') and 'MiB' in memory
+    assert seconds.startswith('training step') and f'{ours} ' in seconds and theirs in seconds
+    assert len(ratios(printed)) == 2 and min(ratios(printed)) > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ('what', 'lines'), [('pipeline', ['HSJP']), ('jigclu-pipeline', ['', ' without reading it'])]
+)
+def test_pipelines(what, lines, people):
+    printed = run(what, '--data', str(people), '--split', 'train', '--persons', '2')
+    assert len(ratios(printed)) == len(lines) and min(ratios(printed)) > 0
+    assert printed.count('the same 2 persons') == len(lines)
+
+
+@pytest.mark.slow
+def test_decode():
+    printed = run('decode', '--map-sizes', '32', '--crowds', '1', '2')
+    rows = [line.split() for line in printed.splitlines()[2:]]
+    assert [row[:2] for row in rows] == [['32', '1'], ['32', '2']]
+    assert all(float(value) > 0 for row in rows for value in row[2:])
+
+
+@pytest.mark.slow
+def test_dataset():
+    printed = run('dataset', '--images', '5', '--boxes', '12')
+    assert printed.startswith('annotation file of 5 images, 12 boxes, ')
+    found = dict(re.findall(r'^(\S+): (\d+) instances', printed, re.MULTILINE))
+    assert found == {'none': '0', 'hsjp_mm.PersonCropDataset': '12', 'mmpose.CocoDataset': '12'}
