@@ -4,6 +4,7 @@ Letters: P persons, K keypoints. Points are (x, y) in pixels of each person's im
 """
 
 import csv
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from io import StringIO
@@ -125,6 +126,23 @@ def skeleton(metainfo: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[tuple[
     return tuple(names[k] for k in range(len(names))), links
 
 
+def keypoint_set(metainfo: str) -> dict:
+    """Read the metadata of a keypoint set.
+
+    Args:
+        metainfo: its file, as data sets take it in ``from_file``; or the name of one of MMPose's.
+
+    Raises:
+        ValueError: no such file, or of another kind.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # that MMPose's own file is taken for a relative path
+            return parse_pose_metainfo(dict(from_file=metainfo))
+    except (AssertionError, AttributeError) as error:
+        raise ValueError(f'metainfo={metainfo!r} is no file of a keypoint set: {error}') from error
+
+
 def _read(path: Path) -> Persons:
     content = read_json(path, 'path')
     name = f'path={str(path)!r}'
@@ -191,7 +209,9 @@ def _mpii_persons(people: Entries) -> Persons:
 # --- as data sets of MMPose load them; CSV and LSP ----------------------------------------------
 
 
-def read_poses(path: str | Path, dataset: str = 'MpiiDataset') -> Persons:
+def read_poses(
+    path: str | Path, dataset: str = 'MpiiDataset', metainfo: str | None = None
+) -> Persons:
     """Read poses from a file.
 
     Args:
@@ -201,29 +221,36 @@ def read_poses(path: str | Path, dataset: str = 'MpiiDataset') -> Persons:
             joints of LSP or LSP extended.
         dataset: registered name of the data set that reads a JSON, or whose metadata name the
             keypoints of a CSV. The others name their own.
+        metainfo: file of a keypoint set, see :func:`keypoint_set`, in place of that of the data
+            set, also of a config's; not for LSP.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: another ending; a file that does not fit the data set's keypoints.
+        ValueError: another ending; a file that does not fit the keypoints.
     """
+    own = keypoint_set(metainfo) if metainfo else None
+    change = {'metainfo': {'from_file': metainfo}} if metainfo else {}
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'path={str(path)!r} is not a file')
     if path.suffix == '.py':
-        return _load(Config.fromfile(path).train_dataloader.dataset)
+        return _load({**Config.fromfile(path).train_dataloader.dataset, **change})
     if path.suffix == '.json':
-        return _load(dict(type=dataset, ann_file=str(path.resolve()), pipeline=[]))
+        return _load(dict(type=dataset, ann_file=str(path.resolve()), pipeline=[], **change))
     if path.suffix == '.mat':
+        if metainfo:
+            raise ValueError(f'metainfo={metainfo!r}: the keypoints of a .mat are those of LSP')
         return persons_of_points(
             _read_mat(path), *skeleton(parse_pose_metainfo(LSPDataset.METAINFO))
         )
     if path.suffix != '.csv':
         raise ValueError(f'path={str(path)!r} must end in .py, .json, .csv or .mat')
     keypoints = _read_csv(path)
-    names, links = skeleton(_metainfo(dataset))
+    names, links = skeleton(own or _metainfo(dataset))
     if keypoints.shape[1] != len(names):
         raise ValueError(
-            f'{path} has {keypoints.shape[1]} keypoints, but dataset={dataset!r} has {len(names)}'
+            f'{path} has {keypoints.shape[1]} keypoints, but '
+            f'{f"metainfo={metainfo!r}" if metainfo else f"dataset={dataset!r}"} has {len(names)}'
         )
     return persons_of_points(keypoints, names, links)
 

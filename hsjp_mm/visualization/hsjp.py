@@ -39,10 +39,10 @@ def puzzle_boards(model: HSJP, crops: Tensor, ids: list | None = None) -> list[n
     """Draw a board for each crop: crop, shuffled, input, target, prediction, put back.
 
     Each patch has a colour of its own, by its original place: its Gaussian in ``target`` and its
-    predicted map in ``prediction`` have it, and where both agree they look alike. The brightness of both
-    is absolute, black for 0 and full for 1, as the legends say, so that boards of different networks
-    can be compared; the caption gives the highest value predicted. ``put back`` takes for each
-    original place the piece of the shuffled image that lies around the predicted peak.
+    predicted map in ``prediction`` have it, and where both agree they look alike. The brightness of
+    both is absolute, black for 0 and full for 1, as the legends say, so that boards of different
+    networks can be compared; the caption gives the highest value predicted. ``put back`` takes for
+    each original place the piece of the shuffled image that lies around the predicted peak.
 
     Args:
         model: in evaluation mode, or its normalisation statistics would move.
