@@ -8,6 +8,7 @@ from hsjp_mm.engine.hooks import (
     PuzzleVisualizationHook,
     SeedHook,
     SkippedImagesHook,
+    SteadyLogHook,
 )
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     'PuzzleVisualizationHook',
     'SeedHook',
     'SkippedImagesHook',
+    'SteadyLogHook',
 ]
