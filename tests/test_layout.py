@@ -163,6 +163,7 @@ def test_upward_imports_and_circles_are_found(tmp_path):
 
 # Tests of a folder's parts together, in place of tests of one file.
 TESTS_OF_SEVERAL = {
+    'tests/engine/test_resume.py',
     'tests/models/pose_estimators/test_multiscale_topdown.py',
 }
 WHOLE_PACKAGE = {

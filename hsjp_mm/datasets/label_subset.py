@@ -52,7 +52,7 @@ class LabelSubset:
 
     Of a data set that is made of others, such as CombinedDataset, ConcatDataset or RepeatDataset,
     each part is cut on its own: ``fraction`` is that of each part, and ``number`` is taken from
-    each. CombinedDataset loads its parts when it is made, ``lazy_init`` or not.
+    each. Several parts are loaded at once, ``lazy_init`` or not, for CombinedDataset needs it.
 
     It is for training. To evaluate on a subset write one by ``tools/make_subset.py``, for a metric
     takes all persons of the file that it is given.
@@ -78,24 +78,16 @@ class LabelSubset:
             cannot be masked.
 
     Examples:
-        A tenth of the images of COCO::
+        A tenth of the images of COCO:
 
-            train_dataloader = dict(
-                dataset=dict(
-                    _delete_=True,
-                    type='hsjp_mm.LabelSubset',
-                    dataset=_base_.train_dataloader.dataset,
-                    fraction=0.1,
-                )
-            )
+        >>> coco = dict(type='CocoDataset', ann_file='annotations/person_keypoints_train2017.json')
+        >>> dataset = dict(type='hsjp_mm.LabelSubset', dataset=coco, fraction=0.1)
 
-        A tenth of COCO and a tenth of AI Challenger::
+        A tenth of COCO and a tenth of AI Challenger:
 
-            dataset = dict(
-                type='hsjp_mm.LabelSubset',
-                dataset=dict(type='CombinedDataset', metainfo=..., datasets=[coco, aic]),
-                fraction=0.1,
-            )
+        >>> aic = dict(type='AicDataset', ann_file='annotations/aic_train.json')
+        >>> both = dict(type='CombinedDataset', metainfo=dict(), datasets=[coco, aic])
+        >>> dataset = dict(type='hsjp_mm.LabelSubset', dataset=both, fraction=0.1)
     """
 
     def __init__(
@@ -213,8 +205,8 @@ class LabelSubset:
 def _with_subsets_inside(config: dict, choice: dict[str, Any]) -> dict:
     """The config of a data set that is made of others, each of which has become a subset."""
 
-    def subset(part: dict) -> dict:
-        return dict(type='hsjp_mm.LabelSubset', dataset=part, lazy_init=True, **choice)
+    def subset(part: dict, lazy_init: bool) -> dict:
+        return dict(type='hsjp_mm.LabelSubset', dataset=part, lazy_init=lazy_init, **choice)
 
     kind = config['type']
     if (kind if isinstance(kind, str) else kind.__name__).split('.')[-1] == 'LabelSubset':
@@ -223,9 +215,9 @@ def _with_subsets_inside(config: dict, choice: dict[str, Any]) -> dict:
             'to one of them'
         )
     if 'datasets' in config:
-        return {**config, 'datasets': [subset(part) for part in config['datasets']]}
+        return {**config, 'datasets': [subset(part, False) for part in config['datasets']]}
     if 'dataset' in config:
-        return {**config, 'dataset': subset(config['dataset'])}
+        return {**config, 'dataset': subset(config['dataset'], True)}
     return config
 
 

@@ -27,7 +27,7 @@ def run(*arguments):
         capture_output=True,
         text=True,
         env={**os.environ, 'PYTHONPATH': str(ROOT)},
-        timeout=300,
+        timeout=900,  # most of it imports, several times where processes are compared
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
