@@ -10,6 +10,8 @@ import functools
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from hsjp_mm.environment.requirements import VersionError, check_versions
 from hsjp_mm.utils.files import PACKAGE
@@ -111,13 +113,32 @@ class Parser(argparse.ArgumentParser):
     def add_cfg_options(self, flag: str = '--cfg-options', what: str = 'the config') -> None:
         """Take changes to a config, for :func:`~hsjp_mm.utils.configs.read_config`."""
         self.add_argument(
-            flag, nargs='+', action='extend', default=[], type=_pair, metavar='KEY=VALUE',
+            flag, nargs='+', action='extend', default=[], type=pair, metavar='KEY=VALUE',
             help=f'changes to {what}',
         )  # fmt: skip
 
-    def add_old_positional(self, new: str) -> None:
-        """Take a positional argument of version 0.1 that has become an option."""
-        self.add_argument(f'{new}_of_0_1', nargs='?', help=argparse.SUPPRESS)
+    def add_out(self, what: str, default: str | None = None, **options: Any) -> None:
+        """Take ``--out``, what is written; needed if it has no default.
+
+        A command of version 0.1 that had it as its last positional argument still takes it there.
+        """
+        said = f'{what} (%(default)s)' if default else f'{what}; needed'
+        self.add_argument('--out', default=default, help=said, **options)
+
+    def parse_args(self, args=None, namespace=None):  # type: ignore[override]
+        """Read the arguments, also in the forms of version 0.1."""
+        found, rest = self.parse_known_args(args, namespace)
+        if 'out' in found and found.out is None:
+            if len(rest) != 1 or rest[0].startswith('-'):
+                self.error(' '.join(['--out is needed', *(['; unknown:', *rest] if rest else [])]))
+            print(
+                f'{self.prog}: write --out {rest[0]}; without --out it is taken until version 1.0',
+                file=sys.stderr,
+            )
+            (found.out,) = rest
+        elif rest:
+            self.error(f'unknown arguments: {" ".join(rest)}')
+        return found
 
     def in_flags(self, message: str) -> str:
         """Name arguments in a message of the package as the user types them."""
@@ -134,7 +155,8 @@ class Parser(argparse.ArgumentParser):
         return re.sub(r'(?<![\w.\'"-])(\w+)(?==|: )', spell, message)
 
 
-def _pair(text: str) -> str:
+def pair(text: str) -> str:
+    """Check that an argument is ``KEY=VALUE``, as ``type`` of argparse."""
     if not text.partition('=')[0] or '=' not in text:
         raise argparse.ArgumentTypeError(f'{text!r} must be KEY=VALUE')
     return text
@@ -167,7 +189,7 @@ def command(arguments: Callable[[], Parser]) -> Callable[[Main], Callable[..., i
 
 
 def report_mistakes(
-    function: Callable[[], int | None], name: str, spell: Callable[[str], str] = str
+    function: Callable[[], int | None], name: str = '', spell: Callable[[str], str] | None = None
 ) -> int:
     """Run a function; of a mistake of the user say in one sentence on the standard error.
 
@@ -176,13 +198,14 @@ def report_mistakes(
 
     Args:
         function: returns the exit status, None for 0.
-        name: of the command.
-        spell: words the message.
+        name: of the command; by default what the user typed.
+        spell: words the message; by default --cfg-options alone is spelled so.
 
     Returns:
         The exit status; 2 for a mistake, 130 if the user stopped it.
     """
     hide_harmless_warnings()
+    name = name or Path(sys.argv[0]).name
     try:
         check_versions()
         return function() or 0
@@ -193,7 +216,8 @@ def report_mistakes(
         if sys.flags.dev_mode or not _is_mistake(error):
             raise
         text = error.args[0] if isinstance(error, KeyError) else error
-        print(f'{name}: {spell(str(text))}', file=sys.stderr)
+        said = spell(str(text)) if spell else str(text).replace('cfg_options=', '--cfg-options=')
+        print(f'{name}: {said}', file=sys.stderr)
         return 2
 
 

@@ -24,11 +24,11 @@ def run_stock_tool(name: str) -> None:
     """Run a script of MMPose's ``tools`` folder in this process, with its own arguments.
 
     MMPose's script itself rather than a copy, so that its arguments stay MMPose's. What is added
-    is that mistakes in them are told before the long imports and a config may be ``CODEBASE::PATH``;
-    that hsjp_mm has been imported (``hsjp_mm::`` bases resolve, MMEngine checkpoints load); that
-    training says something every half minute; and that under torchrun without a GPU the processes
-    talk through gloo, which MMEngine's own launcher cannot set up; batch norm then has each
-    process's own statistics.
+    is that mistakes in them are told before the long imports, and that a config may be
+    ``CODEBASE::PATH``; that hsjp_mm has been imported (``hsjp_mm::`` bases resolve, MMEngine
+    checkpoints load); that training says something every half minute; and that under torchrun
+    without a GPU the processes talk through gloo, which MMEngine's own launcher cannot set up;
+    batch norm then has each process's own statistics.
 
     Raises:
         FileNotFoundError: MMPose was installed without its ``.mim`` folder; or no such config.

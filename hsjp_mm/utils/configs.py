@@ -30,7 +30,7 @@ def config_file(name: str, argument: str = 'config') -> Path:
     if path.is_dir():
         raise ValueError(f'{argument}={name!r} is a folder; give a config file in it')
     if not path.is_file():
-        raise FileNotFoundError(f'{argument}={name!r} does not exist{_nearest(path)}')
+        raise FileNotFoundError(f'{argument}={name!r} does not exist{_nearest(path, name)}')
     if path.suffix not in SUFFIXES:
         raise ValueError(f'{argument}={name!r} must be a config, which ends in .py')
     return path
@@ -47,13 +47,13 @@ def _configs_of(codebase: str, named: str) -> Path:
     )
 
 
-def _nearest(path: Path) -> str:
+def _nearest(path: Path, name: str) -> str:
     """'; is … meant?' with what is called alike in the last folder of the path that exists."""
-    folder, rest = path.parent, path.name
+    folder, last = path.parent, path.name
     while not folder.is_dir():
-        folder, rest = folder.parent, folder.name
-    alike = difflib.get_close_matches(rest, [p.name for p in folder.iterdir()], 1)
-    return f'; is {folder / alike[0]} meant?' if alike else ''
+        folder, last = folder.parent, folder.name
+    alike = difflib.get_close_matches(last, [p.name for p in folder.iterdir()], 1)
+    return f'; is {name[: name.rindex(last)]}{alike[0]} meant?' if alike else ''
 
 
 def parse_options(pairs: Iterable[str]) -> dict[str, Any]:
@@ -120,8 +120,11 @@ def _told(error: Exception) -> str:
     return f'{place}{type(error).__name__}: {text}'
 
 
-def required(config: 'Config', key: str) -> Any:
+def required(config: 'Config', key: str, hint: str = '') -> Any:
     """Get a part of a config by its dotted key.
+
+    Args:
+        hint: follows in the message.
 
     Raises:
         ValueError: it is missing, or None.
@@ -130,5 +133,5 @@ def required(config: 'Config', key: str) -> Any:
     for name in key.split('.'):
         value = value.get(name) if isinstance(value, Mapping) or value is config else None
         if value is None:
-            raise ValueError(f'config={str(config.filename)!r} has no {key}, or has None there')
+            raise ValueError(f'config={str(config.filename)!r} has no {key}, or None there{hint}')
     return value

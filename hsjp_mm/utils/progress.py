@@ -31,8 +31,15 @@ def track(items: Iterable[Item], what: str, total: int | None = None) -> Iterato
 
 def _bar(items: Iterable[Item], what: str, total: int | None) -> Iterator[Item]:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn
-    from rich.progress import Task, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        ProgressColumn,
+        Task,
+        TextColumn,
+        TimeRemainingColumn,
+    )
     from rich.text import Text
 
     class Rate(ProgressColumn):
@@ -43,7 +50,7 @@ def _bar(items: Iterable[Item], what: str, total: int | None) -> Iterator[Item]:
         TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), Rate(),
         TimeRemainingColumn(),
     )  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         yield from progress.track(items, total=total, description=what)
 
 
