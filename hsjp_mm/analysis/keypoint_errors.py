@@ -14,8 +14,9 @@ import numpy as np
 from xtcocotools.coco import COCO
 from xtcocotools.cocoeval import COCOeval
 
-from hsjp_mm.analysis.persons import Persons, keypoint_set, skeleton
+from hsjp_mm.analysis.persons import Persons, skeleton
 from hsjp_mm.datasets.coco_files import check_coco, read_coco, read_results
+from hsjp_mm.datasets.metainfo import parse_metainfo
 from hsjp_mm.ops.oks import similarity
 
 ERRORS = ('jitter', 'inversion', 'swap', 'miss')
@@ -68,7 +69,7 @@ def diagnose(
     """
     if iou_type not in IOU_TYPES:
         raise ValueError(f'iou_type={iou_type!r} must be one of {", ".join(IOU_TYPES)}')
-    meta = keypoint_set(metainfo)
+    meta = parse_metainfo({'from_file': metainfo})
     names, _ = skeleton(meta)
     with contextlib.redirect_stdout(io.StringIO()):  # the COCO tools talk
         coco = annotations if isinstance(annotations, COCO) else _read_annotations(annotations)

@@ -1,9 +1,10 @@
 """Checkpoints: read them safely, load a backbone or stop, export it."""
 
+from hsjp_mm.checkpoint.allowed import allow_mmengine_checkpoints
 from hsjp_mm.checkpoint.coverage import CheckpointError, Coverage
 from hsjp_mm.checkpoint.export import export_backbone
-from hsjp_mm.checkpoint.loading import PretextInit, audit, load_backbone
-from hsjp_mm.checkpoint.reading import allow_mmengine_checkpoints, read_checkpoint
+from hsjp_mm.checkpoint.loading import PretextInit, audit, load_backbone, load_model
+from hsjp_mm.checkpoint.reading import read_checkpoint
 
 __all__ = [
     'CheckpointError',
@@ -13,5 +14,6 @@ __all__ = [
     'audit',
     'export_backbone',
     'load_backbone',
+    'load_model',
     'read_checkpoint',
 ]
