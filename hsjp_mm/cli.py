@@ -26,6 +26,7 @@ TASKS: dict[str, dict[str, tuple[str, str]]] = {
     'Data': {
         'toy': ('make_toy_data', 'render a small data set of people'),
         'detect': ('detect_persons', 'find the boxes of persons in images'),
+        'check-data': ('check_data', 'what each part would do with annotations and images'),
         'subset': ('make_subset', 'write a share of the labels of a COCO file'),
         'priors': ('keypoint_priors', 'where in their boxes keypoints lie'),
         'groups': ('part_groups', 'groups of related keypoints, for PBN'),

@@ -417,7 +417,7 @@ def load_annotations(dataset: 'BaseCocoStyleDataset') -> tuple[list[dict], list[
     if load is not BaseCocoStyleDataset._load_annotations or not os.path.isfile(ann_file):
         return load(dataset)
     coco = read_coco(ann_file)
-    _require_stock(coco)
+    require_stock(coco)
     if coco.as_stored:
         return load(dataset)
     with tempfile.TemporaryDirectory() as folder:
@@ -429,7 +429,7 @@ def load_annotations(dataset: 'BaseCocoStyleDataset') -> tuple[list[dict], list[
             dataset.ann_file = ann_file
 
 
-def _require_stock(coco: CocoFile) -> None:
+def require_stock(coco: CocoFile) -> None:
     """Refuse what ends stock data sets in an error without a name, or in a box that is none."""
     coco.images.texts('file_name')
     unknown = np.isnan(coco.sizes()).any(axis=1)

@@ -65,6 +65,9 @@ class PersonCropDataset(BaseDataset):
     ``GetBBoxCenterScale`` adds centre and scale. An image that is one instance gets its box, the
     whole image, when it has been loaded.
 
+    Attributes:
+        left_out: how many boxes, by reason.
+
     Args:
         ann_file, data_root, data_prefix, pipeline, test_mode, lazy_init, ...: as in BaseDataset.
         bbox_file: a detector's results, relative to ``data_root``.
@@ -160,6 +163,7 @@ class PersonCropDataset(BaseDataset):
         self.fraction = fraction
         self.num_samples = num_samples
         self.seed = seed
+        self.left_out: dict[str, int] = {}
         super().__init__(ann_file=ann_file, data_prefix=data_prefix or {'img': ''}, **base)
 
     def _join_prefix(self):
@@ -228,6 +232,7 @@ class PersonCropDataset(BaseDataset):
         corners, reasons = self._clip(boxes.take(kept), images, coco)
         dropped |= {why: int(count.sum()) for why, count in reasons.items()}
         fits = ~np.any(list(reasons.values()), axis=0)
+        self.left_out = dropped
         self._summarise(int(fits.sum()), boxes, dropped, coco)
         scores = scores.astype(np.float32)
         paths, rows = self._paths(coco), boxes.rows
