@@ -47,7 +47,7 @@ assert 'hsjp_mm' not in sys.modules
 head = dict(type='hsjp_mm.HSJPHead', in_channels=512)
 jigclu_head = dict(type='hsjp_mm.JigCluHead', in_channels=512)
 backbone = dict(type='ResNet', depth=18)
-colours = dict(type='hsjp_mm.ColorAugmentation')
+colors = dict(type='hsjp_mm.ColorAugmentation')
 parts = [
     ('HOOKS', dict(type='hsjp_mm.SkippedImagesHook')),
     ('HOOKS', dict(type='hsjp_mm.PrepareDataHook')),
@@ -57,12 +57,12 @@ parts = [
     ('METRICS', dict(type='hsjp_mm.JigCluAccuracy')),
     ('METRICS', dict(type='hsjp_mm.PCKh')),
     ('METRICS', dict(type='hsjp_mm.LSPPCK')),
-    ('TRANSFORMS', colours),
+    ('TRANSFORMS', colors),
     ('TRANSFORMS', dict(type='hsjp_mm.PatchAugmentation')),
     ('TRANSFORMS', dict(type='hsjp_mm.BottomupResize', input_size=(64, 64))),
     ('TRANSFORMS', dict(type='hsjp_mm.TopdownShearAffine', input_size=(64, 64))),
     ('TRANSFORMS', dict(type='hsjp_mm.TopdownPyramid', input_size=(64, 64))),
-    ('DATASETS', dict(type='hsjp_mm.PersonCropDataset', lazy_init=True, pipeline=[colours])),
+    ('DATASETS', dict(type='hsjp_mm.PersonCropDataset', lazy_init=True, pipeline=[colors])),
     ('WEIGHT_INITIALIZERS', dict(type='hsjp_mm.PretextInit', checkpoint='backbone.pth')),
     ('MODELS', dict(type='hsjp_mm.GroupingLoss')),
     ('MODELS', dict(type='hsjp_mm.PartBranchHourglass', num_keypoints=2, num_stacks=1)),

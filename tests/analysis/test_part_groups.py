@@ -141,7 +141,7 @@ def test_a_lattice_must_have_a_size(options):
         lattice_cells(np.zeros((1, 1, 2)), **options)
 
 
-def test_scaled_by_the_unit_and_centred_on_the_labelled_keypoints():
+def test_scaled_by_the_unit_and_centerd_on_the_labelled_keypoints():
     nan = [np.nan, np.nan]
     keypoints = np.array(
         [

@@ -76,3 +76,14 @@ def test_importing_the_package_alone_imports_nothing_heavy():
     code = 'import sys, hsjp_mm; print(*({"torch", "mmengine", "numpy", "cv2"} & set(sys.modules)))'
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ''
+
+
+@pytest.mark.parametrize('module', ['checkpoint', 'registry', 'models', 'utils.mmengine_globals'])
+def test_any_module_may_be_the_first(module):
+    code = (
+        f'import hsjp_mm.{module}, mmengine, torch; print(torch.serialization.get_safe_globals())'
+    )
+    done = subprocess.run(
+        [sys.executable, '-W', 'ignore', '-c', code], capture_output=True, text=True
+    )
+    assert 'HistoryBuffer' in done.stdout, done.stderr
