@@ -39,12 +39,21 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def own_names(paths: list[str]) -> list[str]:
+    """The names of the files, with as many of their folders as it takes to tell them apart."""
+    parts = [Path(path).parts for path in paths]
+    names: list[str] = []
+    for length in range(1, max(map(len, parts)) + 1):
+        names = ['/'.join(part[-length:]).removesuffix('.json') for part in parts]
+        if len(set(names)) == len(names):
+            break
+    return names
+
+
 def names_of(paths: list[str], names: list[str] | None) -> list[str]:
-    """The given names, else the files' own, with their folders where these are alike."""
+    """The given names, else the files' own."""
     if names is None:
-        names = [Path(path).name.removesuffix('.json') for path in paths]
-        if len(set(names)) < len(names):
-            names = paths
+        names = own_names(paths)
     if len(names) != len(paths):
         raise ValueError(f'--names: {len(names)} names for {len(paths)} results')
     if len(set(names)) < len(names):
