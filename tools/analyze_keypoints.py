@@ -39,21 +39,15 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def own_names(paths: list[str]) -> list[str]:
-    """The names of the files, with as many of their folders as it takes to tell them apart."""
-    parts = [Path(path).parts for path in paths]
-    names: list[str] = []
-    for length in range(1, max(map(len, parts)) + 1):
-        names = ['/'.join(part[-length:]).removesuffix('.json') for part in parts]
-        if len(set(names)) == len(names):
-            break
-    return names
-
-
 def names_of(paths: list[str], names: list[str] | None) -> list[str]:
-    """The given names, else the files' own."""
+    """The given names, else the files' own, with as many folders as tell them apart."""
     if names is None:
-        names = own_names(paths)
+        parts = [Path(path.removesuffix('.json')).parts for path in paths]
+        for number in range(1, max(map(len, parts)) + 1):
+            names = ['/'.join(part[-number:]) for part in parts]
+            if len(set(names)) == len(names):
+                break
+    assert names is not None  # for mypy
     if len(names) != len(paths):
         raise ValueError(f'--names: {len(names)} names for {len(paths)} results')
     if len(set(names)) < len(names):
