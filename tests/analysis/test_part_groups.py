@@ -367,9 +367,9 @@ def test_six_heads_are_the_scale_of_mpii():
 @needs_mpii
 def test_25000_poses_take_less_than_two_seconds(mpii):
     many = persons_of_points(np.resize(mpii.points, (25000, 16, 2)), mpii.names)
-    start = time.perf_counter()
+    start = time.process_time()  # of this process alone, however busy the machine is
     group_parts(many)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 @needs_lsp

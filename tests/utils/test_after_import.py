@@ -51,6 +51,7 @@ def test_a_package_that_is_not_there_stays_so():
         import no_such_package_at_all  # noqa: F401
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('order', ['hsjp_mm, mmengine', 'mmengine, hsjp_mm', 'hsjp_mm, torch'])
 def test_mmengine_is_told_whichever_comes_first(order, tmp_path: Path):
     base = 'hsjp_mm::hsjp/hsjp_hrnet-w32_4xb64-240e_coco-224x224.py'
