@@ -163,11 +163,13 @@ def test_upward_imports_and_circles_are_found(tmp_path):
 
 # Tests of a folder's parts together, in place of tests of one file.
 TESTS_OF_SEVERAL = {
+    'tests/engine/test_resume.py',
     'tests/models/pose_estimators/test_multiscale_topdown.py',
 }
 WHOLE_PACKAGE = {
     'test_configs', 'test_docstrings', 'test_layout', 'test_made_up_pretext', 'test_plugin',
-    'test_readme', 'test_registry', 'test_released', 'test_training', 'test_transfer',
+    'test_readme', 'test_registry', 'test_released', 'test_resume', 'test_training',
+    'test_transfer',
 }  # fmt: skip
 
 

@@ -117,7 +117,7 @@ train_cfg = dict(max_epochs=2, val_interval=1)
 optim_wrapper = dict(optimizer=dict(type='Adam', lr=1e-3))
 default_hooks = dict(checkpoint=dict(save_best='turned/right', rule='greater'),
                      logger=dict(interval=1))
-custom_hooks = [dict(type='hsjp_mm.PrepareDataHook'), dict(type='hsjp_mm.EpochSeedHook'),
+custom_hooks = [dict(type='hsjp_mm.PrepareDataHook'), dict(type='hsjp_mm.SeedHook'),
                 dict(type='hsjp_mm.SkippedImagesHook'),
                 dict(type='hsjp_mm.PuzzleVisualizationHook', num_samples=2)]
 randomness = dict(seed=0)

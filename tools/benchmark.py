@@ -24,6 +24,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -72,6 +73,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--data', default='data/coco', help='COCO folder for the pipelines')
     parser.add_argument('--split', default='train2017', help='images and annotations of it')
     parser.add_argument('--batch', type=int, default=8, help='images of a step')
+    parser.add_argument(
+        '--side', type=int, help='of the images of a step, in pixels (256 for pbn-step, else 224)'
+    )
     parser.add_argument('--rounds', type=int, default=7, help='measured repetitions')
     parser.add_argument('--persons', type=int, default=200, help='samples of the pipelines')
     parser.add_argument(
@@ -86,7 +90,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--threads', type=int, default=torch.get_num_threads())
     parser.add_argument('--load', nargs=2, metavar=('DATASET', 'FILE'), help=argparse.SUPPRESS)
     parser.add_argument('--memory-of', choices=list(STEPS), help=argparse.SUPPRESS)
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    args.side = args.side or (256 if args.what == 'pbn-step' else 224)
+    return args
 
 
 def alternate(
@@ -111,32 +117,34 @@ def timed(run: Callable, device: str) -> float:
 
 def measure_step(args: argparse.Namespace) -> None:
     hsjp_cfg = get_config(HSJP_CONFIG).model
+    hsjp_cfg.input_size = (args.side, args.side)
     hsjp = MODELS.build(hsjp_cfg).to(args.device)
     keypoints = hsjp.grid**2
     stock_cfg = get_config(STOCK_CONFIG).model
     stock_cfg.backbone.init_cfg = None
     stock_cfg.head.out_channels = keypoints
     stock = MODELS.build(stock_cfg).to(args.device)
-    crops = torch.randn(args.batch, 3, 224, 224, device=args.device)
-    samples = [stock_sample(keypoints, args.device) for _ in range(args.batch)]
+    crops = torch.randn(args.batch, 3, args.side, args.side, device=args.device)
+    samples = [stock_sample(keypoints, args) for _ in range(args.batch)]
     mine, theirs, ratio = alternate(
         step_of(hsjp, crops, samples), step_of(stock, crops, samples), args.rounds, args.device
     )
     print(
-        f'training step, HRNet-W32, 224x224, batch {args.batch}, {args.device}: HSJP {mine:.3f} s, '
+        f'training step, HRNet-W32, {args.side}x{args.side}, batch {args.batch}, {args.device}: '
+        f'HSJP {mine:.3f} s, '
         f'stock top-down with {keypoints} keypoints {theirs:.3f} s, ratio {ratio:.3f}'
     )
 
 
-def stock_sample(keypoints: int, device: str, side: int = 224) -> PoseDataSample:
+def stock_sample(keypoints: int, args: argparse.Namespace) -> PoseDataSample:
     """Make the targets that the stock data pipeline makes, for keypoints at random places."""
-    codec = MSRAHeatmap((side, side), (side // 4, side // 4), sigma=2)
-    places = np.random.default_rng(0).uniform(0, side, (1, keypoints, 2))
+    codec = MSRAHeatmap((args.side, args.side), (args.side // 4, args.side // 4), sigma=2)
+    places = np.random.default_rng(0).uniform(0, args.side, (1, keypoints, 2))
     encoded = codec.encode(places, np.ones((1, keypoints)))
     sample = PoseDataSample()
-    sample.gt_fields = PixelData(heatmaps=torch.from_numpy(encoded['heatmaps'])).to(device)
+    sample.gt_fields = PixelData(heatmaps=torch.from_numpy(encoded['heatmaps'])).to(args.device)
     weights = torch.from_numpy(encoded['keypoint_weights'])
-    sample.gt_instance_labels = InstanceData(keypoint_weights=weights).to(device)
+    sample.gt_instance_labels = InstanceData(keypoint_weights=weights).to(args.device)
     return sample
 
 
@@ -177,16 +185,23 @@ def measure_pipeline(args: argparse.Namespace) -> None:
     )
 
 
+def build_jigclu(args: argparse.Namespace) -> Any:
+    model = get_config(JIGCLU_CONFIG).model
+    model.input_size = (args.side, args.side)
+    return MODELS.build(model).to(args.device)
+
+
 def jigclu_step(args: argparse.Namespace) -> Callable:
-    model = MODELS.build(get_config(JIGCLU_CONFIG).model).to(args.device)
-    columns = torch.randn(args.batch, 3, 4 * 112, 112, device=args.device)
+    model = build_jigclu(args)
+    patch = args.side // 2
+    columns = torch.randn(args.batch, 3, 4 * patch, patch, device=args.device)
     return step_of(model, columns, [])
 
 
 def two_view_step(args: argparse.Namespace) -> Callable:
     """The same backbone, MLP, temperature and optimizer on twice the images, as SimCLR has it."""
-    model = MODELS.build(get_config(JIGCLU_CONFIG).model).to(args.device)
-    views = torch.randn(2 * args.batch, 3, 224, 224, device=args.device)
+    model: Any = build_jigclu(args)
+    views = torch.randn(2 * args.batch, 3, args.side, args.side, device=args.device)
     partners = torch.arange(2 * args.batch, device=args.device).roll(args.batch)
 
     class TwoViews(torch.nn.Module):
@@ -216,8 +231,8 @@ def hourglass_step(args: argparse.Namespace) -> Callable:
 
 def mpii_step(args: argparse.Namespace, model: Config) -> Callable:
     """A training step with targets of MPII's 16 keypoints."""
-    crops = torch.randn(args.batch, 3, 256, 256, device=args.device)
-    samples = [stock_sample(16, args.device, 256) for _ in range(args.batch)]
+    crops = torch.randn(args.batch, 3, args.side, args.side, device=args.device)
+    samples = [stock_sample(16, args) for _ in range(args.batch)]
     return step_of(MODELS.build(model).to(args.device), crops, samples)
 
 
@@ -230,18 +245,18 @@ STEPS: dict[str, Callable] = {
 
 
 def measure_jigclu_step(args: argparse.Namespace) -> None:
-    setting = f'ResNet-50, 224x224, {args.batch} images, {args.device}'
+    setting = f'ResNet-50, {args.side}x{args.side}, {args.batch} images, {args.device}'
     compare_steps(args, setting, {'jigclu': 'JigClu', 'two-views': 'two views'})
 
 
 def measure_pbn_step(args: argparse.Namespace) -> None:
-    setting = f'three stacks, 256x256, {args.batch} images, {args.device}'
+    setting = f'three stacks, {args.side}x{args.side}, {args.batch} images, {args.device}'
     compare_steps(args, setting, {'pbn': 'PBN', 'hourglass': 'stock hourglass'})
 
 
 def compare_steps(args: argparse.Namespace, setting: str, names: dict[str, str]) -> None:
     """Print peak memory and seconds of two STEPS, whose printed names are given."""
-    arguments = ['--batch', str(args.batch), '--device', args.device]
+    arguments = ['--batch', str(args.batch), '--side', str(args.side), '--device', args.device]
     arguments += ['--threads', str(args.threads)]
     (ours, our_name), (theirs, their_name) = names.items()
     peaks = []
@@ -355,10 +370,10 @@ def draw_maps(num_persons: int, size: int, seed: int = 0) -> tuple[Tensor, Tenso
     heatmaps = rng.normal(0, 0.01, (17, DRAWN, DRAWN))
     tags = rng.normal(0, 0.1, (2, 17, DRAWN, DRAWN)) + rng.uniform(-1, 1, (2, 17, 1, 1))
     for tag in rng.uniform(-10, 10, num_persons):
-        centre = rng.uniform(0.1, 0.9, 2) * DRAWN
+        center = rng.uniform(0.1, 0.9, 2) * DRAWN
         extent = rng.uniform(0.03, 0.12) * DRAWN
         for k in range(17):
-            at = (centre + rng.normal(0, extent, 2)).clip(0, DRAWN - 1)
+            at = (center + rng.normal(0, extent, 2)).clip(0, DRAWN - 1)
             square = (x - at[0]) ** 2 + (y - at[1]) ** 2
             score = rng.uniform(0, 0.08) if rng.random() < 0.2 else rng.uniform(0.4, 1)
             heatmaps[k] = np.maximum(heatmaps[k], score * np.exp(-square / 2 / 2**2))

@@ -445,7 +445,7 @@ def _require_stock(coco: CocoFile) -> None:
 
 def _has_plain_ids(entries: Entries) -> bool:
     return all(
-        set(map(type, (row[key] for row in entries if key in row))) <= {int}
+        set(map(type, [row.get(key, 0) for row in entries.rows])) <= {int}
         for key in ('id', 'image_id', 'category_id')
     )
 

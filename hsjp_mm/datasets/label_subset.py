@@ -8,9 +8,10 @@ import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from mmengine.dataset import force_full_init
+from mmengine.dataset import BaseDataset, force_full_init
 from mmengine.logging import print_log
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 
@@ -22,11 +23,14 @@ from hsjp_mm.version import __version__
 
 UNITS = {'images': 'img_id', 'persons': 'id'}
 """What a subset is counted in, and the key of its id in MMPose's instances."""
+SAMPLE_KEYS = {'images': ('img_id', 'img_path', 'id'), 'persons': ('id',)}
+"""What a subset is counted in, and the keys of any data set's samples that may name it: the first
+that all samples have."""
 
 
 @DATASETS.register_module()
 class LabelSubset:
-    """Train on a share of the labels of a stock COCO-style data set.
+    """Train on a share of the labels of a data set.
 
     The semi-supervised setting of section 4.5 of the `HSJP paper
     <https://arxiv.org/abs/2012.07101>`_, which chooses at random. Images, or persons, are put into
@@ -42,11 +46,19 @@ class LabelSubset:
       keypoints: ``BottomupGetHeatmapMask`` masks them by their segmentations, so that they do not
       count as background. Images without a chosen person are left out.
 
+    A data set that does not read its annotations as MMPose's COCO-style ones do is cut by its
+    samples, all of which count as labelled: by images after their ``img_id``, else ``img_path``,
+    else ``id``; by persons after their ``id``, if each sample is one person.
+
+    Of a data set that is made of others, such as CombinedDataset, ConcatDataset or RepeatDataset,
+    each part is cut on its own: ``fraction`` is that of each part, and ``number`` is taken from
+    each. Several parts are loaded at once, ``lazy_init`` or not, for CombinedDataset needs it.
+
     It is for training. To evaluate on a subset write one by ``tools/make_subset.py``, for a metric
     takes all persons of the file that it is given.
 
     Args:
-        dataset: config of the data set, a subclass of MMPose's BaseCocoStyleDataset.
+        dataset: config of the data set.
         fraction: the share to take, in (0, 1].
         number: or how many to take.
         by: 'images' or 'persons'.
@@ -54,13 +66,28 @@ class LabelSubset:
         lazy_init: as in BaseDataset.
 
     Attributes:
-        summary: how much was chosen, in words; empty before ``full_init``.
+        dataset: the wrapped data set. Its parts, if it is made of others, are LabelSubsets.
+        name: of the data set: its annotation file, or else its class.
+        summary: how much was chosen, in words, of each part; empty before ``full_init``.
 
     Raises:
-        TypeError: ``dataset`` is no COCO-style data set.
+        TypeError: ``dataset`` is no data set of MMEngine or MMPose.
         ValueError: an argument outside its range; nothing chosen; a data set that is no training
-            set, or that ``indices`` would cut as well; or in bottom-up training by persons, one
-            that cannot be masked.
+            set, that ``indices`` would cut as well, or that is a LabelSubset; samples that do not
+            say which image or person they are; or in bottom-up training by persons, one that
+            cannot be masked.
+
+    Examples:
+        A tenth of the images of COCO:
+
+        >>> coco = dict(type='CocoDataset', ann_file='annotations/person_keypoints_train2017.json')
+        >>> dataset = dict(type='hsjp_mm.LabelSubset', dataset=coco, fraction=0.1)
+
+        A tenth of COCO and a tenth of AI Challenger:
+
+        >>> aic = dict(type='AicDataset', ann_file='annotations/aic_train.json')
+        >>> both = dict(type='CombinedDataset', metainfo=dict(), datasets=[coco, aic])
+        >>> dataset = dict(type='hsjp_mm.LabelSubset', dataset=both, fraction=0.1)
     """
 
     def __init__(
@@ -73,8 +100,12 @@ class LabelSubset:
         lazy_init: bool = False,
     ):
         require_choice(fraction, number, by)
-        self.dataset = DATASETS.build({**dataset, 'lazy_init': True})
-        _require_training_set(self.dataset)
+        choice = dict(fraction=fraction, number=number, by=by, seed=seed)
+        config = _with_subsets_inside(dataset, choice)
+        self.dataset = DATASETS.build({**config, 'lazy_init': True})
+        self._parts = _parts_of(self.dataset)
+        if not self._parts:
+            _require_training_set(self.dataset)
         self.fraction = fraction
         self.number = number
         self.by = by
@@ -89,29 +120,43 @@ class LabelSubset:
         """Of the wrapped data set."""
         return self.dataset.metainfo
 
+    @property
+    def name(self) -> str:
+        """The annotation file, or else the class."""
+        return getattr(self.dataset, 'ann_file', '') or type(self.dataset).__name__
+
     def full_init(self) -> None:
         """Load the annotations and choose."""
         if self._fully_initialized:
             return
-        # here, for later on MMPose's instances are sorted into samples, and serialised
+        if self._parts:
+            self.dataset.full_init()
+            self.summary = '; '.join(f'{part.summary} of {part.name}' for part in self._parts)
+        else:
+            if isinstance(self.dataset, BaseCocoStyleDataset):
+                self._cut_annotations()
+            if not self.summary:
+                self._cut_samples()
+            print_log(f'LabelSubset: {self.summary} of {self.name}', 'current')
+        self._fully_initialized = True
+
+    def _cut_annotations(self) -> None:
+        """Choose while the annotations are loaded.
+
+        Later on MMPose's instances are sorted into samples, and serialised. Does nothing to a data
+        set that loads otherwise.
+        """
         self.dataset._load_annotations = self._load_chosen
         try:
             self.dataset.full_init()
         finally:
             del self.dataset._load_annotations
-        if not self.summary:
-            raise TypeError(
-                f'dataset: {type(self.dataset).__name__} loads without _load_annotations, where '
-                'LabelSubset chooses'
-            )
-        self._fully_initialized = True
 
     def _load_chosen(self) -> tuple[list[dict], list[dict]]:
         """Stand in for ``_load_annotations`` of the wrapped data set."""
         instances, images = load_annotations(self.dataset)
         chosen = choose(self.dataset, instances, self.fraction, self.number, self.by, self.seed)
         self.summary = str(chosen)
-        print_log(f'LabelSubset: {chosen} of {self.dataset.ann_file}', 'current')
         kept = [instance for instance in instances if instance['img_id'] in chosen.images]
         for instance in kept:
             if instance['id'] in chosen.dropped:
@@ -127,6 +172,19 @@ class LabelSubset:
                 "choose by='images'"
             )
 
+    def _cut_samples(self) -> None:
+        """Choose among the samples of a data set, once they are there."""
+        self.dataset.full_init()
+        units = _sample_units(self.dataset, self.by)
+        distinct = list(dict.fromkeys(units))
+        all_of_them = f'the {self.by} of {self.name}'
+        taken = _take(distinct, self.fraction, self.number, self.by, self.seed, all_of_them)
+        kept = [index for index, unit in enumerate(units) if unit in taken]
+        self.dataset.get_subset_(kept)
+        self.summary = (
+            f'{len(taken)} of {len(distinct)} {self.by}, {len(kept)} of {len(units)} samples'
+        )
+
     @force_full_init
     def __len__(self) -> int:
         return len(self.dataset)
@@ -139,6 +197,71 @@ class LabelSubset:
     @force_full_init
     def __getitem__(self, index: int) -> dict:
         return self.dataset[index]
+
+
+# --- data sets made of others, and samples --------------------------------------------------------
+
+
+def _with_subsets_inside(config: dict, choice: dict[str, Any]) -> dict:
+    """The config of a data set that is made of others, each of which has become a subset."""
+
+    def subset(part: dict, lazy_init: bool) -> dict:
+        return dict(type='hsjp_mm.LabelSubset', dataset=part, lazy_init=lazy_init, **choice)
+
+    kind = config['type']
+    if (kind if isinstance(kind, str) else kind.__name__).split('.')[-1] == 'LabelSubset':
+        raise ValueError(
+            'dataset: a LabelSubset in a LabelSubset would be cut twice; give fraction or number '
+            'to one of them'
+        )
+    if 'datasets' in config:
+        return {**config, 'datasets': [subset(part, False) for part in config['datasets']]}
+    if 'dataset' in config:
+        return {**config, 'dataset': subset(config['dataset'], True)}
+    return config
+
+
+def _parts_of(dataset: Any) -> list[LabelSubset]:
+    """What :func:`_with_subsets_inside` put into a data set."""
+    parts = getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]
+    return [part for part in parts if isinstance(part, LabelSubset)]
+
+
+def _sample_units(dataset: BaseDataset, by: str) -> list[int | str]:
+    """The image, or person, of each sample.
+
+    Raises:
+        ValueError: they do not say it.
+    """
+    samples = [BaseDataset.get_data_info(dataset, index) for index in range(len(dataset))]
+    for key in SAMPLE_KEYS[by]:
+        units = [sample.get(key) for sample in samples]
+        if all(isinstance(unit, int | str | np.integer) for unit in units):
+            break
+    else:
+        held = ', '.join(samples[0]) if samples else 'no sample'
+        raise ValueError(
+            f'by={by!r}: each sample of {type(dataset).__name__} must have '
+            f'{" or ".join(SAMPLE_KEYS[by])}, a whole number or a text; it holds {held}'
+        )
+    if by == 'persons' and len(set(units)) < len(units):
+        raise ValueError(
+            f"by='persons': {len(units)} samples of {type(dataset).__name__} have "
+            f"{len(set(units))} different ids; choose by='images'"
+        )
+    return [_below_its_folder(dataset, unit) if key == 'img_path' else unit for unit in units]
+
+
+def _below_its_folder(dataset: BaseDataset, path: str) -> str:
+    """The path without the folder of the data, which is another one on another machine."""
+    folders = [dataset.data_root, *dataset.data_prefix.values()]
+    for folder in sorted(filter(None, folders), key=len, reverse=True):
+        if Path(path).is_relative_to(folder):
+            return Path(path).relative_to(folder).as_posix()
+    return path
+
+
+# --- the choice ----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -187,15 +310,7 @@ def choose(
     labelled = [instance for instance in instances if dataset._is_valid_instance(instance)]
     key = UNITS[by]
     units = list({person[key] for person in labelled})
-    ordered = [units[index] for index in subset_order(units, seed)]
-    count = round(fraction * len(ordered)) if fraction is not None else number or 0
-    if not 1 <= count <= len(ordered):
-        given = f'number={number}' if fraction is None else f'fraction={fraction}'
-        raise ValueError(
-            f'{given} makes {count} {by}; from 1 to {len(ordered)} can be chosen, the labelled '
-            f'{by} of {dataset.ann_file}'
-        )
-    taken = set(ordered[:count])
+    taken = _take(units, fraction, number, by, seed, f'the labelled {by} of {dataset.ann_file}')
     persons = {person['id'] for person in labelled if person[key] in taken}
     return Choice(
         images={person['img_id'] for person in labelled if person[key] in taken},
@@ -203,6 +318,28 @@ def choose(
         dropped={person['id'] for person in labelled} - persons,
         labelled_images=len({person['img_id'] for person in labelled}),
     )
+
+
+def _take(
+    units: list[Any],
+    fraction: float | None,
+    number: int | None,
+    by: str,
+    seed: int,
+    all_of_them: str,
+) -> set[Any]:
+    """Take some of the images or persons, each of which is given once.
+
+    Raises:
+        ValueError: none or more than there are.
+    """
+    count = round(fraction * len(units)) if fraction is not None else number or 0
+    if not 1 <= count <= len(units):
+        given = f'number={number}' if fraction is None else f'fraction={fraction}'
+        raise ValueError(
+            f'{given} makes {count} {by}; from 1 to {len(units)} can be chosen, {all_of_them}'
+        )
+    return {units[index] for index in subset_order(units, seed)[:count]}
 
 
 def require_choice(fraction: float | None, number: int | None, by: str) -> None:
@@ -221,13 +358,10 @@ def require_choice(fraction: float | None, number: int | None, by: str) -> None:
         raise ValueError(f'number={number} must be a whole number of at least 1')
 
 
-def _require_training_set(dataset) -> None:
+def _require_training_set(dataset: Any) -> None:
     name = type(dataset).__name__
-    if not isinstance(dataset, BaseCocoStyleDataset):
-        raise TypeError(
-            f'dataset is a {name}, and LabelSubset wraps COCO-style ones of MMPose '
-            '(BaseCocoStyleDataset); wrap each part of a combined data set'
-        )
+    if not isinstance(dataset, BaseDataset):
+        raise TypeError(f'dataset is a {name}, and must be a data set of MMEngine or MMPose')
     if dataset.test_mode:
         raise ValueError(
             f'dataset: this {name} has test_mode=True, and LabelSubset is for training; to '

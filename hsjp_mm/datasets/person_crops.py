@@ -21,6 +21,7 @@ from hsjp_mm.datasets.image_files import (
     turn_boxes,
     turned_size,
 )
+from hsjp_mm.ops.subsets import subset_order
 from hsjp_mm.registry import DATASETS
 from hsjp_mm.utils.files import read_text
 
@@ -306,7 +307,7 @@ class PersonCropDataset(BaseDataset):
                 f'num_samples={number} must be from 1 to {len(instances)}, the instances of '
                 f'{self._source()}'
             )
-        chosen = np.random.RandomState(self.seed).permutation(len(instances))[:number]
+        chosen = subset_order([instance['id'] for instance in instances], self.seed)[:number]
         return [instances[index] for index in sorted(chosen)]
 
     @force_full_init

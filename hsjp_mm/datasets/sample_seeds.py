@@ -12,9 +12,6 @@ from torch.utils.data import DataLoader, Sampler
 
 from hsjp_mm.ops.seeds import seed_generators
 
-SAMPLE = 1
-"""Ends the key of a sample's seeds, which so are never those of a step."""
-
 
 class SeededIndex(int):
     """An index of a data set, with the key of the random numbers of its sample.
@@ -22,7 +19,7 @@ class SeededIndex(int):
     A whole number, for batch samplers look up the data set with it.
     """
 
-    key: tuple[int, ...]
+    key: tuple[int | str, ...]
 
 
 class SeededSampler(Sampler):
@@ -52,7 +49,7 @@ class SeededSampler(Sampler):
         self.epoch += 1
         for i, index in enumerate(self.sampler):
             seeded = SeededIndex(index)
-            seeded.key = (self.seed, epoch, i * self.world_size + self.rank, SAMPLE)
+            seeded.key = ('sample', self.seed, epoch, i * self.world_size + self.rank)
             yield seeded
 
     def __len__(self) -> int:

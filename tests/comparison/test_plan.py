@@ -7,7 +7,7 @@ import torch
 from mmengine.runner import Runner
 
 from hsjp_mm.checkpoint.coverage import CheckpointError
-from hsjp_mm.comparison.fine_tuning_config import differences, sha256_of
+from hsjp_mm.comparison.fine_tuning_config import differences, fraction_of, sha256_of
 from hsjp_mm.comparison.plan import (
     parse_init,
     parse_pretraining,
@@ -82,6 +82,7 @@ def test_random_weights_are_drawn_as_the_config_says(own, scratch, config, weigh
     assert runs[1].recipe['init'] == runs[1].init.sha256
 
 
+@pytest.mark.slow
 def test_epochs_are_equally_long_whatever_the_share_of_the_labels(config, tmp_path):
     config.train_cfg = dict(by_epoch=True, max_epochs=3, val_interval=1)
     config.train_dataloader.sampler = dict(type='DefaultSampler', shuffle=True)
@@ -178,6 +179,7 @@ def test_a_folder_of_photographs_is_known_by_names_and_sizes(pretraining, tmp_pa
         hashes()
 
 
+@pytest.mark.slow
 def test_a_pretraining_of_epochs_has_that_many_iterations(pretraining, tmp_path):
     pretraining.train_cfg = dict(by_epoch=True, max_epochs=3, val_interval=1)
     pretraining.train_dataloader.sampler = dict(type='DefaultSampler', shuffle=True)
@@ -195,6 +197,7 @@ def test_a_pretraining_of_another_backbone_is_refused_before_it_runs(config, pre
         require_fitting(config, plan_pretrainings({'a': pretraining}, tmp_path))
 
 
+@pytest.mark.slow
 def test_a_combined_data_set_is_hashed_and_counted_by_its_parts(config, toy, tmp_path):
     part = config.train_dataloader.dataset
     other = dict(part, ann_file='annotations/person_keypoints_val.json')
@@ -243,3 +246,24 @@ def test_the_rule_is_asked_for_before_anything_runs(config, tmp_path):
         plan(config, {'scratch': None}, [1.0], [0], tmp_path, metric='my/score')
     (run,) = plan(config, {'scratch': None}, [1.0], [0], tmp_path, metric='EPE')
     assert run.rule == 'less'
+
+
+def test_a_fraction_of_a_combined_data_set_is_one_of_each_part(config, toy, tmp_path):
+    part = config.train_dataloader.dataset
+    other = dict(part, ann_file='annotations/person_keypoints_val.json')
+    other['data_prefix'] = dict(img='val/')
+    config.train_dataloader.dataset = dict(
+        type='CombinedDataset',
+        metainfo=dict(from_file='configs/_base_/datasets/coco.py'),
+        datasets=[part, other],
+    )
+    config.train_dataloader.update(num_workers=0, persistent_workers=False)
+    half, whole = plan(config, {'scratch': None}, [0.5, 1.0], [0], tmp_path)
+    assert half.recipe['protocol'] == whole.recipe['protocol']
+    assert (half.recipe['labels'], fraction_of(half.config)) == (0.5, 0.5)
+    images = []
+    for run in (half, whole):
+        dataset = Runner.build_dataloader(run.config.train_dataloader, seed=0).dataset
+        found = [dataset[index]['data_samples'].img_path for index in range(len(dataset))]
+        images.append({s: len({p for p in found if f'/{s}/' in p}) for s in ('train', 'val')})
+    assert images == [{'train': 4, 'val': 1}, {'train': 8, 'val': 2}]

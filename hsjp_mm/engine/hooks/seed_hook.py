@@ -10,12 +10,9 @@ from mmengine.runner import IterBasedTrainLoop, set_random_seed
 from torch.utils.data import DataLoader
 
 from hsjp_mm.datasets.sample_seeds import SeededSampler, seed_samples
-from hsjp_mm.ops.seeds import derived_seeds
+from hsjp_mm.ops.seeds import derived_seed
 from hsjp_mm.registry import HOOKS
 from hsjp_mm.utils.moved import old_class
-
-STEP = 2
-"""Ends the key of a step's seeds, which so are never those of a sample."""
 
 
 @HOOKS.register_module()
@@ -66,8 +63,7 @@ class SeedHook(Hook):
 
     def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
         """Seed this process for the step."""
-        (seed,) = derived_seeds(runner.seed, runner.iter, STEP)
-        set_random_seed(seed)
+        set_random_seed(derived_seed('step', runner.seed, runner.iter))
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
         """Average the buffers of all processes if a checkpoint is due.
