@@ -98,6 +98,7 @@ def test_resumes_to_the_same_result(path):
     assert types.count('hsjp_mm.SeedHook') == 1
 
 
+@pytest.mark.slow
 @every_config
 def test_builds_as_the_base_of_a_config_elsewhere(path, tmp_path):
     child = tmp_path / 'child.py'
@@ -130,6 +131,7 @@ def test_does_what_its_name_says(path):
         assert tuple(config.model.input_size) == size
 
 
+@pytest.mark.slow
 @every_hsjp
 def test_hsjp_head_and_stem_follow_from_grid_and_unshuffled(path):
     config = read(path)
@@ -323,6 +325,7 @@ def test_jigclu_trains_with_the_grid_alone_changed(network, grid, tiny_coco):
     assert_jigclu_trains(config, tiny_coco)
 
 
+@pytest.mark.slow
 def test_jigclu_on_an_hourglass_takes_the_last_stack(tiny_coco):
     """As its README says, with fewer channels; 128 must divide the side."""
     config = shrink(read(jigclu('res50', 'coco')), tiny_coco)
@@ -692,6 +695,7 @@ def test_part_branches_change_the_stock_head_alone(network):
     [p for p in CONFIGS if re.search('_(hsjp|jigclu)-pre[-_]', p.stem)],
     ids=lambda path: path.stem,
 )
+@pytest.mark.slow
 def test_pretext_pre_stops_without_a_checkpoint(path):
     config = copy.deepcopy(read(path))
     option = 'model.backbone.init_cfg.checkpoint'

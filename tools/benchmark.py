@@ -185,7 +185,7 @@ def measure_pipeline(args: argparse.Namespace) -> None:
     )
 
 
-def build_jigclu(args: argparse.Namespace) -> torch.nn.Module:
+def build_jigclu(args: argparse.Namespace) -> Any:
     model = get_config(JIGCLU_CONFIG).model
     model.input_size = (args.side, args.side)
     return MODELS.build(model).to(args.device)

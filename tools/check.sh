@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Set everything up, then lint, check types and run the tests. --fast leaves out the tests that
-# train; other arguments go to pytest.
+# Set everything up, then lint, check types and run the tests. --fast leaves out those marked slow;
+# other arguments go to pytest.
 source "$(dirname "$0")/setup_env.sh"
 arguments=()
 for argument in "$@"; do

@@ -57,6 +57,7 @@ def test_maps_by_hand():
     assert not tags[0, 1].any()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SHARED.is_dir(), reason='../shared/data is absent')
 def test_the_higher_resolution_gains_on_real_people_of_medium_size():
     ann_file = 'annotations/person_keypoints_val2017.json'

@@ -85,6 +85,7 @@ def slow_information(cells: np.ndarray, m: int, n: int) -> float:
     return total
 
 
+@pytest.mark.slow
 def test_information_is_that_of_a_slow_loop_with_missing_keypoints():
     rng = np.random.default_rng(0)
     cells = rng.integers(0, 9, (200, 5))

@@ -140,6 +140,7 @@ def assert_same(decoded, reference):
 # ---- the result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('seed', range(10))
 def test_result_is_that_of_the_slow_reference(seed):
     rng = np.random.default_rng(seed)
@@ -187,6 +188,7 @@ def test_any_number_of_keypoints_and_images(num_keypoints):
         assert_same(image, slow_decode(*scene, order))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('seed', range(3))
 def test_stock_decoder_agrees_where_it_is_to(seed):
     """No equal heat, no border, at most 30 persons, a near tag for a missing keypoint."""

@@ -82,6 +82,7 @@ def calls(planned) -> list[str]:
     return (planned.folder / 'calls').read_text().splitlines()
 
 
+@pytest.mark.slow
 def test_runs_leave_results_and_are_not_repeated(config, weights, tmp_path, run):
     inits = {'scratch': None, 'hsjp': weights}
     runs = plan(config, inits, [0.5, 1.0], [0], tmp_path / 'w')
@@ -115,6 +116,7 @@ def test_runs_leave_results_and_are_not_repeated(config, weights, tmp_path, run)
     assert all(calls(planned) == [''] for planned in runs)
 
 
+@pytest.mark.slow
 def test_a_failure_does_not_stop_the_others_and_is_resumed(config, tmp_path, run):
     runs = plan(config, {'scratch': None, 'again': None}, [1.0], [0], tmp_path / 'w')
     crash = runs[0].folder.parent / 'crash'
@@ -138,6 +140,7 @@ def test_a_failure_does_not_stop_the_others_and_is_resumed(config, tmp_path, run
     assert len(result['commands']) == 2 and result['recipe'] == runs[0].recipe
 
 
+@pytest.mark.slow
 def test_a_run_of_another_recipe_is_refused_or_put_aside(config, weights, tmp_path, run):
     def planned(config=config):
         return plan(config, {'hsjp': weights}, [0.5], [0], tmp_path / 'w')
@@ -265,6 +268,7 @@ def compare(config, pretraining, tmp_path, run):
     return compare
 
 
+@pytest.mark.slow
 def test_pretrainings_go_first_and_their_best_checkpoint_is_started_from(
     compare, pretraining, tmp_path
 ):
@@ -292,6 +296,7 @@ def test_pretrainings_go_first_and_their_best_checkpoint_is_started_from(
     assert outcome.pretrainings[0].commands == result['commands']
 
 
+@pytest.mark.slow
 def test_a_changed_pretraining_is_refused_or_put_aside_with_what_came_of_it(
     compare, pretraining, tmp_path
 ):
@@ -311,6 +316,7 @@ def test_a_changed_pretraining_is_refused_or_put_aside_with_what_came_of_it(
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_of_a_failed_pretraining_the_fine_tunings_are_left_out(compare, tmp_path):
     crash = tmp_path / 'w/mine/crash'
     crash.parent.mkdir()
@@ -324,6 +330,7 @@ def test_of_a_failed_pretraining_the_fine_tunings_are_left_out(compare, tmp_path
     assert not outcome.folders and len(outcome.failures) == 1
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_was_changed_after_pretraining_is_refused(compare, tmp_path):
     compare()
     (tmp_path / 'w/mine/pretraining/best_hsjp_placed_iter_20.pth').write_bytes(

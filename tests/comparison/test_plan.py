@@ -82,6 +82,7 @@ def test_random_weights_are_drawn_as_the_config_says(own, scratch, config, weigh
     assert runs[1].recipe['init'] == runs[1].init.sha256
 
 
+@pytest.mark.slow
 def test_epochs_are_equally_long_whatever_the_share_of_the_labels(config, tmp_path):
     config.train_cfg = dict(by_epoch=True, max_epochs=3, val_interval=1)
     config.train_dataloader.sampler = dict(type='DefaultSampler', shuffle=True)
@@ -178,6 +179,7 @@ def test_a_folder_of_photographs_is_known_by_names_and_sizes(pretraining, tmp_pa
         hashes()
 
 
+@pytest.mark.slow
 def test_a_pretraining_of_epochs_has_that_many_iterations(pretraining, tmp_path):
     pretraining.train_cfg = dict(by_epoch=True, max_epochs=3, val_interval=1)
     pretraining.train_dataloader.sampler = dict(type='DefaultSampler', shuffle=True)
@@ -195,6 +197,7 @@ def test_a_pretraining_of_another_backbone_is_refused_before_it_runs(config, pre
         require_fitting(config, plan_pretrainings({'a': pretraining}, tmp_path))
 
 
+@pytest.mark.slow
 def test_a_combined_data_set_is_hashed_and_counted_by_its_parts(config, toy, tmp_path):
     part = config.train_dataloader.dataset
     other = dict(part, ann_file='annotations/person_keypoints_val.json')

@@ -99,6 +99,7 @@ def test_too_few_seeds_give_no_winner(seeds, said, tmp_path):
     assert 'is ahead of' not in text
 
 
+@pytest.mark.slow
 def test_failures_and_missing_diagnoses_are_told(tmp_path):
     runs = make_runs()
     failure = Failure('c, seed 3', 'w/c', 'exit status 1', 'RuntimeError: <out> of memory')
@@ -245,6 +246,7 @@ def browse(folder: Path, page: Path, width: int, *options: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason='needs Chromium (apt-get install chromium)')
 @pytest.mark.parametrize('width', [1280, 400])
 def test_page_in_a_browser(width, tmp_path):

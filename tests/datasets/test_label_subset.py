@@ -81,6 +81,7 @@ def image_ids(dataset) -> set[int]:
 # ------------------------------------------------------------------------------------ the choice
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('by', ['images', 'persons'])
 @pytest.mark.parametrize('fraction', [0.01, 0.05, *np.arange(0.1, 1, 0.1).round(1), 1])
 def test_the_first_of_an_order_by_the_hash_of_seed_and_id_are_taken(coco, ann_file, by, fraction):
@@ -101,6 +102,7 @@ def test_the_first_of_an_order_by_the_hash_of_seed_and_id_are_taken(coco, ann_fi
     assert len(dataset) == len(expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('by', ['images', 'persons'])
 @pytest.mark.parametrize('data_mode', ['topdown', 'bottomup'])
 def test_smaller_subsets_lie_inside_larger_ones_of_the_seed_alone(ann_file, by, data_mode):
@@ -263,6 +265,7 @@ def test_workers_and_repetition(ann_file, times):
     assert loader.dataset.metainfo['dataset_name'] == 'coco'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('lazy', [True, False])
 def test_it_can_be_pickled(ann_file, lazy):
     dataset = make(ann_file, number=6, lazy_init=lazy)

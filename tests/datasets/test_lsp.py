@@ -110,6 +110,7 @@ def test_the_neck_is_mpiis_upper_neck():
     ('name', 'split', 'first', 'number'),
     [('lsp', 'train', 0, 1000), ('lsp', 'test', 1000, 1000), ('lspet', 'train', 0, 10000)],
 )
+@pytest.mark.slow
 def test_the_real_annotations_are_read_as_they_are(tmp_path, name, split, first, number):
     source = loadmat(REAL / f'{name}_joints.mat')['joints']
     (tmp_path / 'images').mkdir()
@@ -181,6 +182,7 @@ def test_splits(tmp_path, extended, split, ids):
         np.testing.assert_allclose(person['keypoints'][0], expected, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_arguments_of_the_base_class_work(tmp_path):
     root = write(tmp_path, people(9), True)
     assert [p['img_id'] for p in dataset(root, sample_interval=4)] == [1, 5, 9]

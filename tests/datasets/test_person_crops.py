@@ -81,6 +81,7 @@ def test_boxes_are_clipped_to_their_image(load):
     assert boxes[11] == [[10, 5, 50, 65]]
 
 
+@pytest.mark.slow
 def test_min_size_holds_for_both_sides_after_clipping(load):
     assert ids(load(min_size=0.5)) == [11, 12, 14, 15, 16, 19, 20]
     assert ids(load(min_size=9)) == [11, 12, 14, 15, 19]  # 20 is 9 wide and 8 high
@@ -192,6 +193,7 @@ def many(tmp_path_factory) -> dict:
     return dict(ann_file=write_json(root / 'boxes.json', content), data_prefix={'img': str(root)})
 
 
+@pytest.mark.slow
 def test_subsets_are_reproducible_nested_and_in_order(many):
     small = ids(PersonCropDataset(**many, num_samples=20))
     large = ids(PersonCropDataset(**many, fraction=0.4))
@@ -558,6 +560,7 @@ def test_faults_of_detections(load, tmp_path, change, message):
         load(bbox_file=write_json(tmp_path / 'boxes.json', boxes))
 
 
+@pytest.mark.slow
 def test_lists_of_paths_in_other_encodings(tiny_coco, tmp_path):
     folder = tmp_path / 'images/deep'
     shutil.copytree(tiny_coco / 'images', folder)
@@ -642,6 +645,7 @@ def redness(sample: dict) -> float:
     return red - green
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('test_mode', [False, True])
 @pytest.mark.parametrize('stored', [True, False])
 @pytest.mark.parametrize('orientation', [1, 5, 6, 7, 8])

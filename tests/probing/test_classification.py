@@ -47,6 +47,7 @@ def moved(backbone: nn.Module, before: dict) -> set[str]:
 # The protocols
 
 
+@pytest.mark.slow
 def test_linear_learns_colours_and_moves_nothing_of_the_backbone(config, images, backbones):
     result = probe(config, None, images, 'linear', epochs=30, batch_size=16, **FAST)
     assert result['top1'] == 1
@@ -84,6 +85,7 @@ def test_finetune_trains_all_layers_even_those_the_config_freezes(images, backbo
         ('mmdet', dict(type='ResNet', depth=18, base_channels=8, stem_channels=8)),
     ],
 )
+@pytest.mark.slow
 def test_other_backbones_and_scopes(scope, backbone, images):
     config = Config(dict(default_scope=scope, model=dict(backbone=backbone)))
     result = probe(config, None, images, 'knn', **FAST)

@@ -14,6 +14,7 @@ from tests.helpers import damage_middle
 from tests.probing.dots import HEIGHT, WIDTH
 
 
+@pytest.mark.slow
 def test_choices_are_whole_images_that_lie_inside_one_another(dots):
     def chosen(persons: int, seed: int = 0) -> set[int]:
         return {sample.id for sample in load_crops(dots, 'train', persons, seed).samples}

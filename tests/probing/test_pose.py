@@ -32,6 +32,7 @@ def seeing(tmp_path) -> Path:
 # -------------------------------------------------------------------------------- the whole probe
 
 
+@pytest.mark.slow
 def test_one_hot_features_give_everything_and_blind_ones_the_floor(dots, seeing):
     probe = PoseProbe(dots)
     found = probe.measure(seeing)
@@ -45,6 +46,7 @@ def test_one_hot_features_give_everything_and_blind_ones_the_floor(dots, seeing)
     assert probe.floor['coverage'] == 'backbone: random weights'
 
 
+@pytest.mark.slow
 def test_the_floor_is_what_a_file_of_the_same_random_weights_gives(dots, tmp_path):
     dots.model.backbone = dict(type='ResNet', depth=18, stem_channels=8, base_channels=8)
     probe = PoseProbe(dots, iterations=20, seed=3)
@@ -58,6 +60,7 @@ def test_the_floor_is_what_a_file_of_the_same_random_weights_gives(dots, tmp_pat
     assert PoseProbe(dots, iterations=20, seed=4).floor['figures'] != probe.floor['figures']
 
 
+@pytest.mark.slow
 def test_measuring_does_not_depend_on_what_was_measured_before(dots, seeing):
     probe = PoseProbe(dots, iterations=5)
     first, _, again = probe.measure(seeing), probe.floor, probe.measure(seeing)
@@ -65,6 +68,7 @@ def test_measuring_does_not_depend_on_what_was_measured_before(dots, seeing):
     assert first['figures'] == PoseProbe(dots, iterations=5).measure(seeing)['figures']
 
 
+@pytest.mark.slow
 def test_the_caller_keeps_random_numbers_scope_and_grad_mode(dots, seeing):
     def draw() -> tuple:
         return random.random(), np.random.rand(), torch.rand(1).item()  # noqa: NPY002
@@ -84,6 +88,7 @@ def test_the_caller_keeps_random_numbers_scope_and_grad_mode(dots, seeing):
     assert figures['OKS'] > 0.9  # so the head was trained, in no_grad too
 
 
+@pytest.mark.slow
 def test_identical_crops_are_copied_exactly_but_never_from_the_same_image(tmp_path, seeing):
     rng = np.random.RandomState(0)
     poses = [random_pose(rng) for _ in range(2)]
@@ -104,6 +109,7 @@ def test_identical_crops_are_copied_exactly_but_never_from_the_same_image(tmp_pa
     assert strict == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_pck_where_the_config_measures_it(dots, seeing):
     dots.val_evaluator = [dict(type='PCKAccuracy', thr=0.01), dict(type='AUC')]
     dots.default_hooks.checkpoint.save_best = 'PCK'
@@ -132,6 +138,7 @@ def test_ap_is_the_stock_evaluators(dots, monkeypatch):
     assert 0.1 < found['coco/AP'] < 0.9
 
 
+@pytest.mark.slow
 def test_only_the_chosen_images_count(dots, seeing):
     found = PoseProbe(dots, persons=2).measure(seeing)
     assert found['figures']['AP'] == pytest.approx(1)  # the persons of other images are not missed
@@ -154,6 +161,7 @@ def test_wrapped_data_sets(dots, wrapper, persons):
 # -------------------------------------------------------------------------------------- the parts
 
 
+@pytest.mark.slow
 def test_training_comes_to_the_least_squares_solution(dots):
     samples = PoseProbe(dots).train.samples
     generator = torch.Generator().manual_seed(0)

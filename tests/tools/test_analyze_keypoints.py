@@ -34,6 +34,7 @@ def run(folder: Path, *arguments: str) -> int:
     return main([*arguments, '--ann', str(folder / 'ann.json'), '--out', str(folder / 'out')])
 
 
+@pytest.mark.slow
 def test_numbers_tables_and_figures(folder, capsys):
     files = [str(folder / f'{name}/x.keypoints.json') for name in 'ab']
     assert run(folder, *files, '--names', 'right', 'left') == 0
@@ -53,6 +54,7 @@ def test_numbers_tables_and_figures(folder, capsys):
     assert ['right', '100.0', '0.0', '0.0', '0.0', '0.0'] in cells
 
 
+@pytest.mark.slow
 def test_results_are_called_by_their_files_and_folders(folder):
     files = [str(folder / f'{name}/x.keypoints.json') for name in 'ab']
     for paths, names in ((files[:1], ['x.keypoints']), (files, files)):

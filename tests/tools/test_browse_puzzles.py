@@ -5,6 +5,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 import torch
 
 from tests.helpers import ROOT
@@ -26,6 +27,7 @@ def browse(config: str, coco: Path, out: Path, *options) -> None:
     main([str(argument) for argument in arguments])
 
 
+@pytest.mark.slow
 def test_pictures_of_both_splits(tmp_path, tiny_coco, make_model, capsys):
     model = make_model(grid=3, input_size=(96, 96))
     weights = tmp_path / 'model.pth'
@@ -40,6 +42,7 @@ def test_pictures_of_both_splits(tmp_path, tiny_coco, make_model, capsys):
     assert board.shape[1] > 5 * board.shape[0] and board.std() > 20
 
 
+@pytest.mark.slow
 def test_jigclu_on_one_board(tmp_path, tiny_coco, capsys):
     config = 'jigclu_hrnet-tiny_1xb32-1000i_toy-96x96.py'
     browse(config, tiny_coco, tmp_path, '--num', '4')

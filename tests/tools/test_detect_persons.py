@@ -38,6 +38,7 @@ def detector(tmp_path_factory):
     return str(folder / 'detector.py'), str(folder / 'detector.pth')
 
 
+@pytest.mark.slow
 def test_tool_writes_what_the_data_set_reads(detector, tiny_coco, tmp_path):
     names = ['person', 'cat', *(f'x{i}' for i in range(78))]
     arguments = [str(tiny_coco / 'images'), *detector, str(tmp_path / 'boxes.json')]
@@ -72,6 +73,7 @@ def test_what_cannot_be_had_is_named(detector, tmp_path):
         detect(str(tmp_path), *detector, category_names=['horse'])
 
 
+@pytest.mark.slow
 def test_unreadable_images_are_left_out_and_links_followed(detector, tiny_coco, tmp_path, log_file):
     (tmp_path / 'images/d.png').mkdir(parents=True)
     (tmp_path / 'images/a.jpg').write_bytes(b'not a picture')

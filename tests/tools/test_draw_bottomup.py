@@ -47,6 +47,7 @@ def draw(*args) -> None:
     main([str(argument) for argument in args])
 
 
+@pytest.mark.slow
 def test_a_board_for_each_image(model_files, tiny_coco, tmp_path, capsys):
     images = [tiny_coco / 'images/1.png', tiny_coco / 'images/2.png']
     out = tmp_path / 'out'

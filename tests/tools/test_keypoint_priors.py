@@ -13,6 +13,7 @@ ANNOTATIONS = SHARED / 'coco_mini/annotations'
 main = runpy.run_path(str(ROOT / 'tools/keypoint_priors.py'))['main']
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not ANNOTATIONS.is_dir(), reason='../shared/data/coco_mini is absent')
 def test_table_numbers_and_figures(tmp_path, capsys):
     files = [str(ANNOTATIONS / f'person_keypoints_{split}2017.json') for split in ('train', 'val')]

@@ -48,6 +48,7 @@ def samples(dataset) -> list[dict]:
     return [dataset.get_data_info(i) for i in range(len(dataset))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('by', ['images', 'persons'])
 @pytest.mark.parametrize('data_mode', ['topdown', 'bottomup'])
 def test_stock_data_set_loads_from_it_what_the_wrapper_chooses(ann_file, tmp_path, by, data_mode):

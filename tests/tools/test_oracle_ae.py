@@ -2,12 +2,15 @@
 
 import runpy
 
+import pytest
+
 from tests.helpers import ROOT
 
 CONFIG = 'configs/higherhrnet/coco/higherhrnet_hrnet-w32_4xb12-300e_coco-512x512.py'
 main = runpy.run_path(str(ROOT / 'tools/oracle_ae.py'))['main']
 
 
+@pytest.mark.slow
 def test_a_row_for_each_number_of_resolutions(tiny_coco, capsys):
     main(
         [

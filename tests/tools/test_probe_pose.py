@@ -51,6 +51,7 @@ def run(folder, tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_each_checkpoint_beside_random_weights(run, capsys):
     status, result = run('epoch_1.pth', 'epoch_2.pth')
     assert status == 0
@@ -69,6 +70,7 @@ def test_each_checkpoint_beside_random_weights(run, capsys):
         assert f'copied_OKS {value:.3f} (random weights {floor["copied_OKS"]:.3f})' in row
 
 
+@pytest.mark.slow
 def test_seed_is_that_of_the_random_weights(run):
     floors = [
         run('epoch_1.pth', options=('--seed', seed))[1]['random_weights']['figures']

@@ -63,6 +63,7 @@ def test_an_image_does_not_depend_on_how_many_there_are(tmp_path):
     assert all(few[name] == many[name] for name in images)
 
 
+@pytest.mark.slow
 def test_splits_share_no_image(folder):
     hashes = [p.read_bytes() for p in folder.rglob('*.jpg')]
     assert len(set(hashes)) == len(hashes) == 68

@@ -142,6 +142,7 @@ def test_crowds_and_unlabelled_persons_are_masked_and_nothing_else_in_the_image(
         np.testing.assert_array_equal(mask.reshape(size, size).numpy()[sure], share[sure] > 0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('flip', [0.0, 1.0])
 def test_targets_lie_on_the_person(painted_persons, flip):
     for _ in range(3):

@@ -87,6 +87,7 @@ def test_a_patch_shows_its_own_region_only(grid, side):
             assert high[:, index].max() == pytest.approx(start + side * length, abs=0.6)
 
 
+@pytest.mark.slow
 def test_a_patch_is_augmented_on_its_own():
     made = cut(coordinates(90, 150), times=800, colours=OFF)
     left, top, right, bottom = extent(made)
@@ -106,6 +107,7 @@ def test_a_patch_is_augmented_on_its_own():
 # -------------------------------------------------------------------- positions (table 7)
 
 
+@pytest.mark.slow
 def test_a_crop_before_the_split_is_shared_and_the_rest_is_not():
     options = dict(position='crop_before_split', size=(160, 160), times=400)
     made = cut(coordinates(90, 150), colours=OFF, **options)
@@ -144,6 +146,7 @@ def test_an_augmentation_before_the_split_is_shared():
 # -------------------------------------------------------------------------------- the crop
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('width', 'height'), [(146, 146), (146, 95), (60, 130)])
 def test_crops_are_distributed_as_torchvisions(width, height):
     torch.manual_seed(0)
@@ -261,6 +264,7 @@ def crops_of(folder, **options) -> PersonCropDataset:
     )
 
 
+@pytest.mark.slow
 def test_with_a_seed_an_instance_has_its_patches_whatever_the_worker_and_order(tiny_coco):
     def read(seed: int, *order: int, workers: int = 0, batch: int = 1) -> dict:
         dataset = crops_of(tiny_coco, seed=seed)
@@ -309,6 +313,7 @@ def test_untold_patches_name_the_hook():
         PatchAugmentation()({'img': noise()})
 
 
+@pytest.mark.slow
 def test_every_augmentation_is_told_through_wrappers(tiny_coco):
     parts = [crops_of(tiny_coco) for _ in range(4)]
     combined = CombinedDataset(

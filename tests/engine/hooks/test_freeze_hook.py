@@ -87,6 +87,7 @@ def test_a_layer_alone_can_be_frozen():
     assert {name.split('.')[1] for name in frozen(model)} == {'stage3', 'transition3'}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('last', range(4))
 def test_hourglass_layers_are_what_the_next_stack_starts_from(last):
     """Told by the gradients of the next stack's output, without that stack."""

@@ -140,6 +140,7 @@ def test_a_run_without_validation(train, hook):
         train('none', hook, **nothing, **{'default_hooks.checkpoint.save_best': None})
 
 
+@pytest.mark.slow
 def test_errors_come_before_training(train, hook, tmp_path):
     hook['cfg_options']['train_dataloader.dataset.data_root'] = str(tmp_path / 'nowhere')
     with pytest.raises(ValueError, match=r'train_dataloader\.dataset of the config: .*nowhere'):

@@ -94,6 +94,7 @@ def test_the_models_patches_reach_a_validation_or_test_alone(tiny_config, run):
     assert runner.model.seen == six_images('predict')
 
 
+@pytest.mark.slow
 def test_a_pipeline_without_patches_stops_the_run_before_it_trains(tiny_config):
     runner = patch_runner(tiny_config(), val_step='hsjp_mm.ColorAugmentation')
     with pytest.raises(ValueError, match=r'val_dataloader\.dataset: no hsjp_mm.*for its 3×3'):

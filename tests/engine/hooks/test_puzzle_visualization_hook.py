@@ -11,6 +11,7 @@ from hsjp_mm.engine import PuzzleVisualizationHook
 from hsjp_mm.visualization import jigclu_board, puzzle_boards
 
 
+@pytest.mark.slow
 def test_boards_of_fixed_instances_go_to_disk_and_tensorboard(tiny_config, tmp_path):
     cfg = tiny_config()
     cfg.visualizer.vis_backends = [{'type': 'LocalVisBackend'}, {'type': 'TensorboardVisBackend'}]
@@ -71,6 +72,7 @@ def jigclu_runner(cfg, **options) -> Runner:
     return Runner.from_cfg(cfg)
 
 
+@pytest.mark.slow
 def test_jigclu_has_one_board_of_several_instances(tiny_config, tmp_path):
     runner = jigclu_runner(tiny_config(), num_samples=5)
     assert 'jigclu/retrieval' in runner.val()

@@ -36,6 +36,7 @@ def samples(heatmaps: torch.Tensor) -> list[PoseDataSample]:
     ('name', 'channels'),
     [('hrnet-w32_8xb64-210e_coco-256x192', 32), ('res50_8xb64-210e_coco-256x192', 256)],
 )
+@pytest.mark.slow
 def test_takes_the_place_of_the_head_of_a_stock_config(name, channels):
     cfg = get_config(f'{STOCK}{name}.py').model
     cfg.backbone.init_cfg = None
@@ -65,6 +66,7 @@ def test_a_map_moves_its_own_branch_alone():
     assert feats.grad.any()
 
 
+@pytest.mark.slow
 def test_learns_maps_by_heart_from_the_stock_initial_weights():
     codec = MSRAHeatmap(input_size=(32, 48), heatmap_size=(8, 12), sigma=1)
     model = head(

@@ -172,6 +172,7 @@ def test_persons_are_found_where_they_are(dots, tmp_path, aug_scales, flip):
     assert np.abs(off - shift).max() < 0.75
 
 
+@pytest.mark.slow
 def test_a_batch_is_as_its_images_alone(dots, tmp_path):
     together, alone = (
         errors(Runner.from_cfg(config(dots, tmp_path / str(size), [0.5, 2], batch_size=size)))

@@ -34,6 +34,7 @@ def test_evaluation_puzzles_are_pinned_forever():
     assert seeded_slots(['a/b.jpg'], 3, seed=0).tolist() == [[0, 1, 8, 4, 2, 6, 5, 3, 7]]
 
 
+@pytest.mark.slow
 def test_evaluation_puzzles_differ_between_ids_and_seeds_and_are_uniform():
     slots = seeded_slots(range(6000), 2, seed=0)
     counts = torch.unique(slots, dim=0, return_counts=True)[1]

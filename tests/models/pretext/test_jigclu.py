@@ -282,6 +282,7 @@ def colour_puzzles(model: JigClu) -> torch.Tensor:
     return whole.transpose(1, 2).flatten(2, 3)
 
 
+@pytest.mark.slow
 def test_it_learns_to_sort_coloured_patches():
     torch.manual_seed(0)
     model = JigClu(
