@@ -40,11 +40,14 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 
 def names_of(paths: list[str], names: list[str] | None) -> list[str]:
-    """The given names, else the files' own, with their folders where these are alike."""
+    """The given names, else the files' own, with as many folders as tell them apart."""
     if names is None:
-        names = [Path(path).name.removesuffix('.json') for path in paths]
-        if len(set(names)) < len(names):
-            names = paths
+        parts = [Path(path.removesuffix('.json')).parts for path in paths]
+        for number in range(1, max(map(len, parts)) + 1):
+            names = ['/'.join(part[-number:]) for part in parts]
+            if len(set(names)) == len(names):
+                break
+    assert names is not None  # for mypy
     if len(names) != len(paths):
         raise ValueError(f'--names: {len(names)} names for {len(paths)} results')
     if len(set(names)) < len(names):

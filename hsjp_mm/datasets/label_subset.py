@@ -78,24 +78,16 @@ class LabelSubset:
             cannot be masked.
 
     Examples:
-        A tenth of the images of COCO::
+        A tenth of the images of COCO:
 
-            train_dataloader = dict(
-                dataset=dict(
-                    _delete_=True,
-                    type='hsjp_mm.LabelSubset',
-                    dataset=_base_.train_dataloader.dataset,
-                    fraction=0.1,
-                )
-            )
+        >>> coco = dict(type='CocoDataset', ann_file='annotations/person_keypoints_train2017.json')
+        >>> dataset = dict(type='hsjp_mm.LabelSubset', dataset=coco, fraction=0.1)
 
-        A tenth of COCO and a tenth of AI Challenger::
+        A tenth of COCO and a tenth of AI Challenger:
 
-            dataset = dict(
-                type='hsjp_mm.LabelSubset',
-                dataset=dict(type='CombinedDataset', metainfo=..., datasets=[coco, aic]),
-                fraction=0.1,
-            )
+        >>> aic = dict(type='AicDataset', ann_file='annotations/aic_train.json')
+        >>> both = dict(type='CombinedDataset', metainfo=dict(), datasets=[coco, aic])
+        >>> dataset = dict(type='hsjp_mm.LabelSubset', dataset=both, fraction=0.1)
     """
 
     def __init__(

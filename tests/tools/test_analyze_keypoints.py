@@ -57,7 +57,8 @@ def test_numbers_tables_and_figures(folder, capsys):
 @pytest.mark.slow
 def test_results_are_called_by_their_files_and_folders(folder):
     files = [str(folder / f'{name}/x.keypoints.json') for name in 'ab']
-    for paths, names in ((files[:1], ['x.keypoints']), (files, files)):
+    apart = ['a/x.keypoints', 'b/x.keypoints']
+    for paths, names in ((files[:1], ['x.keypoints']), (files, apart)):
         assert run(folder, *paths) == 0
         assert list(json.loads((folder / 'out/keypoint_errors.json').read_text())) == names
 
