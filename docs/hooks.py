@@ -49,5 +49,6 @@ def on_page_markdown(markdown, page, config, files):
 
 def on_page_content(html, page, config, files):
     """Show the roles and links of docstrings, which are Sphinx's, as what they mean."""
+    html = html.replace('::</p>', ':</p>')  # before code
     html = ROLE.sub(lambda match: f'<code>{match[1]}</code>', html)
     return REFERENCE.sub(r'<a href="\2">\1</a>', html)
