@@ -26,7 +26,9 @@ def site_place(path: str) -> str:
 
 def on_files(files, config):
     """Add the pages from outside of docs/, and the files that they link to."""
-    configs = [p for p in (ROOT / 'configs').rglob('*') if p.is_file() and '__pycache__' not in p.parts]
+    configs = [
+        p for p in (ROOT / 'configs').rglob('*') if p.is_file() and '__pycache__' not in p.parts
+    ]
     for path in [*(ROOT / name for name in (*PAGES, *FILES)), *sorted(configs)]:
         place = site_place(path.relative_to(ROOT).as_posix())
         files.append(File.generated(config, place, abs_src_path=str(path)))
