@@ -26,9 +26,8 @@ def site_place(path: str) -> str:
 
 def on_files(files, config):
     """Add the pages from outside of docs/, and the files that they link to."""
-    configs = [
-        p for p in (ROOT / 'configs').rglob('*') if p.is_file() and '__pycache__' not in p.parts
-    ]
+    found = (path for path in (ROOT / 'configs').rglob('*') if path.is_file())
+    configs = [path for path in found if '__pycache__' not in path.parts]
     for path in [*(ROOT / name for name in (*PAGES, *FILES)), *sorted(configs)]:
         place = site_place(path.relative_to(ROOT).as_posix())
         files.append(File.generated(config, place, abs_src_path=str(path)))
