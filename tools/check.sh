@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Set everything up, then lint, check types and run the tests. --fast leaves out the tests marked
-# slow. --floor runs the tests, and nothing else, with the lowest versions that are supported, in an
+# Set everything up, then lint, check types, build the documentation and run the tests. --fast leaves
+# out the tests marked slow. --floor runs the tests, and nothing else, with the lowest versions that are supported, in an
 # environment of their own, .venv-floor. Other arguments go to pytest.
 set -euo pipefail
 
@@ -41,5 +41,6 @@ if ! "$floor"; then
   uv run ruff check
   uv run ruff format --check
   uv run mypy
+  NO_MKDOCS_2_WARNING=1 uv run mkdocs build --strict --quiet
 fi
 uv run pytest "${arguments[@]}"

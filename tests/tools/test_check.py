@@ -9,6 +9,7 @@ import pytest
 from tests.helpers import ROOT
 
 LINTERS = [['run', 'ruff', 'check'], ['run', 'ruff', 'format', '--check'], ['run', 'mypy']]
+DOCS = ['run', 'mkdocs', 'build', '--strict', '--quiet']
 
 
 def write_script(path, text):
@@ -37,7 +38,7 @@ def check(folder, *arguments, fails: str = 'nothing') -> tuple[int, list[list[st
     ],
 )
 def test_all_checks_run_and_arguments_go_to_pytest(arguments, passed_on, tmp_path):
-    expected = [*LINTERS, ['run', 'pytest', *passed_on]]
+    expected = [*LINTERS, DOCS, ['run', 'pytest', *passed_on]]
     assert check(tmp_path, *arguments) == (0, expected)
 
 
