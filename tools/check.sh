@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Set everything up, then lint, check types, build the documentation and run the tests. --fast leaves
-# out the tests marked slow. --floor runs the tests, and nothing else, with the lowest versions that are supported, in an
-# environment of their own, .venv-floor. Other arguments go to pytest.
+# out the tests marked slow. --floor runs the tests, and nothing else, with the lowest versions that
+# are supported, in an environment of their own, .venv-floor. Other arguments go to pytest.
 set -euo pipefail
 
 is_floor() {
