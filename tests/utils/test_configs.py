@@ -11,8 +11,12 @@ STOCK = 'body_2d_keypoint/topdown_heatmap/coco/td-hm_res50_8xb64-210e_coco-256x1
 
 @pytest.mark.parametrize(
     'name',
-    [str(ROOT / 'configs' / DEMO), f'hsjp_mm::{DEMO}', f'mmpose::{STOCK}']
-    + ['mmdet::retinanet/retinanet_r18_fpn_1x_coco.py'],
+    [
+        str(ROOT / 'configs' / DEMO),
+        f'hsjp_mm::{DEMO}',
+        f'mmpose::{STOCK}',
+        'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py',
+    ],
 )
 def test_files_and_configs_of_packages_are_read(name):
     assert config_file(name).is_file()
