@@ -21,7 +21,7 @@ def _with_mmengine() -> None:
 
 def _with_torch() -> None:
     """Let MMEngine's checkpoints be read by torch >= 2.6."""
-    from hsjp_mm.checkpoint.allowed import allow_mmengine_checkpoints
+    from hsjp_mm.utils.mmengine_globals import allow_mmengine_checkpoints
 
     allow_mmengine_checkpoints()
 

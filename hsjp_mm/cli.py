@@ -82,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     script = PACKAGE / 'tools' / f'{FILES.get(name, "")}.py'
     if name not in FILES:
-        alike = difflib.get_close_matches(name.replace('_', '-'), FILES, 1, cutoff=0.4)
+        alike = difflib.get_close_matches(name.replace('_', '-'), FILES, 1, cutoff=0.5)
         hint = f', is {alike[0]} meant?' if alike else ';'
         print(f'hsjp-mm: no command {name!r}{hint} `hsjp-mm` lists them all', file=sys.stderr)
         return 2

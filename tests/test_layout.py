@@ -189,8 +189,8 @@ def test_tests_mirror_the_package():
 
 IN_THE_ROOT = {
     '.ci', '.gitignore', '.pre-commit-config.yaml', 'CHANGELOG.md', 'CITATION.cff',
-    'CONTRIBUTING.md', 'LICENSE', 'NOTICE', 'README.md', 'configs', 'docs', 'hsjp_mm',
-    'model-index.yml', 'pyproject.toml', 'setup.py', 'tests', 'tools',
+    'CONTRIBUTING.md', 'LICENSE', 'MANIFEST.in', 'NOTICE', 'README.md', 'configs', 'docs',
+    'hsjp_mm', 'mkdocs.yml', 'model-index.yml', 'pyproject.toml', 'setup.py', 'tests', 'tools',
 }  # fmt: skip
 
 

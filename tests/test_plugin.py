@@ -2,10 +2,13 @@
 
 import json
 import os
+import re
 import runpy
 import shutil
 import subprocess
 import sys
+import tarfile
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +18,7 @@ from mmengine.runner import Runner
 from tests.helpers import ROOT
 
 MIM = Path(sys.executable).with_name('mim')
+PIP = ('--no-deps', '--no-build-isolation', '--no-index')
 DEFAULT = 'hsjp/hsjp_hrnet-w32_4xb64-240e_coco-224x224.py'
 
 # What a user writes who changes a config of ours: a smaller network, own data, one epoch.
@@ -112,21 +116,35 @@ def project(tmp_path_factory, tiny_coco) -> Path:
 
 
 @pytest.fixture(scope='module')
-def wheel(tmp_path_factory) -> Path:
-    """A folder into which pip has installed hsjp_mm, not editable, from a copy of the sources."""
-    folder = tmp_path_factory.mktemp('wheel')
+def distributions(tmp_path_factory) -> tuple[Path, Path]:
+    """The sdist of a copy of the sources, and the wheel that is built from the sdist."""
+    folder = tmp_path_factory.mktemp('distributions')
     source = folder / 'source'
     shutil.copytree(ROOT / 'hsjp_mm', source / 'hsjp_mm', symlinks=True)
     for name in ('configs', 'tools'):
         shutil.copytree(ROOT / name, source / name)
         (source / name / '__pycache__').mkdir(exist_ok=True)
         (source / name / '__pycache__/old.pyc').touch()
-    for name in ('setup.py', 'pyproject.toml', 'README.md', 'model-index.yml', 'LICENSE', 'NOTICE'):
-        shutil.copy(ROOT / name, source)
-    options = ['--no-deps', '--no-build-isolation', '--no-index', '--no-compile']
-    target = folder / 'site'
-    run(folder, sys.executable, '-m', 'pip', 'install', *options, '--target', target, source)
-    return target
+    for path in ROOT.iterdir():
+        if path.is_file():
+            shutil.copy(path, source)
+    (source / 'tests').mkdir()
+    shutil.copy(__file__, source / 'tests')
+    script = "from setuptools.build_meta import build_sdist; build_sdist('..')"
+    run(source, sys.executable, '-c', script)
+    [sdist] = folder.glob('*.tar.gz')
+    run(folder, sys.executable, '-m', 'pip', 'wheel', *PIP, sdist)
+    [wheel] = folder.glob('*.whl')
+    return sdist, wheel
+
+
+@pytest.fixture(scope='module')
+def wheel(tmp_path_factory, distributions) -> Path:
+    """A folder into which pip has installed hsjp_mm, not editable."""
+    folder = tmp_path_factory.mktemp('wheel')
+    options = [*PIP, '--no-compile', '--target', folder]
+    run(folder, sys.executable, '-m', 'pip', 'install', *options, distributions[1])
+    return folder
 
 
 def run(folder: Path, *command, **environment) -> str:
@@ -201,6 +219,33 @@ def test_mim_train_mmpose(project):
     run(project, MIM, 'train', 'mmpose', 'own.py', '--gpus', '0')
     assert (project / 'work_dirs/own/epoch_1.pth').is_file()
     assert 0 <= scalars(project / 'work_dirs/own')[0]['placed'] <= 1
+
+
+@pytest.mark.slow
+def test_what_is_released_holds_the_package_and_no_tests(distributions):
+    sdist, wheel = distributions
+    version = re.search(r"'(.+)'", (ROOT / 'hsjp_mm/version.py').read_text())[1]
+    root = f'hsjp_mm-{version}'
+    assert (sdist.name, wheel.name) == (f'{root}.tar.gz', f'{root}-py3-none-any.whl')
+    with tarfile.open(sdist) as file:
+        packed = {name.removeprefix(f'{root}/') for name in file.getnames()}
+    installed = set(zipfile.ZipFile(wheel).namelist())
+    modules = {str(path.relative_to(ROOT)) for path in ROOT.glob('hsjp_mm/**/*.py')}
+    modules = {name for name in modules if '.mim' not in name}
+    mim = {f'hsjp_mm/.mim/{name}' for name in ('tools/train.py', f'configs/{DEFAULT}')}
+    assert (modules | mim | {'hsjp_mm/py.typed'}) <= packed & installed
+    assert {'README.md', 'CHANGELOG.md', 'LICENSE', 'NOTICE', 'pyproject.toml'} <= packed
+    assert {name.partition('/')[0] for name in installed} == {'hsjp_mm', f'{root}.dist-info'}
+    assert [name for name in packed if name.partition('/')[0] == 'tests'] == []
+    assert [name for name in packed | installed if name.endswith('.pyc')] == []
+
+
+@pytest.mark.slow
+def test_the_index_of_packages_would_take_them(distributions):
+    pytest.importorskip('twine')
+    folder = distributions[0].parent
+    output = run(folder, sys.executable, '-m', 'twine', 'check', '--strict', *distributions)
+    assert output.count('PASSED') == 2
 
 
 @pytest.mark.slow

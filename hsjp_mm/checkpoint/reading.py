@@ -18,10 +18,10 @@ import safetensors.torch
 import torch
 from mmengine.logging import print_log
 
-from hsjp_mm.checkpoint.allowed import mmengine_globals, torch_can_be_told
 from hsjp_mm.checkpoint.coverage import CheckpointError
 from hsjp_mm.checkpoint.unpickling import restricted_pickle
 from hsjp_mm.utils.files import file_sha256
+from hsjp_mm.utils.mmengine_globals import mmengine_globals, torch_can_be_told
 
 # Ours, torch hub's (resnet50-0676ba61.pth) and OpenMMLab's (…-c78dce93_20200708.pth), but no date.
 HASH = re.compile(r'-(?!(?:19|20)\d{6}\.)([0-9a-f]{8})(_\d{8})?\.(safetensors|pth|pth\.tar|pt)$')

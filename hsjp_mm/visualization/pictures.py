@@ -31,21 +31,21 @@ def write(
     text: str,
     left: int,
     bottom: int,
-    colour: tuple[int, int, int] = DARK,
+    color: tuple[int, int, int] = DARK,
     scale: float = 0.5,
 ) -> None:
     """Write a line on a picture, in place; OpenCV's fonts have ASCII only."""
-    cv2.putText(board, text, (left, bottom), FONT, scale, colour, 1, cv2.LINE_AA)
+    cv2.putText(board, text, (left, bottom), FONT, scale, color, 1, cv2.LINE_AA)
 
 
 def write_legend(
-    board: np.ndarray, colours: np.ndarray, ends: tuple[str, str], right: int, bottom: int
+    board: np.ndarray, colors: np.ndarray, ends: tuple[str, str], right: int, bottom: int
 ) -> None:
-    """Draw a bar of colours on a picture, in place, between the values that its ends have.
+    """Draw a bar of colors on a picture, in place, between the values that its ends have.
 
     Args:
         board: (height, width, 3), uint8.
-        colours: (BAR, 3), from the lowest value to the highest.
+        colors: (BAR, 3), from the lowest value to the highest.
         ends: their texts.
         right: where the legend ends.
         bottom: of the texts.
@@ -53,6 +53,6 @@ def write_legend(
     scale, gap = 0.45, 6
     low, high = (cv2.getTextSize(text, FONT, scale, 1)[0][0] for text in ends)
     left = right - high - gap - BAR
-    board[bottom - 10 : bottom + 2, left : left + BAR] = colours
+    board[bottom - 10 : bottom + 2, left : left + BAR] = colors
     write(board, ends[0], left - gap - low, bottom, scale=scale)
     write(board, ends[1], right - high, bottom, scale=scale)

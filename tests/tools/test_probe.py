@@ -26,15 +26,15 @@ model = dict(
 
 @pytest.fixture
 def run(tmp_path):
-    """Run the tool on six classes of plain colours."""
+    """Run the tool on six classes of plain colors."""
     rng = np.random.RandomState(0)
-    colours = rng.randint(0, 255, (6, 3))
+    colors = rng.randint(0, 255, (6, 3))
     for part, number in (('train', 4), ('val', 2)):
-        for name, colour in enumerate(colours):
+        for name, color in enumerate(colors):
             folder = tmp_path / f'data/{part}/class{name}'
             folder.mkdir(parents=True)
             for index in range(number):
-                image = np.clip(colour + rng.normal(0, 4, (40, 33, 3)), 0, 255).astype(np.uint8)
+                image = np.clip(color + rng.normal(0, 4, (40, 33, 3)), 0, 255).astype(np.uint8)
                 Image.fromarray(image).save(folder / f'{index}.png')
     (tmp_path / 'c.py').write_text(CONFIG)
     torch.manual_seed(0)
@@ -80,19 +80,19 @@ def test_trained_protocols_take_their_options(run):
 
 
 def test_cfg_options(run, capsys):
-    assert run('--protocol', 'knn', '--cfg-options', 'model.backbone.depth=34') == (1, None)
+    assert run('--protocol', 'knn', '--cfg-options', 'model.backbone.depth=34') == (2, None)
     assert 'does not fit' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     'options, message',
     [
-        (['--protocol', 'linear', '--labels', '2'], 'labels=2.0 must be in (0, 1]'),
-        (['--protocol', 'knn', '--size', '16'], 'size=16'),
+        (['--protocol', 'linear', '--labels', '2'], '--labels=2.0 must be in (0, 1]'),
+        (['--protocol', 'knn', '--size', '16'], '--size=16'),
     ],
 )
-def test_errors_are_one_message_and_status_1(options, message, run, capsys):
-    assert run(*options) == (1, None)
+def test_mistakes_are_one_sentence_and_status_2(options, message, run, capsys):
+    assert run(*options) == (2, None)
     assert message in capsys.readouterr().err
 
 

@@ -1,7 +1,7 @@
-"""What MMEngine's checkpoints hold beside tensors, for torch to allow.
+"""What MMEngine's checkpoints hold beside tensors, and how torch is told of it.
 
-It is needed as soon as torch has been imported, which any part of this package may be about to do;
-so it imports none of them, and the rest in its functions.
+All is imported inside the functions: this module is called as soon as torch has been imported, and
+would not yet be complete if that import were its own.
 """
 
 import pickle
