@@ -21,6 +21,7 @@ setup(
         'Intended Audience :: Science/Research',
         'Operating System :: POSIX :: Linux',
         'Programming Language :: Python :: 3',
+        'Programming Language :: Python :: 3.10',
         'Programming Language :: Python :: 3.11',
         'Programming Language :: Python :: 3.12',
         'Topic :: Scientific/Engineering :: Artificial Intelligence',
@@ -31,9 +32,9 @@ setup(
     # .mim holds links to configs, tools and model-index.yml, which mim and `hsjp_mm::` look for
     package_data={'hsjp_mm': ['py.typed', '.mim/configs/**/*', '.mim/tools/*.py', '.mim/*.yml']},
     exclude_package_data={'': ['*.pyc']},
-    python_requires='>=3.11,<3.13',
+    python_requires='>=3.10,<3.13',
     install_requires=[
-        'torch>=2.6',
+        'torch>=2.1',
         'torchvision',
         'numpy<2',
         'setuptools<81',

@@ -10,7 +10,7 @@ def _tell_mmengine() -> None:
     """Let ``hsjp_mm::`` bases be found, and MMEngine's checkpoints be read by torch >= 2.6."""
     from mmengine.config.utils import MODULE2PACKAGE
 
-    from hsjp_mm.checkpoint import allow_mmengine_checkpoints
+    from hsjp_mm.utils.mmengine_globals import allow_mmengine_checkpoints
 
     # `_base_ = ['hsjp_mm::…']` is resolved through this table, which knows OpenMMLab's packages
     # only. A module's name rather than the distribution's: MMEngine then asks the import system

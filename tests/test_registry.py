@@ -7,7 +7,10 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
+# Before version 2.6 torch cannot be told what to load, and takes everything.
+CAN_BE_TOLD = hasattr(torch.serialization, 'get_unsafe_globals_in_checkpoint')
 # What torch.load takes with hsjp_mm in addition: what MMEngine's checkpoints hold.
 ALLOWED = [
     'builtins.bytes',  # guarded functions in their places
@@ -47,7 +50,7 @@ assert 'hsjp_mm' not in sys.modules
 head = dict(type='hsjp_mm.HSJPHead', in_channels=512)
 jigclu_head = dict(type='hsjp_mm.JigCluHead', in_channels=512)
 backbone = dict(type='ResNet', depth=18)
-colours = dict(type='hsjp_mm.ColorAugmentation')
+colors = dict(type='hsjp_mm.ColorAugmentation')
 parts = [
     ('HOOKS', dict(type='hsjp_mm.SkippedImagesHook')),
     ('HOOKS', dict(type='hsjp_mm.PrepareDataHook')),
@@ -57,12 +60,12 @@ parts = [
     ('METRICS', dict(type='hsjp_mm.JigCluAccuracy')),
     ('METRICS', dict(type='hsjp_mm.PCKh')),
     ('METRICS', dict(type='hsjp_mm.LSPPCK')),
-    ('TRANSFORMS', colours),
+    ('TRANSFORMS', colors),
     ('TRANSFORMS', dict(type='hsjp_mm.PatchAugmentation')),
     ('TRANSFORMS', dict(type='hsjp_mm.BottomupResize', input_size=(64, 64))),
     ('TRANSFORMS', dict(type='hsjp_mm.TopdownShearAffine', input_size=(64, 64))),
     ('TRANSFORMS', dict(type='hsjp_mm.TopdownPyramid', input_size=(64, 64))),
-    ('DATASETS', dict(type='hsjp_mm.PersonCropDataset', lazy_init=True, pipeline=[colours])),
+    ('DATASETS', dict(type='hsjp_mm.PersonCropDataset', lazy_init=True, pipeline=[colors])),
     ('WEIGHT_INITIALIZERS', dict(type='hsjp_mm.PretextInit', checkpoint='backbone.pth')),
     ('MODELS', dict(type='hsjp_mm.GroupingLoss')),
     ('MODELS', dict(type='hsjp_mm.PartBranchHourglass', num_keypoints=2, num_stacks=1)),
@@ -121,6 +124,8 @@ def state():
     ))
 
 def allowed():
+    if not hasattr(torch.serialization, 'get_safe_globals'):  # new in torch 2.5
+        return set()
     found = torch.serialization.get_safe_globals()
     pairs = [x if isinstance(x, tuple) else (x, None) for x in found]
     return {name or f'{item.__module__}.{item.__qualname__}' for item, name in pairs}
@@ -194,12 +199,18 @@ def test_stock_parts_stay_as_they_are(tmp_path):
     assert found['same_classes']
     assert found['same_state']
     # one table under two names, which other modules import too, and torch's list of allowed classes
-    tables = {'MODULE2PACKAGE', 'PKG2PROJECT', '_marked_safe_globals_set'}
+    tables = {'MODULE2PACKAGE', 'PKG2PROJECT'}
+    if CAN_BE_TOLD:
+        tables.add('_marked_safe_globals_set')
     assert {name.split('.')[-1] for name in found['differing']} == tables
     assert found['packages'] == [['hsjp_mm', 'hsjp_mm.version']]
     assert found['children']
     # codecs have no root in MMEngine
     roots = r'(mmengine::.+|mmpose::KEYPOINT_CODECS)/hsjp_mm'
     assert all(re.fullmatch(roots, child) for child in found['children'])
-    assert found['allowed'] == ALLOWED
-    assert found['loads'] == [['UnpicklingError'] * 2, [None, 'UnpicklingError']]
+    if CAN_BE_TOLD:
+        assert found['allowed'] == ALLOWED
+        assert found['loads'] == [['UnpicklingError'] * 2, [None, 'UnpicklingError']]
+    else:
+        assert found['allowed'] == []
+        assert found['loads'] == [[None, None]] * 2  # it unpickles anything, as without hsjp_mm

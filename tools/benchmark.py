@@ -98,7 +98,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 def alternate(
     ours: Callable, theirs: Callable, rounds: int, device: str = 'cpu'
 ) -> tuple[float, float, float]:
-    """Run both in turn; median seconds of each and the median of the ratios of neighbours."""
+    """Run both in turn; median seconds of each and the median of the ratios of neighbors."""
     for run in (ours, theirs):
         timed(run, device)
     times = [(timed(ours, device), timed(theirs, device)) for _ in range(rounds)]

@@ -29,7 +29,7 @@ def load_environment() -> None:
 
 def main() -> int:
     load_environment()
-    from environment import facts, page, problems, requirements
+    from environment import facts, page, problems, requirements  # type: ignore[import-not-found]
 
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

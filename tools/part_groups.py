@@ -4,7 +4,7 @@ python tools/part_groups.py poses.csv --groups 5 --out groups.json
 python tools/part_groups.py annotations.json --dataset CocoDataset --unit box --extent 1.25
 
 Beside the JSON lie two pictures: of the mutual information (….matrix.png) and of the skeleton
-coloured by group (….skeleton.png).
+colored by group (….skeleton.png).
 """
 
 import argparse

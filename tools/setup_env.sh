@@ -1,5 +1,5 @@
 # Sourced by demo.sh and check.sh: make the environment, with uv, from pyproject.toml and setup.py.
-# Installs uv into .uv if it is missing.
+# It is .venv, or the folder that UV_PROJECT_ENVIRONMENT names. Installs uv into .uv if it is missing.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -11,10 +11,11 @@ if ! command -v uv >/dev/null; then
   fi
   export PATH="$PWD/.uv/bin:$PATH"
 fi
-if [ -d .venv ]; then
+environment=${UV_PROJECT_ENVIRONMENT:-.venv}
+if [ -d "$environment" ]; then
   uv sync --quiet
 else
-  echo 'making .venv; the first time on a machine this compiles mmcv, five to ten minutes'
+  echo "making $environment; the first time on a machine this compiles mmcv, five to ten minutes"
   uv sync
 fi
 export PYTHONWARNINGS=ignore

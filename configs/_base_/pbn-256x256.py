@@ -37,7 +37,7 @@ train_pipeline = [
     dict(type='RandomFlip', direction='horizontal'),
     dict(type='RandomBBoxTransform', shift_prob=0, scale_factor=(0.75, 1.25), rotate_factor=30),
     dict(type='hsjp_mm.TopdownShearAffine', input_size=input_size, shear=0.5),
-    dict(  # colour jitter alone
+    dict(  # color jitter alone
         type='hsjp_mm.ColorAugmentation',
         brightness=0.4,
         contrast=0.4,
@@ -46,7 +46,7 @@ train_pipeline = [
         jitter_prob=1,
         gray_prob=0,
         blur_prob=0,
-        solarise_prob=0,
+        solarize_prob=0,
     ),
     dict(type='GenerateTarget', encoder=codec),
     dict(type='PackPoseInputs'),

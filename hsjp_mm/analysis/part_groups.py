@@ -47,7 +47,7 @@ class Grouping:
     Attributes:
         part_groups: the groups, each and all in the order of the keypoints.
         affinity: (K, K), normalised mutual information; zeros on the diagonal.
-        mean_pose: (K, 2), of the poses as scaled and centred; (x, y) in units of length.
+        mean_pose: (K, 2), of the poses as scaled and centerd; (x, y) in units of length.
         num_poses: those that could be scaled.
         fewest_poses: that any two keypoints have in common.
         outside: share of the labelled keypoints that lie beyond the lattice.
@@ -65,9 +65,9 @@ class Grouping:
 
 
 def scale_poses(poses: Persons, unit: tuple[str, str] | str = HEAD) -> np.ndarray:
-    """Scale poses by a unit of length and centre them on the mean of their labelled keypoints.
+    """Scale poses by a unit of length and center them on the mean of their labelled keypoints.
 
-    On average that mean is the centre that MPII annotates; the two differ by 0.26 heads (standard
+    On average that mean is the center that MPII annotates; the two differ by 0.26 heads (standard
     deviation of x, and of y, over 2,008 poses of its validation split).
 
     Args:
@@ -103,12 +103,12 @@ def _lengths(poses: Persons, unit: tuple[str, str] | str) -> np.ndarray:
 
 
 def lattice_cells(scaled: np.ndarray, extent: float = EXTENT, side: int = 16) -> np.ndarray:
-    """Find the cell of each keypoint in a square lattice around the centre.
+    """Find the cell of each keypoint in a square lattice around the center.
 
     What lies beyond the lattice counts in its border cells.
 
     Args:
-        scaled: (N, K, 2), (x, y) in units of length from the centre.
+        scaled: (N, K, 2), (x, y) in units of length from the center.
         extent: side of the lattice in units of length.
         side: S.
 

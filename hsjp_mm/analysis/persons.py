@@ -25,7 +25,7 @@ from hsjp_mm.utils.files import read_json, read_text
 MPII_PIXELS = 200
 """Side of the box of MPII's scale 1 in pixels, and …"""
 MPII_SHIFT = 15
-"""… how far below the centre its middle lies, as in the stock MpiiDataset."""
+"""… how far below the center its middle lies, as in the stock MpiiDataset."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def read_persons(*paths: str | Path) -> Persons:
 
     Args:
         paths: one or more, of COCO's format, with the keypoints' names in ``categories``, or of the
-            MPII format of the stock MpiiDataset, whose box, from centre and scale, is taken.
+            MPII format of the stock MpiiDataset, whose box, from center and scale, is taken.
 
     Raises:
         FileNotFoundError: no such file.
@@ -175,10 +175,10 @@ def _numbers_or_zeros(entries: Entries, key: str, length: int) -> np.ndarray:
 
 def _mpii_persons(people: Entries) -> Persons:
     names, links = skeleton(parse_pose_metainfo(MpiiDataset.METAINFO))
-    centres = people.numbers('center', 2)
+    centers = people.numbers('center', 2)
     scales = people.numbers('scale')[:, None]
     sides = np.repeat(MPII_PIXELS * scales, 2, axis=1)
-    middles = centres + np.array([0, MPII_SHIFT]) * scales
+    middles = centers + np.array([0, MPII_SHIFT]) * scales
     return Persons(
         names=names,
         keypoints=people.numbers('joints', len(names), 2),

@@ -3,7 +3,8 @@
 from hsjp_mm.checkpoint.coverage import CheckpointError, Coverage
 from hsjp_mm.checkpoint.export import export_backbone
 from hsjp_mm.checkpoint.loading import PretextInit, audit, load_backbone
-from hsjp_mm.checkpoint.reading import allow_mmengine_checkpoints, read_checkpoint
+from hsjp_mm.checkpoint.reading import read_checkpoint
+from hsjp_mm.utils.mmengine_globals import allow_mmengine_checkpoints
 
 __all__ = [
     'CheckpointError',

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
-import numpy as np
 import safetensors.torch
 import torch
-from mmengine.logging import HistoryBuffer, print_log
+from mmengine.logging import print_log
 
 from hsjp_mm.checkpoint.coverage import CheckpointError
 from hsjp_mm.checkpoint.unpickling import restricted_pickle
 from hsjp_mm.utils.files import file_sha256
+from hsjp_mm.utils.mmengine_globals import mmengine_globals, torch_can_be_told
 
 # Ours, torch hub's (resnet50-0676ba61.pth) and OpenMMLab's (…-c78dce93_20200708.pth), but no date.
 HASH = re.compile(r'-(?!(?:19|20)\d{6}\.)([0-9a-f]{8})(_\d{8})?\.(safetensors|pth|pth\.tar|pt)$')
@@ -31,18 +31,6 @@ TORCH_ADVICE = ('Weights only load failed', 'Check the documentation')
 EXPORT_MARK = b'source_sha256'
 
 
-def _history_buffer_method(owner: Any, name: str) -> Any:
-    """What ``builtins.getattr`` means in a checkpoint: one of HistoryBuffer's four statistics."""
-    if owner is not HistoryBuffer or name not in ('min', 'max', 'current', 'mean'):
-        raise pickle.UnpicklingError(f'GLOBAL builtins.getattr called with {owner!r}, {name!r}')
-    return getattr(owner, name)
-
-
-def _empty_bytes() -> bytes:
-    """What ``builtins.bytes`` means in a checkpoint: the content of an empty array."""
-    return b''
-
-
 def _encode(text: str, encoding: str) -> bytes:
     """What ``_codecs.encode`` means in a checkpoint: the bytes of an array."""
     if encoding != 'latin1':
@@ -50,46 +38,9 @@ def _encode(text: str, encoding: str) -> bytes:
     return text.encode('latin1')
 
 
-def _mmengine_globals() -> dict[str, Any]:
-    """What MMEngine's checkpoints name beside tensors, by name.
-
-    Their message hub holds ``HistoryBuffer`` objects with numpy arrays and bound-by-name
-    statistics functions.
-    """
-    codes = '?efd' + np.typecodes['AllInteger']
-    classes = [HistoryBuffer, np.ndarray, np.dtype, *(type(np.dtype(code)) for code in codes)]
-    found: dict[str, Any] = {f'{c.__module__}.{c.__qualname__}': c for c in classes}
-    # The two functions that rebuild arrays and numbers, under their names in numpy 1 and 2.
-    for core in ('core', '_core'):
-        found[f'numpy.{core}.multiarray._reconstruct'] = np.empty(0).__reduce__()[0]
-        found[f'numpy.{core}.multiarray.scalar'] = np.float64(0).__reduce__()[0]
-    return {
-        **found,
-        'builtins.getattr': _history_buffer_method,
-        'builtins.bytes': _empty_bytes,
-    }
-
-
-def _torch_can_be_told() -> bool:
-    """Whether torch (2.6 and newer) has an allow-list that a program can add to."""
-    names = ('add_safe_globals', 'get_unsafe_globals_in_checkpoint')
-    return all(hasattr(torch.serialization, name) for name in names)
-
-
-def allow_mmengine_checkpoints() -> None:
-    """Let ``torch.load(weights_only=True)`` read what MMEngine 0.10 saves, and nothing more.
-
-    With torch >= 2.6 stock MMEngine cannot load its own checkpoints otherwise. With older versions
-    it can, for it unpickles anything there; that is left as it is.
-    """
-    if _torch_can_be_told():
-        allowed: list[Any] = [(value, name) for name, value in _mmengine_globals().items()]
-        torch.serialization.add_safe_globals(allowed)
-
-
 def _load_torch_file(path: Path, trust: bool) -> Any:
     """``torch.load``, with the same allow-list in all versions of torch."""
-    if trust or _torch_can_be_told():
+    if trust or torch_can_be_told():
         return torch.load(path, map_location='cpu', weights_only=not trust)
     # Old versions check weights_only too little (CVE-2025-32434), and it cannot be added to.
     if is_zip(path):
@@ -98,7 +49,7 @@ def _load_torch_file(path: Path, trust: bool) -> Any:
                 raise pickle.UnpicklingError('GLOBAL torch.jit.load is needed, for TorchScript')
     elif tarfile.is_tarfile(path):
         raise pickle.UnpicklingError('GLOBAL tarfile is needed, for a file of torch 0.1')
-    pickles = restricted_pickle({**_torch_globals(), **_mmengine_globals()})
+    pickles = restricted_pickle({**_torch_globals(), **mmengine_globals()})
     return torch.load(path, map_location='cpu', pickle_module=pickles, weights_only=False)
 
 

@@ -30,13 +30,13 @@ class AssociativeEmbedding(codecs.AssociativeEmbedding):
     of persons. NMS, thresholds, grouping and scores are those of the stock decoder. These differ
     from it:
 
-    - The quarter pixel goes to the lower side where both neighbours are equal, and is applied at
-      the border too, where the pixel itself stands in for its missing neighbour.
+    - The quarter pixel goes to the lower side where both neighbors are equal, and is applied at
+      the border too, where the pixel itself stands in for its missing neighbor.
     - A missing keypoint is sought where heat − round(tag distance) is greatest, rather than
       heat − 100·round(tag distance); it is shifted like the others; and it stays missing, with
       zeros, where the heat is not positive.
     - The tags of a person are those at its peaks. The stock decoder looks them up after the shifts,
-      which without the half pixel, or with UDP, can be at a neighbour.
+      which without the half pixel, or with UDP, can be at a neighbor.
     - Persons beyond the first ``decode_topk`` get no further peaks.
     - Equal heat is taken in the order of locations, where stock leaves it to ``torch.topk``.
 
@@ -49,7 +49,7 @@ class AssociativeEmbedding(codecs.AssociativeEmbedding):
         heatmap_size: [W, H] of the maps that such an input gives.
         decode_keypoint_order: the K keypoints in the order in which they are grouped. Decoding
             needs it.
-        adjust: move keypoints a quarter pixel towards the higher neighbour or, with ``use_udp``,
+        adjust: move keypoints a quarter pixel towards the higher neighbor or, with ``use_udp``,
             as stock does.
         refine: look for the missing keypoints of each person by its mean tag.
         kwargs: other arguments of the stock codec.
@@ -104,10 +104,10 @@ class AssociativeEmbedding(codecs.AssociativeEmbedding):
         """Make the heat maps, with a Gaussian around the cell of each keypoint, and the indices.
 
         The cell of x is floor(x / stride), as in the authors' code. Stock rounds, which decoding
-        does not undo: enlarged bilinearly, cell i is centred on pixel stride·i + (stride − 1) / 2,
+        does not undo: enlarged bilinearly, cell i is centerd on pixel stride·i + (stride − 1) / 2,
         not stride·i, so that peaks would come out 2 pixels too far at 1/4, and 1 at 1/2. A
         keypoint beyond the border leaves no trace; stock draws the part of its Gaussian that lies
-        within. With ``use_udp``, whose Gaussians are centred between cells, encoding is the stock
+        within. With ``use_udp``, whose Gaussians are centerd between cells, encoding is the stock
         one.
 
         Args:

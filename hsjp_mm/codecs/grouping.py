@@ -76,7 +76,7 @@ def find_peaks(
 
 
 def values_at(maps: Tensor, channels: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Read maps (…, H, W), counted through, at pixels; one beyond the border is its neighbour."""
+    """Read maps (…, H, W), counted through, at pixels; one beyond the border is its neighbor."""
     height, width = maps.shape[-2:]
     y, x = y.clip(0, height - 1), x.clip(0, width - 1)
     return _take(maps, (channels * height + y) * width + x)
@@ -244,7 +244,7 @@ def _least_above(threshold: float) -> np.float32:
 
 
 def _window(kernel: int) -> list[tuple[int, int]]:
-    """List the offsets (dy, dx) of a window but its centre, the nearest first."""
+    """List the offsets (dy, dx) of a window but its center, the nearest first."""
     reach = range(-(kernel // 2), kernel // 2 + 1)
     offsets = [(dy, dx) for dy in reach for dx in reach if (dy, dx) != (0, 0)]
     return sorted(offsets, key=lambda offset: offset[0] ** 2 + offset[1] ** 2)

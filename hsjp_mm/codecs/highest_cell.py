@@ -9,10 +9,10 @@ from hsjp_mm.registry import KEYPOINT_CODECS
 
 @KEYPOINT_CODECS.register_module()
 class HighestCell(MSRAHeatmap):
-    """The stock Gaussians, decoded to the centre of the highest cell and no finer.
+    """The stock Gaussians, decoded to the center of the highest cell and no finer.
 
     So the Part-based Branching Network predicts (section 4.1 of its paper). The stock codec moves
-    a quarter of a cell towards the higher neighbour, which no option of it turns off.
+    a quarter of a cell towards the higher neighbor, which no option of it turns off.
 
     Args:
         input_size: (width, height) of the crop in pixels.

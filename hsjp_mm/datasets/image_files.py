@@ -25,7 +25,7 @@ DAMAGE = (
     'libpng error',
 )
 """What the decoders write of an image that is not as its camera wrote it; they write harmless
-things too, such as of unknown colour profiles."""
+things too, such as of unknown color profiles."""
 
 
 class UnreadableImageError(RuntimeError):

@@ -58,7 +58,7 @@ class PersonCropDataset(BaseDataset):
     Each data sample holds ``id`` (of the annotation; the place in ``bbox_file``; the path in the
     folder or list), ``img_id``, ``img_path``, ``category_id``, ``bbox`` (1, 4) as (left, top,
     right, bottom) in pixels of the image, clipped to it, and ``bbox_score`` (1,). The pipeline's
-    ``GetBBoxCenterScale`` adds centre and scale. An image that is one instance gets its box, the
+    ``GetBBoxCenterScale`` adds center and scale. An image that is one instance gets its box, the
     whole image, when it has been loaded.
 
     Args:

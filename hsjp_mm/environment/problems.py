@@ -44,6 +44,7 @@ def find_problems(facts: Facts) -> list[Problem]:
         *_failed_imports(facts),
         *_numpy(facts),
         *_checkpoints(facts),
+        *_setuptools(facts),
         *_gpu_ops(facts),
         *_mim(facts),
         *_unneeded(facts),
@@ -77,7 +78,7 @@ def _get_mim(facts: Facts) -> str:
 def _compile_mmcv(facts: Facts) -> str:
     return (
         f'pip install --no-cache-dir --no-build-isolation {facts.need("mmcv")}\n'
-        f'It compiles for the torch that it finds, in minutes, and wants {facts.need("setuptools")}'
+        f'It compiles for the torch that it finds, in minutes, and wants {_need_setuptools(facts)}'
         ', wheel, ninja, psutil and a C++ compiler. FORCE_CUDA=1 before it adds the CUDA ops.'
     )
 
@@ -252,6 +253,31 @@ def _checkpoints(facts: Facts) -> list[Problem]:
             'Nothing where a config or script uses hsjp_mm; elsewhere add to the config\n'
             "custom_imports = dict(imports=['hsjp_mm'])",
             breaks=False,
+        )
+    ]
+
+
+def _need_setuptools(facts: Facts) -> str:
+    """The requirement as pip takes it; torch before 2.2 wants an older one than hsjp_mm."""
+    if facts.versions.get('torch') and not facts.newer('torch', '2.2'):
+        return "'setuptools<70'"
+    return facts.need('setuptools')
+
+
+def _setuptools(facts: Facts) -> list[Problem]:
+    if not facts.newer('setuptools', '70') or _need_setuptools(facts) == facts.need('setuptools'):
+        return []
+    has_gpu = ' x ' in facts.details.get('torch', '')
+    return [
+        Problem(
+            'setuptools',
+            f'setuptools {facts.version("setuptools")} is too new for torch '
+            f'{facts.version("torch")}',
+            'Before 2.2 torch compiles extensions with a part of pkg_resources that setuptools 70 '
+            "dropped: 'cannot import name 'packaging' from 'pkg_resources''. MMCV cannot be "
+            'compiled then, and where there is a GPU, MMEngine fails when a run starts.',
+            f'pip install {_need_setuptools(facts)}',
+            breaks=has_gpu,
         )
     ]
 

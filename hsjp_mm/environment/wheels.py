@@ -12,13 +12,9 @@ AS_OF = '2026-11-28'
 MMCV = '2.1.0'
 PLATFORM = 'linux x86_64'
 PYTHON = '>=3.8,<3.12'
-WHEELS = {
-    '2.1': ('cpu', '11.8', '12.1'),
-    '2.0': ('cpu', '11.7', '11.8'),
-    '1.13': ('cpu', '11.6', '11.7'),
-}
-"""CUDA versions by release of torch. Older ones of torch are left out, for nobody should start with
-them. A wheel made for torch 2.1.0 fits 2.1.1 and 2.1.2 too."""
+WHEELS = {'2.1': ('cpu', '11.8', '12.1')}
+"""CUDA versions by release of torch, without those of torch that hsjp_mm refuses. A wheel made for
+torch 2.1.0 fits 2.1.1 and 2.1.2 too."""
 
 
 def has_wheel(mmcv: str, machine: str, python: str, torch: str, cuda: str) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from mmengine.evaluator import BaseMetric
 
-from hsjp_mm.ops.patches import grid_centres
+from hsjp_mm.ops.patches import grid_centers
 from hsjp_mm.registry import METRICS
 
 
@@ -17,7 +17,7 @@ from hsjp_mm.registry import METRICS
 class HSJPPrecision(BaseMetric):
     """The precision of section 3.5 of the HSJP paper, with the chance level of each number.
 
-    Equations (3) to (5): a patch is placed right if its peak lies less than ε from its centre,
+    Equations (3) to (5): a patch is placed right if its peak lies less than ε from its center,
     a puzzle is solved if all of its patches are, and the precision is the share of solved ones.
     Chance is what placing the patches by a random permutation gives.
 
@@ -25,7 +25,7 @@ class HSJPPrecision(BaseMetric):
     distance in input pixels), each with its ``…_chance``.
 
     Args:
-        epsilon: ε in input pixels, at most a patch side, for beyond it the neighbouring place
+        epsilon: ε in input pixels, at most a patch side, for beyond it the neighboring place
             would count too. Default: half a patch side; the paper does not give its value.
         collect_device, prefix: as in MMEngine's BaseMetric.
 
@@ -49,8 +49,8 @@ class HSJPPrecision(BaseMetric):
     def process(self, data_batch, data_samples: Sequence[dict]) -> None:
         """Keep the distance of each patch, and the size of the puzzle, for each instance."""
         for sample in data_samples:
-            truth = np.asarray(sample['gt_instances']['patch_centres'])[0]
-            found = np.asarray(sample['pred_instances']['patch_centres'])[0]
+            truth = np.asarray(sample['gt_instances']['patch_centers'])[0]
+            found = np.asarray(sample['pred_instances']['patch_centers'])[0]
             distance = np.linalg.norm(found - truth, axis=1)
             self.results.append((distance, tuple(sample['input_size'])))
 
@@ -66,7 +66,7 @@ class HSJPPrecision(BaseMetric):
                 f'epsilon={epsilon} input pixels must be at most a patch side, {side:.2f}'
             )
         placed = distances < epsilon
-        places = grid_centres(grid, height, width)
+        places = grid_centers(grid, height, width)
         return {
             'precision': float(placed.all(axis=1).mean()),
             'precision_chance': 1 / math.factorial(grid**2),

@@ -23,7 +23,7 @@ class JigCluAccuracy(BaseMetric):
     """How well each validation batch is solved, with the chance level of each number.
 
     Reports ``location``, the share of patches given their location; ``retrieval``, the share of
-    patches whose nearest neighbour in the batch is of the same image; ``restored``, the share of
+    patches whose nearest neighbor in the batch is of the same image; ``restored``, the share of
     images put together again entirely, by :func:`~hsjp_mm.ops.regrouping.group` and then by the
     assignment of a group's patches to the locations; each with its ``…_chance``. ``feature_std``
     is 0 where the vectors have collapsed, and near 1 where they spread evenly. A head without the

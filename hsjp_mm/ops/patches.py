@@ -3,7 +3,7 @@
 Letters: B batch, C channels, H and W height and width, N patches along a side, K = N².
 
 Coordinates: a point is (x, y) in pixels of the image that it is in; pixel (column, row) covers
-[column, column + 1) × [row, row + 1), so an image spans [0, W] × [0, H] and the centre of patch
+[column, column + 1) × [row, row + 1), so an image spans [0, W] × [0, H] and the center of patch
 (row, column) of the grid is ((2·column + 1)·W / 2N, (2·row + 1)·H / 2N), as in the HSJP paper.
 Grids are (row, column); patch index i = row·N + column. Cell (column i, row j) of a heat map of
 stride s stands at the point (s·i, s·j), MMPose's convention.
@@ -56,9 +56,9 @@ def split(images: Tensor, grid: int) -> Tensor:
 
 
 def patch_boxes(grid: int, overlap: float) -> list[tuple[float, float, float, float]]:
-    """Boxes of m×m patches (m is the grid) of which neighbours overlap, in shares of the image.
+    """Boxes of m×m patches (m is the grid) of which neighbors overlap, in shares of the image.
 
-    As in section 5.3 of the JigClu paper: neighbours share ``overlap`` of the image's side, so a
+    As in section 5.3 of the JigClu paper: neighbors share ``overlap`` of the image's side, so a
     patch has (1 + (m−1)·overlap)/m of it, and the patches together span the image.
 
     Returns:
@@ -105,10 +105,10 @@ def shuffle(patches: Tensor, slots: Tensor) -> Tensor:
     return patches.gather(1, sources[:, :, None, None, None].expand_as(patches))
 
 
-def grid_centres(
+def grid_centers(
     grid: int, height: float, width: float, device: torch.device | str = 'cpu'
 ) -> Tensor:
-    """Centres of the grid's places in an image, (K, 2) float32, (x, y) in its pixels."""
+    """Centers of the grid's places in an image, (K, 2) float32, (x, y) in its pixels."""
     index = torch.arange(grid**2, device=device)
     column, row = index % grid, index // grid
     return torch.stack(
@@ -119,7 +119,7 @@ def grid_centres(
 def affine(
     source: tuple[int, int], target: tuple[int, int], scale: Tensor, angle: Tensor, shift: Tensor
 ) -> Tensor:
-    """Affine maps that fit one image size to another, then scale, rotate and move about the centre.
+    """Affine maps that fit one image size to another, then scale, rotate and move about the center.
 
     Args:
         source: (height, width) of the image that is read.
@@ -134,9 +134,9 @@ def affine(
     fit = torch.tensor([target[1] / source[1], target[0] / source[0]]).to(scale)
     cos, sin = scale * angle.cos(), scale * angle.sin()
     linear = torch.stack([cos, -sin, sin, cos], dim=1).view(-1, 2, 2) * fit
-    source_centre = torch.tensor([source[1] / 2, source[0] / 2]).to(scale)
-    target_centre = torch.tensor([target[1] / 2, target[0] / 2]).to(scale)
-    offset = target_centre + shift - linear @ source_centre
+    source_center = torch.tensor([source[1] / 2, source[0] / 2]).to(scale)
+    target_center = torch.tensor([target[1] / 2, target[0] / 2]).to(scale)
+    offset = target_center + shift - linear @ source_center
     return torch.cat([linear, offset[:, :, None]], dim=2)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 def retrieved(own: Tensor, everyone: Tensor, images: Tensor, first: int = 0) -> Tensor:
-    """Whether the nearest neighbour of each patch, by cosine, is of the same image.
+    """Whether the nearest neighbor of each patch, by cosine, is of the same image.
 
     Args:
         own: (Q, C) some of the patches' vectors, of length 1.
@@ -30,7 +30,7 @@ def retrieved(own: Tensor, everyone: Tensor, images: Tensor, first: int = 0) -> 
 
 
 def retrieval_chance(num_images: int, patches: int) -> float:
-    """The share of patches retrieved if the neighbour is drawn: (K − 1)/(n·K − 1)."""
+    """The share of patches retrieved if the neighbor is drawn: (K − 1)/(n·K − 1)."""
     return (patches - 1) / (num_images * patches - 1)
 
 

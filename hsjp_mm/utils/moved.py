@@ -1,5 +1,6 @@
 """Names of earlier versions: they go on working, with a warning, until 1.0."""
 
+import functools
 import importlib
 import sys
 import warnings
@@ -49,6 +50,13 @@ MODULES: dict[str, str | tuple[str, ...]] = {
 }
 """Where the modules of version 0.1 are now; of one that was cut in several, all of them."""
 
+RENAMED = {
+    'colour_maps': 'color_maps',
+    'grid_centres': 'grid_centers',
+    'patch_colours': 'patch_colors',
+}
+"""What has another name in these modules today, by the old one."""
+
 
 def _warn(old: str, new: str) -> None:
     message = f'{old} is now {new}; the old name goes with version 1.0'
@@ -68,6 +76,7 @@ class _MovedModules(MetaPathFinder, Loader):
         for place in places:
             names = vars(importlib.import_module(place))
             vars(module).update({k: v for k, v in names.items() if not k.startswith('__')})
+            vars(module).update({old: names[k] for old, k in RENAMED.items() if k in names})
 
 
 def find_moved_modules() -> None:
@@ -92,6 +101,32 @@ def moved_names(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
         return getattr(importlib.import_module(place), new)
 
     return find
+
+
+def old_arguments(**names: str) -> Callable[[Callable], Callable]:
+    """Decorate a function that also takes arguments by their names of version 0.1.
+
+    Args:
+        names: The argument of today by the old one.
+
+    Raises:
+        TypeError: Both are given.
+    """
+
+    def decorate(function: Callable) -> Callable:
+        @functools.wraps(function)
+        def call(*args, **kwargs):
+            for old in names.keys() & kwargs.keys():
+                new = names[old]
+                if new in kwargs:
+                    raise TypeError(f'{old} is the name of {new} in version 0.1: give one of them')
+                _warn(f'argument {old}', new)
+                kwargs[new] = kwargs.pop(old)
+            return function(*args, **kwargs)
+
+        return call
+
+    return decorate
 
 
 def old_class(name: str, new: type) -> type:

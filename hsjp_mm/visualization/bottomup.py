@@ -64,7 +64,7 @@ def bottomup_board(
 ) -> np.ndarray:
     """Draw the maps and the persons of an image.
 
-    Two pictures a row: the poses, each in the colour of its median tag; the tags, in each cell that
+    Two pictures a row: the poses, each in the color of its median tag; the tags, in each cell that
     of the keypoint with the greatest heat there; and for each resolution the greatest heat of all
     keypoints. The bar beside the tags is the range of the poses. A ring without lines is a keypoint
     whose own tag is another's: refining put it there, or two persons meet.
@@ -90,20 +90,20 @@ def bottomup_board(
         pixels = cv2.resize(pixels, image.shape[1::-1], interpolation=interpolation)
         return cv2.resize(pixels[window], size, interpolation=interpolation)
 
-    def over(colours: np.ndarray, share: np.ndarray) -> np.ndarray:
+    def over(colors: np.ndarray, share: np.ndarray) -> np.ndarray:
         share = enlarged(share)[..., None]
-        return (share * enlarged(colours) + (1 - share) * DIM * base).astype(np.uint8)
+        return (share * enlarged(colors) + (1 - share) * DIM * base).astype(np.uint8)
 
     base = enlarged(image, cv2.INTER_LINEAR)
     corner = (window[1].start, window[0].start)
     places = (keypoints - corner) * (base.shape[1] / (window[1].stop - window[1].start))
-    poses = _poses(base, places, known, own, _tag_colours(medians, low, high), links)
+    poses = _poses(base, places, known, own, _tag_colors(medians, low, high), links)
     strongest, k = heatmaps[0].max(dim=0)
     strongest_tags = tags.gather(0, k[None])[0].numpy()
     seen = (strongest / SEEN).clamp(0, 1).numpy()
     panels = [
-        _panel(f'{len(medians)} persons in the colours of their tags', poses),
-        _tag_panel(over(_tag_colours(strongest_tags, low, high), seen), low, high),
+        _panel(f'{len(medians)} persons in the colors of their tags', poses),
+        _tag_panel(over(_tag_colors(strongest_tags, low, high), seen), low, high),
     ]
     for level, maps in enumerate(heatmaps):
         heat = maps.amax(dim=0).clamp(0, 1).numpy()
@@ -137,13 +137,13 @@ def _person_tags(
     return medians, known & (abs(values - medians.reshape(-1, 1)) < 1)
 
 
-def _tag_colours(tags: np.ndarray, low: float, high: float) -> np.ndarray:
+def _tag_colors(tags: np.ndarray, low: float, high: float) -> np.ndarray:
     shares = (tags - low) / (high - low) if high > low else np.full_like(tags, 0.5)
     return _rgb(TAGS(0.1 + 0.8 * shares.clip(0, 1)))  # without the dark ends
 
 
-def _rgb(colours: np.ndarray) -> np.ndarray:
-    return (255 * colours[..., :3]).round().astype(np.uint8)
+def _rgb(colors: np.ndarray) -> np.ndarray:
+    return (255 * colors[..., :3]).round().astype(np.uint8)
 
 
 def _poses(
@@ -151,20 +151,20 @@ def _poses(
     places: np.ndarray,
     known: np.ndarray,
     own: np.ndarray,
-    colours: np.ndarray,
+    colors: np.ndarray,
     links: list[tuple[int, int]],
 ) -> np.ndarray:
-    """Draw N persons of keypoints (N, K, 2) on a picture, each in its colour."""
+    """Draw N persons of keypoints (N, K, 2) on a picture, each in its color."""
     picture = (base * 0.7).astype(np.uint8)
-    for n, colour in enumerate(colours.tolist()):
+    for n, color in enumerate(colors.tolist()):
         points = places[n].round().astype(int).tolist()
         for a, b in links:
             if own[n, a] and own[n, b]:
-                cv2.line(picture, points[a], points[b], colour, 2, cv2.LINE_AA)
+                cv2.line(picture, points[a], points[b], color, 2, cv2.LINE_AA)
         for k in np.flatnonzero(known[n]):
             if own[n, k]:
                 cv2.circle(picture, points[k], 4, (255, 255, 255), -1, cv2.LINE_AA)
-            cv2.circle(picture, points[k], 3, colour, -1 if own[n, k] else 1, cv2.LINE_AA)
+            cv2.circle(picture, points[k], 3, color, -1 if own[n, k] else 1, cv2.LINE_AA)
     return picture
 
 
@@ -178,10 +178,10 @@ def _panel(text: str, picture: np.ndarray) -> np.ndarray:
 
 
 def _tag_panel(picture: np.ndarray, low: float, high: float) -> np.ndarray:
-    """A panel with the colours of the tags from the lowest to the highest above the picture."""
+    """A panel with the colors of the tags from the lowest to the highest above the picture."""
     panel = _panel(f'tags at 1/{STRIDE}: {low:.1f}', picture)
     left = 160
-    bar = _tag_colours(np.linspace(low, high, BAR), low, high)
+    bar = _tag_colors(np.linspace(low, high, BAR), low, high)
     panel[LINE - 18 : LINE - 6, left : left + BAR] = bar
     write(panel, f'{high:.1f}', left + BAR + GAP, LINE - 8, scale=0.45)
     return panel

@@ -36,7 +36,7 @@ def draw_hsjp(
 def puzzle_boards(model: HSJP, crops: Tensor, ids: list | None = None) -> list[np.ndarray]:
     """Draw a board for each crop: crop, shuffled, input, target, prediction, put back.
 
-    Each patch has a colour of its own, by its original place: its Gaussian in ``target`` and its
+    Each patch has a color of its own, by its original place: its Gaussian in ``target`` and its
     predicted map in ``prediction`` have it, and where both agree they look alike. The predicted
     maps are brightened to their highest value, which the caption gives. ``put back`` takes for each
     original place the piece of the shuffled image that lies around the predicted peak.
@@ -51,17 +51,17 @@ def puzzle_boards(model: HSJP, crops: Tensor, ids: list | None = None) -> list[n
     """
     puzzle = model.make_puzzle(crops, ids)
     points, _, heatmaps = model.head.predict(model.extract_feat(puzzle.inputs))
-    targets, inside = model.head.targets(puzzle.centres)
+    targets, inside = model.head.targets(puzzle.centers)
     restored = put_back(puzzle, points, model.grid)
-    colours = patch_colours(model.grid)
+    colors = patch_colors(model.grid)
     boards = []
     for i in range(len(crops)):
         tiles = [
             to_rgb(model, crops[i]),
             to_rgb(model, puzzle.shuffled[i]),
             to_rgb(model, puzzle.inputs[i, :3]),
-            colour_maps(targets[i] * inside[i, :, None, None], colours),
-            colour_maps(heatmaps[i] / heatmaps[i].max().clamp(min=1e-6), colours),
+            color_maps(targets[i] * inside[i, :, None, None], colors),
+            color_maps(heatmaps[i] / heatmaps[i].max().clamp(min=1e-6), colors),
             to_rgb(model, restored[i]),
         ]
         names = [*CAPTIONS[:4], f'{CAPTIONS[4]}, highest {heatmaps[i].max():.2f}', *CAPTIONS[5:]]
@@ -92,18 +92,18 @@ def put_back(puzzle: Puzzle, points: Tensor, grid: int) -> Tensor:
     return patches.join(torch.stack(pieces), grid)
 
 
-def patch_colours(grid: int) -> np.ndarray:
-    """Give each original place a colour, (K, 3) RGB from 0 to 1."""
+def patch_colors(grid: int) -> np.ndarray:
+    """Give each original place a color, (K, 3) RGB from 0 to 1."""
     hue = np.arange(grid**2) / grid**2 * 180
     hsv = np.stack([hue, np.full(grid**2, 200), np.full(grid**2, 255)], axis=1).astype(np.uint8)
     return cv2.cvtColor(hsv[None], cv2.COLOR_HSV2RGB)[0] / 255
 
 
-def colour_maps(heatmaps: Tensor, colours: np.ndarray) -> np.ndarray:
-    """Paint maps (K, h, w) over each other, each in its colour; (h, w, 3), RGB, uint8."""
+def color_maps(heatmaps: Tensor, colors: np.ndarray) -> np.ndarray:
+    """Paint maps (K, h, w) over each other, each in its color; (h, w, 3), RGB, uint8."""
     maps = heatmaps.clamp(0, 1).cpu().numpy()
     best = maps.argmax(axis=0)
-    return (255 * maps.max(axis=0)[..., None] * colours[best]).astype(np.uint8)
+    return (255 * maps.max(axis=0)[..., None] * colors[best]).astype(np.uint8)
 
 
 def _board(

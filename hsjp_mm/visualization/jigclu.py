@@ -16,7 +16,7 @@ from hsjp_mm.models.pretext.jigclu import JigClu
 from hsjp_mm.ops import patches, regrouping
 from hsjp_mm.visualization.pictures import DARK, TILE, to_rgb, write
 
-COLOURS = matplotlib.colormaps['Set1'](range(8), bytes=True)[:, :3]
+COLORS = matplotlib.colormaps['Set1'](range(8), bytes=True)[:, :3]
 """One for each image, RGB."""
 GREEN = (0, 130, 50)
 SMALLEST = 56
@@ -49,7 +49,7 @@ def jigclu_board(model: JigClu, inputs: Tensor, ids: list) -> np.ndarray:
     Three rows, n images each: the montages; the true origin, each image's patches in their order;
     the images found, by :func:`~hsjp_mm.ops.regrouping.put_together`, each below the
     true image that it has most of, as far as that can be for all. A patch keeps the frame and the
-    tag of its true origin: a colour and a letter for the image, a number from 1 for the place. The
+    tag of its true origin: a color and a letter for the image, a number from 1 for the place. The
     captions give the numbers of these n images, and what chance would give. Without a location
     branch the patches of a group found are in no particular order.
 
@@ -64,8 +64,8 @@ def jigclu_board(model: JigClu, inputs: Tensor, ids: list) -> np.ndarray:
     Raises:
         ValueError: another number of images.
     """
-    if not 2 <= len(inputs) <= len(COLOURS):
-        raise ValueError(f'{len(inputs)} images: a board of JigClu shows 2 to {len(COLOURS)}')
+    if not 2 <= len(inputs) <= len(COLORS):
+        raise ValueError(f'{len(inputs)} images: a board of JigClu shows 2 to {len(COLORS)}')
     order, vectors, logits = model.solve(inputs, ids)
     size = model.grid**2
     sources = order.cpu().numpy()
@@ -138,14 +138,14 @@ def _cell(model: JigClu, piece: Tensor, source: int) -> Tensor:
     height = max(TILE // model.grid, SMALLEST)
     width = round(height * model.patch_size[0] / model.patch_size[1])
     inside = (width - 2 * FRAME, height - 2 * FRAME)
-    colour = COLOURS[image]
-    picture = np.full((height, width, 3), colour, np.uint8)
+    color = COLORS[image]
+    picture = np.full((height, width, 3), color, np.uint8)
     picture[FRAME:-FRAME, FRAME:-FRAME] = cv2.resize(
         to_rgb(model, piece), inside, interpolation=cv2.INTER_AREA
     )
     tag = f'{chr(ord("A") + image)}{place + 1}'
-    picture[: LINE - 4, : 10 * len(tag)] = colour
-    bright = np.dot(colour, (0.299, 0.587, 0.114)) > 127
+    picture[: LINE - 4, : 10 * len(tag)] = color
+    bright = np.dot(color, (0.299, 0.587, 0.114)) > 127
     write(picture, tag, 3, LINE - 8, DARK if bright else (255, 255, 255), 0.4)
     return torch.from_numpy(picture).permute(2, 0, 1)
 
@@ -172,6 +172,6 @@ def _row(
         left = GAP + i * (width + GAP)
         row[top : top + height, left : left + width] = tile
         if captions:
-            colour = GREEN if captions[i] == 'restored' else DARK
-            write(row, captions[i], left, bottom - 5, colour, 0.45)
+            color = GREEN if captions[i] == 'restored' else DARK
+            write(row, captions[i], left, bottom - 5, color, 0.45)
     return row

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from hsjp_mm.analysis.keypoint_errors import ERRORS, KINDS
 
 Diagnoses = dict[str, dict]
-COLOURS = {
+COLORS = {
     'good': '#c9d3d9', 'jitter': '#4477aa', 'inversion': '#ee6677', 'swap': '#ccbb44',
     'miss': '#884499', 'all': '#444444',
 }  # fmt: skip
@@ -57,11 +57,11 @@ def precision_recall(diagnoses: Diagnoses) -> Figure:
     figure, panels = _panels(len(diagnoses), 4.2, 3.8)
     for ax, (name, diagnosis) in zip(panels, diagnoses.items(), strict=True):
         thresholds = diagnosis['oks_thresholds']
-        colours = BANDS(np.linspace(0.05, 0.95, len(thresholds)))
-        rows = zip(thresholds, diagnosis['precision'], diagnosis['AP_by_oks'], colours, strict=True)
-        for threshold, precision, ap, colour in rows:  # stricter ones lie below, so go on top
+        colors = BANDS(np.linspace(0.05, 0.95, len(thresholds)))
+        rows = zip(thresholds, diagnosis['precision'], diagnosis['AP_by_oks'], colors, strict=True)
+        for threshold, precision, ap, color in rows:  # stricter ones lie below, so go on top
             label = f'{threshold:.2f}   {ap:.3f}'
-            ax.fill_between(diagnosis['recall'], precision, color=colour, lw=0, label=label)
+            ax.fill_between(diagnosis['recall'], precision, color=color, lw=0, label=label)
             ax.plot(diagnosis['recall'], precision, color='black', lw=0.6)
         ax.set(xlim=(0, 1), ylim=(0, 1.005), xlabel='recall', ylabel='precision')
         ax.set_title(f'{name}: AP {diagnosis["AP"]:.3f}')
@@ -158,7 +158,7 @@ def _stack(ax: Axes, shares: dict[str, dict], kinds: tuple[str, ...]) -> None:
     left = np.zeros(len(shares))
     for kind in kinds:
         parts = np.array([share[kind] or 0 for share in shares.values()])
-        bars = ax.barh(range(len(shares)), parts, left=left, color=COLOURS[kind], label=kind)
+        bars = ax.barh(range(len(shares)), parts, left=left, color=COLORS[kind], label=kind)
         if kinds == KINDS:
             texts = [f'{100 * part:.1f}' if part >= STANDING else '' for part in parts]
             numbers = ax.bar_label(bars, texts, label_type='center', fontsize=8)

@@ -13,7 +13,7 @@ LIMBS = {
     'upper_limbs': ('shoulder', 'elbow', 'wrist'), 'lower_limbs': ('hip', 'knee', 'ankle'),
 }  # fmt: skip
 HEAD = ('nose', 'eye', 'ear', 'head_top', 'head', 'upper_neck', 'neck')
-COLOURS = matplotlib.colormaps['Blues']
+COLORS = matplotlib.colormaps['Blues']
 PANEL = 2.3
 """Side of a panel in inches."""
 WRITTEN = 6
@@ -76,7 +76,7 @@ def _figure(priors: KeypointPriors, columns: list[list[str]]) -> Figure:
 
 def _panel(ax: Axes, priors: KeypointPriors, keypoint: int):
     shares = 100 * priors.shares[keypoint]
-    image = ax.imshow(shares, COLOURS, vmin=0, vmax=_ceiling(priors), extent=(0, 1, 1, 0))
+    image = ax.imshow(shares, COLORS, vmin=0, vmax=_ceiling(priors), extent=(0, 1, 1, 0))
     ax.axis('on')
     ax.set_xticks([])
     ax.set_yticks([])

@@ -47,7 +47,7 @@ def affinity_picture(affinity: np.ndarray, names: Sequence[str]) -> np.ndarray:
 def groups_picture(
     part_groups: PartGroups, pose: np.ndarray, links: Sequence[tuple[int, int]]
 ) -> np.ndarray:
-    """Draw a skeleton whose dots have the colours of their groups, as figure 2b of PBN does.
+    """Draw a skeleton whose dots have the colors of their groups, as figure 2b of PBN does.
 
     A keypoint in several groups has a sector of each.
 
@@ -65,22 +65,20 @@ def groups_picture(
     axes = figure.add_subplot(aspect='equal')
     for a, b in links:
         axes.plot(*pose[[a, b]].T, color=BONE, linewidth=3, zorder=1)
-    colours = _colours(len(part_groups.groups))
+    colors = _colors(len(part_groups.groups))
     radius = RADIUS * height
     for name, point in zip(part_groups.keypoints, pose, strict=True):
         own = [
-            colour
-            for group, colour in zip(part_groups.groups, colours, strict=True)
-            if name in group
+            color for group, color in zip(part_groups.groups, colors, strict=True) if name in group
         ]
         axes.add_patch(Circle(point, 1.25 * radius, color='white', zorder=2))
-        for i, colour in enumerate(own):
+        for i, color in enumerate(own):
             sector = 360 / len(own) * np.array([i, i + 1]) + 90
-            axes.add_patch(Wedge(point, radius, *sector, color=colour, linewidth=0, zorder=3))
+            axes.add_patch(Wedge(point, radius, *sector, color=color, linewidth=0, zorder=3))
     axes.margins(0.08)
     axes.invert_yaxis()
     axes.set_axis_off()
-    handles = [Line2D([], [], marker='o', linestyle='', markersize=11, color=c) for c in colours]
+    handles = [Line2D([], [], marker='o', linestyle='', markersize=11, color=c) for c in colors]
     figure.legend(
         handles, [_text(group) for group in part_groups.groups], loc='outside right center',
         frameon=False, labelspacing=0.9,
@@ -88,7 +86,7 @@ def groups_picture(
     return _pixels(figure)
 
 
-def _colours(number: int) -> np.ndarray:
+def _colors(number: int) -> np.ndarray:
     """As different as can be: the strong ones of tab20, then its pale ones, then a rainbow."""
     if number > 20:
         return matplotlib.colormaps['turbo'](np.linspace(0, 1, number))

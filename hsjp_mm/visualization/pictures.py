@@ -28,9 +28,9 @@ def write(
     text: str,
     left: int,
     bottom: int,
-    colour: tuple[int, int, int] = DARK,
+    color: tuple[int, int, int] = DARK,
     scale: float = 0.5,
 ) -> None:
     """Write a line on a picture, in place; OpenCV's fonts have ASCII only."""
     font = cv2.FONT_HERSHEY_SIMPLEX
-    cv2.putText(board, text, (left, bottom), font, scale, colour, 1, cv2.LINE_AA)
+    cv2.putText(board, text, (left, bottom), font, scale, color, 1, cv2.LINE_AA)

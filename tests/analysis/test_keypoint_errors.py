@@ -113,17 +113,17 @@ CASES = {
         [(LEFT_KNEE, BODY[RIGHT_KNEE]), (RIGHT_KNEE, BODY[LEFT_KNEE] + (distance(13, 0.51), 0))],
         [(LEFT_KNEE, 'inversion'), (RIGHT_KNEE, 'inversion')],
     ),
-    "a neighbour's ankle": (
+    "a neighbor's ankle": (
         [(RIGHT_ANKLE, NEIGHBOUR[RIGHT_ANKLE] + (0, distance(16, 0.6)))], [(RIGHT_ANKLE, 'swap')],
     ),
-    "a neighbour's other ankle": (
+    "a neighbor's other ankle": (
         [(RIGHT_ANKLE, NEIGHBOUR[FLIP[RIGHT_ANKLE]])], [(RIGHT_ANKLE, 'swap')],
     ),
     'a lost knee': (
         [(LEFT_KNEE, BODY[LEFT_KNEE] + (distance(13, 0.49), 0))], [(LEFT_KNEE, 'miss')],
     ),
     'a part that is not alike': ([(LEFT_ELBOW, BODY[NOSE])], [(LEFT_ELBOW, 'miss')]),
-    "a neighbour's part that is not alike": (
+    "a neighbor's part that is not alike": (
         [(LEFT_ELBOW, NEIGHBOUR[LEFT_KNEE])], [(LEFT_ELBOW, 'miss')],
     ),
 }  # fmt: skip
@@ -202,7 +202,7 @@ def test_the_gain_by_hand(kind, ks, ap, write):
             points[k] += (90, 0)
         elif kind == 'inversion':
             points[k] = BODY[FLIP[k]] + (distance(k, ks), 0)
-        else:  # the neighbour is half the size, so the same similarity is half as far
+        else:  # the neighbor is half the size, so the same similarity is half as far
             points[k] = NEIGHBOUR[k] + (distance(k, ks, SIDE / 2), 0)
     persons = [person(1, BODY), person(2, NEIGHBOUR, area=(SIDE / 2) ** 2)]
     results = diagnose(*write(persons, [detection(points, score=0.8), detection(NEIGHBOUR)]))

@@ -52,7 +52,7 @@ def test_maps_by_hand():
     # (5, 6) is in cell (1, 1) of four pixels and in cell (2, 3) of two
     peaks = [[(m[0, k] == 1).nonzero().tolist() for k in range(2)] for m in heatmaps]
     assert peaks == [[[[1, 1], [1, 7]], [[2, 4]]], [[[3, 2], [3, 15]], [[4, 8]]]]
-    # halfway between 5 and 30 is 17.5, in the cell from 16 to 19, whose centre is 18
+    # halfway between 5 and 30 is 17.5, in the cell from 16 to 19, whose center is 18
     assert tags[0, 0, 5].tolist() == [0.0] * 4 + [STEP] * 8
     assert not tags[0, 1].any()
 

@@ -141,7 +141,7 @@ def test_a_lattice_must_have_a_size(options):
         lattice_cells(np.zeros((1, 1, 2)), **options)
 
 
-def test_scaled_by_the_unit_and_centred_on_the_labelled_keypoints():
+def test_scaled_by_the_unit_and_centerd_on_the_labelled_keypoints():
     nan = [np.nan, np.nan]
     keypoints = np.array(
         [
@@ -367,9 +367,9 @@ def test_six_heads_are_the_scale_of_mpii():
 @needs_mpii
 def test_25000_poses_take_less_than_two_seconds(mpii):
     many = persons_of_points(np.resize(mpii.points, (25000, 16, 2)), mpii.names)
-    start = time.perf_counter()
+    start = time.process_time()  # of this process alone, however busy the machine is
     group_parts(many)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 @needs_lsp

@@ -104,9 +104,9 @@ def make_scene(rng, num_keypoints=5, height=None, width=None, num_tags=None):
     tags = rng.normal(rng.uniform(-3, 3), rng.choice([0, 0.3, 3]), (*shape, num_tags))
     spread, missing = rng.choice([1, 4, 20]), rng.choice([0, 0.3, 0.7])
     for tag in rng.uniform(-1, 1, rng.integers(0, 31)) * rng.choice([0.5, 5, 30]):
-        centre = rng.uniform(0, 1, 2) * (width, height)
+        center = rng.uniform(0, 1, 2) * (width, height)
         for k in range(num_keypoints):
-            at = centre + rng.normal(0, spread, 2)
+            at = center + rng.normal(0, spread, 2)
             square = (x - at[0]) ** 2 + (y - at[1]) ** 2
             score = rng.uniform(0, 0.1) if rng.random() < missing else rng.uniform(0.1, 1)
             heatmaps[k] = np.maximum(heatmaps[k], score * np.exp(-square / 2 / 1.5**2))
@@ -255,7 +255,7 @@ def test_hand_worked_persons():
         (16, 12), (8, 6), decode_keypoint_order=[0, 1, 2], decode_center_shift=0.5
     )
     keypoints, scores, means = (images[0] for images in codec.batch_decode(*batch))
-    # a quarter pixel back where neighbours are equal, forward where the next or the border is
+    # a quarter pixel back where neighbors are equal, forward where the next or the border is
     # higher: twice 6.25, 6.75 at (0, 1, 6), 5.75 at (2, 5, 2)
     expected = [[(13.5, 2.5), (12.5, 8.5), (10.5, 6.5)], [(2.5, 2.5), (2.5, 8.5), (4.5, 11.5)]]
     np.testing.assert_allclose(keypoints, expected)
@@ -383,9 +383,9 @@ def test_encoding_takes_the_cell_that_a_keypoint_lies_in():
     assert not encoded['keypoint_indices'][0, 2:, 1].any()
     assert not encoded['heatmaps'][2:].any()  # not even the rim of a Gaussian from outside
     y, x = np.mgrid[:6, :8]
-    for heatmap, centre in zip(encoded['heatmaps'], [(1, 1), (7, 5)], strict=False):
-        square = (x - centre[0]) ** 2 + (y - centre[1]) ** 2
-        window = (abs(x - centre[0]) <= 3) & (abs(y - centre[1]) <= 3)
+    for heatmap, center in zip(encoded['heatmaps'], [(1, 1), (7, 5)], strict=False):
+        square = (x - center[0]) ** 2 + (y - center[1]) ** 2
+        window = (abs(x - center[0]) <= 3) & (abs(y - center[1]) <= 3)
         np.testing.assert_allclose(heatmap, window * np.exp(-square / 2), atol=1e-6)
     everywhere = codec.encode(keypoints)
     assert everywhere['keypoint_indices'][0, :, 1].tolist() == [1, 1, 0, 0, 1]
@@ -407,7 +407,7 @@ def test_enlarged_targets_are_decoded_to_where_they_came_from(strides):
         heatmaps = sum(maps) / len(maps)
         decoded = decoder.batch_decode(heatmaps, torch.zeros_like(heatmaps))[0][0]
         errors.append(decoded[0, 0] - keypoint[0])
-    # a cell's half, and the quarter pixel that equal neighbours leave
+    # a cell's half, and the quarter pixel that equal neighbors leave
     assert np.abs(errors).max() < min(strides) / 2 + 0.3
     assert np.abs(np.mean(errors, axis=0)).max() < 0.3  # by rounding, 1.2 to 2.6
 

@@ -276,5 +276,5 @@ def test_page_in_a_browser(width, tmp_path):
     assert image.shape == (1500, width, 3)
     rows = (image != 255).any(axis=(1, 2))
     assert rows[:750].mean() > 0.3 and rows[750:].mean() > 0.3  # written all over
-    colours = np.unique(image.reshape(-1, 3), axis=0)[:, ::-1].tolist()
-    assert [0x00, 0x72, 0xB2] in colours and [0xD5, 0x5E, 0x00] in colours  # the curves
+    colors = np.unique(image.reshape(-1, 3), axis=0)[:, ::-1].tolist()
+    assert [0x00, 0x72, 0xB2] in colors and [0xD5, 0x5E, 0x00] in colors  # the curves

@@ -165,10 +165,10 @@ def test_what_is_better_of_a_run_that_was_read(tmp_path):
     del values['rule']
     (tmp_path / 'result.json').write_text(json.dumps(values))
     assert read_run(tmp_path, metric='EPE').rule == 'less'
-    values['colour'] = 'red'
+    values['color'] = 'red'
     (tmp_path / 'result.json').write_text(json.dumps(values))
     with pytest.raises(
-        ValueError, match=r'result.json was written by another version.*colour.*put it aside'
+        ValueError, match=r'result.json was written by another version.*color.*put it aside'
     ):
         read_run(tmp_path, metric='EPE')
 

@@ -158,7 +158,7 @@ def test_a_list_of_images(tiny_coco, tmp_path):
     assert boxes == [[[0, 0, 96, 64]], [[0, 0, 120, 80]], [[0, 0, 70, 100]]]
 
 
-def test_a_sample_carries_id_box_centre_scale_and_the_right_pixels(load, tiny_coco):
+def test_a_sample_carries_id_box_center_scale_and_the_right_pixels(load, tiny_coco):
     dataset = load(pipeline=PIPELINE)
     sample = dataset[3]  # instance 15: x 5, y 5, 60 wide, 90 high, in image 2
     meta, instances = sample['data_samples'].metainfo, sample['data_samples'].gt_instances
@@ -372,7 +372,7 @@ def test_no_readable_image_at_all_ends(broken, tmp_path):
 
 
 def test_a_mistake_in_the_pipeline_is_not_taken_for_an_unreadable_image(load):
-    dataset = load(pipeline=[PIPELINE[0], *PIPELINE[2:]])  # no box centre
+    dataset = load(pipeline=[PIPELINE[0], *PIPELINE[2:]])  # no box center
     with pytest.raises(KeyError, match='bbox_scale'):
         dataset[0]
 

@@ -50,10 +50,8 @@ BOUND = 'AssertionError: MMCV==2.2.0 is used but incompatible. Please install mm
 REFUSED = 'RuntimeError: hsjp_mm needs mmcv==2.1.0 (2.2.0 is installed); run `python doctor.py`'
 
 # torch 2.1 on CUDA 12.1, for which there are ready-made wheels of mmcv
-WITH_WHEEL = dict(
-    ranges=RANGES | {'torch': '>=2.1'},
-    details={'torch': 'built for CUDA 12.1, 1 x A100'},
-)
+OLD_TORCH = {'torch': '2.1.2', 'setuptools': '69.5.1'}
+WITH_WHEEL = dict(details={'torch': 'built for CUDA 12.1, 1 x A100'})
 
 # what is changed, what the problem must say, and a line of its fix
 BREAKING = {
@@ -110,18 +108,23 @@ BREAKING = {
         'pip uninstall -y mmcv',
     ),
     'mmcv built for another torch, and there is a wheel': (
-        make({'torch': '2.1.2'}, {'mmcv ops': UNDEFINED}, **WITH_WHEEL),
+        make(OLD_TORCH, {'mmcv ops': UNDEFINED}, **WITH_WHEEL),
         'mmcv 2.1.0 is built for another torch than 2.1.2 (mmcv ops)',
         'mim install mmcv==2.1.0',
     ),
     'mmcv absent, and there is a wheel': (
         make(
-            {'torch': '2.1.2', 'mmcv': None},
+            OLD_TORCH | {'mmcv': None},
             {name: "ModuleNotFoundError: No module named 'mmcv'" for name in ('mmcv', 'mmcv ops')},
             **WITH_WHEEL,
         ),
         'Not installed: mmcv',
         'mim install mmcv==2.1.0',
+    ),
+    'setuptools too new for torch': (
+        make(OLD_TORCH | {'setuptools': '80.9.0'}, **WITH_WHEEL),
+        'setuptools 80.9.0 is too new for torch 2.1.2',
+        "pip install 'setuptools<70'",
     ),
     'GPU that torch does not know': (
         make(details={'torch': f'built for CUDA 12.6, 1 x X1, {facts.OLD_GPU_TORCH}'}),
@@ -155,14 +158,14 @@ BREAKING = {
         'pip install mmdet==3.3.0',
     ),
     'torch too old': (
-        make({'torch': '2.5.1'}),
-        'torch 2.5.1 is outside of torch>=2.6',
+        make(OLD_TORCH | {'torch': '2.0.1'}),
+        'torch 2.0.1 is outside of torch>=2.1',
         'Then compile mmcv again, which fits one torch only.',
     ),
     'python too new': (
         make({'python': '3.13.0'}),
-        'python 3.13.0 is outside of python>=3.11,<3.13',
-        'Make an environment with Python >=3.11,<3.13.',
+        'python 3.13.0 is outside of python>=3.10,<3.13',
+        'Make an environment with Python >=3.10,<3.13.',
     ),
     'absent': (
         make({'mmdet': None, 'mmpose': None},
@@ -203,6 +206,11 @@ NOTES = {
         make(details={'mmcv ops': facts.NO_GPU_OPS}),
         'mmcv 2.1.0 has CPU ops only, and there is a GPU',
         'FORCE_CUDA=1 pip install --no-cache-dir --no-build-isolation mmcv==2.1.0',
+    ),
+    'setuptools too new for torch, no GPU': (
+        make(OLD_TORCH | {'setuptools': '70.0'}),
+        'setuptools 70.0 is too new for torch 2.1.2',
+        "pip install 'setuptools<70'",
     ),
     'ops for other GPUs': (
         make(details={'mmcv ops': facts.OLD_GPU_OPS}),

@@ -1,5 +1,7 @@
 """Each incompatibility from made-up facts."""
 
+from dataclasses import replace
+
 import pytest
 
 from hsjp_mm.environment.problems import find_problems
@@ -46,3 +48,12 @@ def test_without_a_wheel_the_table_says_for_what_there_are_some():
     [problem] = [p for p in find_problems(facts) if p.what == what]
     assert 'torch 2.1 (CPU, CUDA 11.8, CUDA 12.1)' in problem.fix
     assert 'mim install' not in problem.fix
+
+
+def test_compiling_for_an_old_torch_wants_an_older_setuptools():
+    facts, what, _ = BREAKING['mmcv built for another torch, and there is a wheel']
+    [problem] = [p for p in find_problems(replace(facts, machine='')) if p.what == what]
+    assert "wants 'setuptools<70', wheel, ninja" in problem.fix
+    facts, what, _ = BREAKING['mmcv built for another torch']
+    [problem] = [p for p in find_problems(facts) if p.what == what]
+    assert "wants 'setuptools<81', wheel, ninja" in problem.fix

@@ -12,7 +12,7 @@ CONFIG = 'configs/hsjp/hsjp_hrnet-w32_4xb64-240e_coco-224x224.py'
 
 
 def places(grid: int, size: tuple[int, int] = SIZE) -> np.ndarray:
-    """Centres of the places (K, 2), (x, y), row by row."""
+    """Centers of the places (K, 2), (x, y), row by row."""
     width, height = size
     return np.array(
         [
@@ -24,12 +24,12 @@ def places(grid: int, size: tuple[int, int] = SIZE) -> np.ndarray:
 
 
 def evaluate(pairs, size: tuple[int, int] = SIZE, **options) -> dict:
-    """Measure pairs of true and predicted centres (K, 2), one a sample, two a batch."""
+    """Measure pairs of true and predicted centers (K, 2), one a sample, two a batch."""
     metric = HSJPPrecision(**options)
     samples = [
         {
-            'gt_instances': {'patch_centres': truth[None]},
-            'pred_instances': {'patch_centres': found[None]},
+            'gt_instances': {'patch_centers': truth[None]},
+            'pred_instances': {'patch_centers': found[None]},
             'input_size': size,
         }
         for truth, found in pairs
@@ -99,8 +99,8 @@ def test_a_distance_of_exactly_epsilon_is_outside():
 
 def test_chance_levels_are_those_of_all_24_permutations():
     for size in (SIZE, (96, 64)):
-        centres = places(2, size)
-        guess = [(centres[list(slots)], centres) for slots in itertools.permutations(range(4))]
+        centers = places(2, size)
+        guess = [(centers[list(slots)], centers) for slots in itertools.permutations(range(4))]
         values = evaluate(guess, size)
         assert values['hsjp/precision_chance'] == pytest.approx(1 / 24)
         assert values['hsjp/placed_chance'] == pytest.approx(1 / 4)
@@ -109,9 +109,9 @@ def test_chance_levels_are_those_of_all_24_permutations():
 
 
 def test_chance_of_a_finer_grid_against_random_permutations():
-    centres = places(4)
+    centers = places(4)
     rng = np.random.RandomState(0)
-    values = evaluate([(centres[rng.permutation(16)], centres) for _ in range(2000)])
+    values = evaluate([(centers[rng.permutation(16)], centers) for _ in range(2000)])
     assert values['hsjp/placed_chance'] == 1 / 16
     assert values['hsjp/placed'] == pytest.approx(1 / 16, abs=0.005)
     assert values['hsjp/error_chance'] == pytest.approx(values['hsjp/error'], rel=0.01)

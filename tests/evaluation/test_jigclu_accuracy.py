@@ -45,7 +45,7 @@ def test_retrieved_against_a_slow_loop():
 
 
 @pytest.mark.parametrize(('number', 'patches'), [(2, 4), (5, 4), (3, 9), (1, 4)])
-def test_retrieval_chance_is_that_of_a_drawn_neighbour(number, patches):
+def test_retrieval_chance_is_that_of_a_drawn_neighbor(number, patches):
     images = np.arange(number * patches) // patches
     hits = [
         images[i] == images[j]

@@ -23,7 +23,7 @@ def one(value: float) -> torch.Tensor:
 
 
 def centroid(image: torch.Tensor) -> torch.Tensor:
-    """Intensity-weighted (x, y) of an image (H, W), whose pixel centres lie at halves."""
+    """Intensity-weighted (x, y) of an image (H, W), whose pixel centers lie at halves."""
     rows, columns = (torch.arange(side) + 0.5 for side in image.shape)
     x, y = (image.sum(0) * columns).sum(), (image.sum(1) * rows).sum()
     return torch.stack([x, y]) / image.sum()
@@ -64,7 +64,7 @@ def test_resize_rounds_the_patch_up_and_keeps_places(grid, height, width, canvas
     ramps = torch.stack(
         [torch.arange(width).expand(height, -1), torch.arange(height)[:, None].expand(-1, width)]
     )
-    ramps = ramps[None] + 0.5  # x and y of each pixel's centre
+    ramps = ramps[None] + 0.5  # x and y of each pixel's center
     resized = patches.resize_to_grid(ramps, grid)
     assert resized.shape[-2:] == canvas
     x = (torch.arange(canvas[1]) + 0.5) * width / canvas[1]
@@ -100,7 +100,7 @@ def test_boxes_worked_by_hand(grid, overlap, starts, side):
 
 @pytest.mark.parametrize('grid', [2, 3, 4, 7])
 @pytest.mark.parametrize('overlap', [0, 0.1, 0.3, 0.6, 0.95])
-def test_boxes_span_the_image_and_neighbours_share_the_overlap(grid, overlap):
+def test_boxes_span_the_image_and_neighbors_share_the_overlap(grid, overlap):
     boxes = np.array(patches.patch_boxes(grid, overlap)).reshape(grid, grid, 4)
     left, top, right, bottom = boxes.transpose(2, 0, 1)
     for start, stop in ((left[0], right[0]), (top[:, 0], bottom[:, 0])):
@@ -154,11 +154,11 @@ def test_random_slots_are_uniform_over_all_permutations():
 
 
 @pytest.mark.parametrize(('grid', 'height', 'width'), SIZES)
-def test_grid_centres_are_the_middles_of_the_patches(grid, height, width):
+def test_grid_centers_are_the_middles_of_the_patches(grid, height, width):
     rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing='ij')
     places = torch.stack([columns, rows])[None] + 0.5
     middles = patches.split(places, grid).mean(dim=(3, 4))[0]
-    torch.testing.assert_close(patches.grid_centres(grid, height, width), middles)
+    torch.testing.assert_close(patches.grid_centers(grid, height, width), middles)
 
 
 # --------------------------------------------------------------------------------------- affine
@@ -183,19 +183,19 @@ def test_affine_fits_one_size_to_another():
 @pytest.mark.parametrize(
     ('scale', 'degrees', 'shift', 'expected'),
     [
-        (1, 90, (0, 0), (20.5, 21)),  # right of the centre goes below it: from x to y
+        (1, 90, (0, 0), (20.5, 21)),  # right of the center goes below it: from x to y
         (1, -90, (0, 0), (20.5, 10)),
         (2, 0, (0, 0), (31.5, 15.5)),  # above 1 enlarges
         (1, 0, (3, -2), (29, 13.5)),  # x before y
         (2, 90, (3, -2), (23.5, 24.5)),  # moved last, in pixels of the target
     ],
 )
-def test_affine_scales_turns_and_moves_about_the_centre(scale, degrees, shift, expected):
+def test_affine_scales_turns_and_moves_about_the_center(scale, degrees, shift, expected):
     size = (31, 41)
     matrices = patches.affine(
         size, size, one(scale), one(math.radians(degrees)), torch.tensor([shift]).float()
     )
-    point = torch.tensor([[26.0, 15.5]])  # 5.5 pixels right of the centre
+    point = torch.tensor([[26.0, 15.5]])  # 5.5 pixels right of the center
     expected = torch.tensor(expected)
     torch.testing.assert_close(patches.warp_points(point, matrices)[0, 0], expected)
     image = torch.zeros(1, 1, *size)
@@ -244,7 +244,7 @@ def test_a_white_pixel_is_followed_through_shuffle_and_augmentation(grid, canvas
             math.radians(45) * (2 * torch.rand(1) - 1), 5 * torch.randn(1, 2),
         )  # fmt: skip
         warped = patches.warp_images(shuffled, matrices, target)[0, 0]
-        place = patches.grid_centres(grid, *canvas)[slots[0, index]]
+        place = patches.grid_centers(grid, *canvas)[slots[0, index]]
         point = place + torch.tensor([dx + 0.5 - width / 2, dy + 0.5 - height / 2])
         expected = patches.warp_points(point[None], matrices)[0, 0]
         if (expected > 2).all() and (expected < torch.tensor(target[::-1]) - 2).all():
@@ -256,7 +256,7 @@ def test_a_white_pixel_is_followed_through_shuffle_and_augmentation(grid, canvas
 # ------------------------------------------------------------------------------------ heat maps
 
 
-def test_gaussians_are_equation_1_in_float64_at_real_valued_centres():
+def test_gaussians_are_equation_1_in_float64_at_real_valued_centers():
     torch.manual_seed(0)
     points = torch.rand(2, 3, 2, dtype=torch.float64) * torch.tensor([16, 10]) - 1
     size, sigma = (9, 14), 1.3

@@ -16,7 +16,7 @@ KEYPOINTS = 17
 CODEC = dict(
     type='MSRAHeatmap', input_size=(WIDTH, HEIGHT), heatmap_size=(WIDTH // 4, HEIGHT // 4), sigma=1
 )
-COLOUR = 14  # of the first dot, and from dot to dot
+COLOR = 14  # of the first dot, and from dot to dot
 
 
 @MODELS.register_module()
@@ -34,8 +34,8 @@ class DotBackbone(BaseModule):
     def forward(self, images):
         assert not self.training
         dots = images[:, :1, ::CELL, ::CELL]
-        colours = torch.arange(1, KEYPOINTS + 1)[:, None, None] * COLOUR
-        return ((dots - colours).abs() < 3).float() * self.sight
+        colors = torch.arange(1, KEYPOINTS + 1)[:, None, None] * COLOR
+        return ((dots - colors).abs() < 3).float() * self.sight
 
 
 def random_pose(rng: np.random.RandomState) -> np.ndarray:
@@ -54,12 +54,12 @@ def write_dots(folder: Path, part: str, poses: list, labelled: int = KEYPOINTS) 
         if place == 0:
             image = np.zeros((110, 160, 3), np.uint8)
             images.append({'id': i // 2, 'file_name': name, 'width': 160, 'height': 110})
-        centre = np.array([38 + 83 * place, 53])
-        points = pose + centre - (WIDTH // 2, HEIGHT // 2)
+        center = np.array([38 + 83 * place, 53])
+        points = pose + center - (WIDTH // 2, HEIGHT // 2)
         for k, (x, y) in enumerate(points):
-            image[y, x, 0] = COLOUR * (k + 1)
+            image[y, x, 0] = COLOR * (k + 1)
         cv2.imwrite(str(folder / part / name), image)
-        box = [*(centre - (WIDTH / 2.5, HEIGHT / 2.5)), WIDTH / 1.25, HEIGHT / 1.25]
+        box = [*(center - (WIDTH / 2.5, HEIGHT / 2.5)), WIDTH / 1.25, HEIGHT / 1.25]
         visible = np.arange(KEYPOINTS) < labelled
         keypoints = np.column_stack([points * visible[:, None], 2 * visible])
         persons.append(

@@ -1,4 +1,4 @@
-"""Classification protocols on a generated folder of colours and small networks."""
+"""Classification protocols on a generated folder of colors and small networks."""
 
 import math
 
@@ -48,7 +48,7 @@ def moved(backbone: nn.Module, before: dict) -> set[str]:
 
 
 @pytest.mark.slow
-def test_linear_learns_colours_and_moves_nothing_of_the_backbone(config, images, backbones):
+def test_linear_learns_colors_and_moves_nothing_of_the_backbone(config, images, backbones):
     result = probe(config, None, images, 'linear', epochs=30, batch_size=16, **FAST)
     assert result['top1'] == 1
     assert moved(*backbones[0]) == set()
@@ -199,9 +199,9 @@ def test_top_k_by_hand():
 
 
 def test_top5_with_more_than_five_classes(config, tmp_path):
-    colours = {f'c{i}': (40 * i, 20 * i, 240 - 40 * i) for i in range(6)}
-    make_images(tmp_path / 'train', colours, number=3, seed=0)
-    make_images(tmp_path / 'val', colours, number=2, seed=1)
+    colors = {f'c{i}': (40 * i, 20 * i, 240 - 40 * i) for i in range(6)}
+    make_images(tmp_path / 'train', colors, number=3, seed=0)
+    make_images(tmp_path / 'val', colors, number=2, seed=1)
     result = probe(config, None, str(tmp_path), 'knn', **FAST)
     assert result['top1'] <= result['top5'] <= 1
     assert result['top5'] > 5 / 6

@@ -103,7 +103,7 @@ def test_identical_crops_are_copied_exactly_but_never_from_the_same_image(tmp_pa
     dots.val_evaluator.ann_file = str(tmp_path / 'train.json')
     probe = PoseProbe(dots, iterations=1)
     strict = probe.measure(seeing)['figures']['copied_OKS']
-    fifth = poses[1] - poses[0]  # the fifth neighbour has the other pose
+    fifth = poses[1] - poses[0]  # the fifth neighbor has the other pose
     variances = (2 * np.array(probe.val.metainfo['sigmas'])) ** 2
     expected = np.exp(-((fifth / 5) ** 2).sum(1) / (2 * 3000 * variances)).mean()
     assert strict == pytest.approx(expected, abs=1e-4)

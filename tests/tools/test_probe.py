@@ -26,15 +26,15 @@ model = dict(
 
 @pytest.fixture
 def run(tmp_path):
-    """Run the tool on six classes of plain colours."""
+    """Run the tool on six classes of plain colors."""
     rng = np.random.RandomState(0)
-    colours = rng.randint(0, 255, (6, 3))
+    colors = rng.randint(0, 255, (6, 3))
     for part, number in (('train', 4), ('val', 2)):
-        for name, colour in enumerate(colours):
+        for name, color in enumerate(colors):
             folder = tmp_path / f'data/{part}/class{name}'
             folder.mkdir(parents=True)
             for index in range(number):
-                image = np.clip(colour + rng.normal(0, 4, (40, 33, 3)), 0, 255).astype(np.uint8)
+                image = np.clip(color + rng.normal(0, 4, (40, 33, 3)), 0, 255).astype(np.uint8)
                 Image.fromarray(image).save(folder / f'{index}.png')
     (tmp_path / 'c.py').write_text(CONFIG)
     torch.manual_seed(0)

@@ -51,6 +51,7 @@ def test_a_package_that_is_not_there_stays_so():
         import no_such_package_at_all  # noqa: F401
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('order', ['hsjp_mm, mmengine', 'mmengine, hsjp_mm', 'hsjp_mm, torch'])
 def test_mmengine_is_told_whichever_comes_first(order, tmp_path: Path):
     base = 'hsjp_mm::hsjp/hsjp_hrnet-w32_4xb64-240e_coco-224x224.py'
@@ -76,3 +77,14 @@ def test_importing_the_package_alone_imports_nothing_heavy():
     code = 'import sys, hsjp_mm; print(*({"torch", "mmengine", "numpy", "cv2"} & set(sys.modules)))'
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ''
+
+
+@pytest.mark.parametrize('module', ['checkpoint', 'registry', 'models', 'utils.mmengine_globals'])
+def test_any_module_may_be_the_first(module):
+    code = (
+        f'import hsjp_mm.{module}, mmengine, torch; print(torch.serialization.get_safe_globals())'
+    )
+    done = subprocess.run(
+        [sys.executable, '-W', 'ignore', '-c', code], capture_output=True, text=True
+    )
+    assert 'HistoryBuffer' in done.stdout, done.stderr

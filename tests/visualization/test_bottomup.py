@@ -66,14 +66,14 @@ def test_persons_tags_and_heat_are_where_and_what_they_are():
     low, high = (
         np.round(255 * np.array(matplotlib.colormaps['turbo'](share)[:3])) for share in (0.1, 0.9)
     )
-    for colour, person in zip((low, high), PERSONS, strict=True):
+    for color, person in zip((low, high), PERSONS, strict=True):
         for x, y in person:
             at = (int(y * ZOOM), int(x * ZOOM))
-            np.testing.assert_array_equal(poses[at], colour)
-            np.testing.assert_array_equal(tag_map[at], colour)
+            np.testing.assert_array_equal(poses[at], color)
+            np.testing.assert_array_equal(tag_map[at], color)
             assert all(maps[at].sum() > 600 for maps in heat)  # inferno's bright end
         column, row = np.mean(person, axis=0) * ZOOM
-        np.testing.assert_array_equal(poses[int(row), int(column)], colour)  # the line
+        np.testing.assert_array_equal(poses[int(row), int(column)], color)  # the line
     assert (poses[160, 320] == int(GRAY * 0.7)).all()
     for picture, cell in ((tag_map, 16), (heat[0], 16), (heat[1], 8)):
         dark = (picture == int(GRAY * 0.35)).all(axis=2)

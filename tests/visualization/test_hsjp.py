@@ -7,7 +7,7 @@ from mmpose.structures import PoseDataSample
 
 from hsjp_mm.ops import patches
 from hsjp_mm.visualization import puzzle_boards
-from hsjp_mm.visualization.hsjp import TILE, colour_maps, patch_colours, put_back
+from hsjp_mm.visualization.hsjp import TILE, color_maps, patch_colors, put_back
 
 NORMALISE = dict(
     type='PoseDataPreprocessor',
@@ -27,12 +27,12 @@ def tiles(board: np.ndarray) -> list[np.ndarray]:
     ('grid', 'size'), [*((grid, (224, 224)) for grid in range(2, 9)), (5, (96, 64))]
 )
 @pytest.mark.parametrize('evaluation', [True, False])
-def test_put_back_with_the_true_centres_gives_back_the_crop(make_model, grid, size, evaluation):
+def test_put_back_with_the_true_centers_gives_back_the_crop(make_model, grid, size, evaluation):
     model = make_model(grid, size)
     torch.manual_seed(0)
     crops = torch.rand(3, 3, *size[::-1])
     puzzle = model.make_puzzle(crops, [1, 2, 3] if evaluation else None)
-    restored = put_back(puzzle, puzzle.centres, grid)
+    restored = put_back(puzzle, puzzle.centers, grid)
     assert torch.equal(restored, patches.resize_to_grid(crops, grid))
     assert not torch.equal(puzzle.shuffled, restored)
 
@@ -41,7 +41,7 @@ def test_put_back_shows_wrong_predictions(make_model):
     model = make_model(2)
     crops = torch.rand(1, 3, 64, 64)
     puzzle = model.make_puzzle(crops, [1])
-    restored = put_back(puzzle, puzzle.centres[:, [1, 0, 2, 3]], 2)
+    restored = put_back(puzzle, puzzle.centers[:, [1, 0, 2, 3]], 2)
     expected = patches.split(crops, 2)[:, [1, 0, 2, 3]]
     assert torch.equal(patches.split(restored, 2), expected)
     outside = put_back(puzzle, torch.full((1, 4, 2), 999.0), 2)  # the corner that is nearest
@@ -55,8 +55,8 @@ def test_board_of_a_perfect_prediction(make_model, monkeypatch):
     data = {'inputs': [bgr], 'data_samples': [PoseDataSample()]}
     crops = model.data_preprocessor(data, False)['inputs']
     puzzle = model.make_puzzle(crops, [1])
-    maps = model.head.targets(puzzle.centres)[0]
-    monkeypatch.setattr(model.head, 'predict', lambda feats: (puzzle.centres, None, maps))
+    maps = model.head.targets(puzzle.centers)[0]
+    monkeypatch.setattr(model.head, 'predict', lambda feats: (puzzle.centers, None, maps))
     board = puzzle_boards(model, crops, [1])[0]
     assert board.dtype == np.uint8
     assert board.shape[1] == 6 * TILE + 7 * 6
@@ -68,8 +68,8 @@ def test_board_of_a_perfect_prediction(make_model, monkeypatch):
     moved = patches.join(patches.shuffle(own, puzzle.slots), 2)[0].permute(1, 2, 0).numpy()
     assert np.array_equal(shuffled, moved)
     assert np.array_equal(target, prediction)
-    for (x, y), colour in zip(puzzle.centres[0].long().tolist(), patch_colours(2), strict=True):
-        assert np.abs(target[y, x] - 255 * colour).max() < 30
+    for (x, y), color in zip(puzzle.centers[0].long().tolist(), patch_colors(2), strict=True):
+        assert np.abs(target[y, x] - 255 * color).max() < 30
     assert target[0, 0].max() == 0
 
 
@@ -84,8 +84,8 @@ def test_targets_outside_the_input_are_not_drawn(make_model, monkeypatch):
     model = make_model(2, (224, 224)).eval()
     crops = torch.zeros(1, 3, 224, 224)
     puzzle = model.make_puzzle(crops, [1])
-    centres = torch.tensor([[[-2.0, 56], [168, 56], [56, 168], [168, 222]]])
-    monkeypatch.setattr(model, 'make_puzzle', lambda *_: replace(puzzle, centres=centres))
+    centers = torch.tensor([[[-2.0, 56], [168, 56], [56, 168], [168, 222]]])
+    monkeypatch.setattr(model, 'make_puzzle', lambda *_: replace(puzzle, centers=centers))
     target = tiles(puzzle_boards(model, crops, [1])[0])[3]
     assert target[56, :100].max() == 0
     assert target[222, 168].max() > 200
@@ -99,16 +99,16 @@ def test_six_channels_give_boards_too(make_model):
 
 
 @pytest.mark.parametrize('grid', [2, 6, 8])
-def test_patches_have_different_bright_colours(grid):
-    colours = patch_colours(grid)
-    assert colours.shape == (grid**2, 3)
-    apart = np.abs(colours[:, None] - colours).max(axis=2) + np.eye(grid**2)
+def test_patches_have_different_bright_colors(grid):
+    colors = patch_colors(grid)
+    assert colors.shape == (grid**2, 3)
+    apart = np.abs(colors[:, None] - colors).max(axis=2) + np.eye(grid**2)
     assert apart.min() > 0.02
-    assert (colours.max(axis=1) == 1).all() and (colours.min(axis=1) < 0.3).all()
+    assert (colors.max(axis=1) == 1).all() and (colors.min(axis=1) < 0.3).all()
 
 
-def test_the_highest_map_gives_the_colour():
+def test_the_highest_map_gives_the_color():
     maps = torch.tensor([[[0.0, 1.0, 0.2]], [[0.0, 0.5, 0.4]], [[-1.0, 0.0, 7.0]]])
-    colours = np.array([[1.0, 0, 0], [0, 1, 0], [0, 0.5, 1]])
-    painted = colour_maps(maps, colours)
+    colors = np.array([[1.0, 0, 0], [0, 1, 0], [0, 0.5, 1]])
+    painted = color_maps(maps, colors)
     assert painted.tolist() == [[[0, 0, 0], [255, 0, 0], [0, 127, 255]]]

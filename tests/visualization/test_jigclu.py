@@ -9,7 +9,7 @@ from hsjp_mm.models import JigClu
 from hsjp_mm.ops import regrouping
 from hsjp_mm.visualization import jigclu_board
 from hsjp_mm.visualization.jigclu import (
-    COLOURS,
+    COLORS,
     FRAME,
     GAP,
     LINE,
@@ -23,20 +23,20 @@ LINES = (1, 1, 3)  # of text above the three rows
 
 
 def plain(model: JigClu, number: int) -> torch.Tensor:
-    """Images whose patches have one colour each: patch i = image·K + location is (i, 255 − i, 7).
+    """Images whose patches have one color each: patch i = image·K + location is (i, 255 − i, 7).
 
     That is in RGB; the model takes BGR.
     """
     (width, height), patches = model.patch_size, number * model.grid**2
-    colours = torch.tensor([[7, 255 - i, i] for i in range(patches)], dtype=torch.float32)
-    column = colours.view(number, -1, 3).transpose(1, 2).repeat_interleave(height, dim=2)
+    colors = torch.tensor([[7, 255 - i, i] for i in range(patches)], dtype=torch.float32)
+    column = colors.view(number, -1, 3).transpose(1, 2).repeat_interleave(height, dim=2)
     return column[..., None].expand(-1, -1, -1, width).contiguous()
 
 
 def read(board: np.ndarray, model: JigClu, lines: tuple = LINES) -> np.ndarray:
-    """The patches (3, n, K) that a board of plain ones shows, by their colour.
+    """The patches (3, n, K) that a board of plain ones shows, by their color.
 
-    Each must be in the frame of its image's colour, all around.
+    Each must be in the frame of its image's color, all around.
     """
     grid = model.grid
     height = max(TILE // grid, SMALLEST)
@@ -55,9 +55,9 @@ def read(board: np.ndarray, model: JigClu, lines: tuple = LINES) -> np.ndarray:
             assert (red + green, blue) == (255, 7)
             shown[row, image, place] = red
             frame = cell.copy()
-            frame[FRAME:-FRAME, FRAME:-FRAME] = COLOURS[red // grid**2]
-            frame[: LINE - 4, :30] = COLOURS[red // grid**2]  # the tag
-            assert (frame == COLOURS[red // grid**2]).all()
+            frame[FRAME:-FRAME, FRAME:-FRAME] = COLORS[red // grid**2]
+            frame[: LINE - 4, :30] = COLORS[red // grid**2]  # the tag
+            assert (frame == COLORS[red // grid**2]).all()
             inside = cell[LINE:-FRAME, FRAME:-FRAME]
             assert (inside == (red, green, blue)).all()
     assert board.shape[0] == bottom + LINE  # the captions of the last row
@@ -108,7 +108,7 @@ def test_wrong_answers_show_what_was_found(make_jigclu, monkeypatch):
     together = ['3 of 4 together', '3 of 4 together', '4 of 4 together', '4 of 4 together']
     assert _captions(found, False) == together
     assert greenish(board, 4) == [False, False, False, True]
-    # of equal neighbours the first counts: wrong are B2, and by A2 all that are taken for B
+    # of equal neighbors the first counts: wrong are B2, and by A2 all that are taken for B
     assert _numbers(*model.solve(None, None)[1:], found) == [
         'images found: 1 of 4 restored',
         'located: 14 of 16 (chance 4.0)',
@@ -186,10 +186,10 @@ def test_the_patches_keep_their_pixels(make_jigclu):
         assert np.array_equal(drawn[LINE:], own[LINE:])
 
 
-def test_colours_of_eight_images_are_far_apart():
-    lab = cv2.cvtColor(np.array([COLOURS], np.float32) / 255, cv2.COLOR_RGB2Lab)[0]
+def test_colors_of_eight_images_are_far_apart():
+    lab = cv2.cvtColor(np.array([COLORS], np.float32) / 255, cv2.COLOR_RGB2Lab)[0]
     apart = np.linalg.norm(lab[:, None] - lab, axis=2) + 100 * np.eye(8)
-    assert len(COLOURS) == 8 and apart.min() > 30
+    assert len(COLORS) == 8 and apart.min() > 30
 
 
 @pytest.mark.parametrize('number', [1, 9])

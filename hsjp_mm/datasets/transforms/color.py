@@ -11,7 +11,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from hsjp_mm.registry import TRANSFORMS
-from hsjp_mm.utils.moved import old_class
+from hsjp_mm.utils.moved import old_arguments, old_class
 
 # numpy.random, which MMEngine seeds in every worker, or the random numbers of one instance
 Random = ModuleType | np.random.RandomState
@@ -19,7 +19,7 @@ Random = ModuleType | np.random.RandomState
 
 @TRANSFORMS.register_module()
 class ColorAugmentation(BaseTransform):
-    """Jitter, grayscale, blur and solarise an image, each with its own probability.
+    """Jitter, grayscale, blur and solarize an image, each with its own probability.
 
     The operations that section 3.2 of the HSJP paper lists, with the strengths of the second view
     of `BYOL <https://arxiv.org/abs/2006.07733>`_ (table 6 there), the view that has them all. The
@@ -36,7 +36,7 @@ class ColorAugmentation(BaseTransform):
         blur_prob: probability of a Gaussian blur.
         blur_sigma: range of its standard deviation in pixels of a 224-pixel side; in proportion
             for other sizes.
-        solarise_prob: probability of inverting the values from 128.
+        solarize_prob: probability of inverting the values from 128.
 
     Raises:
         ValueError: an argument outside its range.
@@ -48,6 +48,7 @@ class ColorAugmentation(BaseTransform):
         ... ]
     """
 
+    @old_arguments(solarise_prob='solarize_prob')
     def __init__(
         self,
         brightness: float = 0.4,
@@ -58,12 +59,12 @@ class ColorAugmentation(BaseTransform):
         gray_prob: float = 0.2,
         blur_prob: float = 0.1,
         blur_sigma: tuple[float, float] = (0.1, 2.0),
-        solarise_prob: float = 0.2,
+        solarize_prob: float = 0.2,
     ):
         shares = {
             'brightness': brightness, 'contrast': contrast, 'saturation': saturation,
             'jitter_prob': jitter_prob, 'gray_prob': gray_prob, 'blur_prob': blur_prob,
-            'solarise_prob': solarise_prob,
+            'solarize_prob': solarize_prob,
         }  # fmt: skip
         for name, value in shares.items():
             if not 0 <= value <= 1:
@@ -82,7 +83,7 @@ class ColorAugmentation(BaseTransform):
         self.gray_prob = gray_prob
         self.blur_prob = blur_prob
         self.blur_sigma = blur_sigma
-        self.solarise_prob = solarise_prob
+        self.solarize_prob = solarize_prob
 
     def transform(self, results: dict) -> dict:
         """Augment ``results['img']``."""
@@ -100,7 +101,7 @@ class ColorAugmentation(BaseTransform):
         if rng.rand() < self.blur_prob:
             sigma = rng.uniform(*self.blur_sigma) * min(image.shape[:2]) / 224
             image = cv2.GaussianBlur(image, (0, 0), sigma)
-        if rng.rand() < self.solarise_prob:
+        if rng.rand() < self.solarize_prob:
             image = np.where(image < 128, image, 255 - image)
         return image
 

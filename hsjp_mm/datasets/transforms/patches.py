@@ -15,13 +15,14 @@ from hsjp_mm.datasets.transforms.color import ColorAugmentation, Random
 from hsjp_mm.ops import patches
 from hsjp_mm.ops.seeds import instance_random_state
 from hsjp_mm.registry import TRANSFORMS
+from hsjp_mm.utils.moved import old_arguments
 
 Box = tuple[int, int, int, int]
 
 # In PatchAugmentation, where a patch has 112 pixels, this blur is MoCo v2's 0.1 to 2 pixels.
-MOCO_V2_COLOURS = dict(
+MOCO_V2_COLORS = dict(
     brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, jitter_prob=0.8, gray_prob=0.2,
-    blur_prob=0.5, blur_sigma=(0.2, 4.0), solarise_prob=0.0,
+    blur_prob=0.5, blur_sigma=(0.2, 4.0), solarize_prob=0.0,
 )  # fmt: skip
 OVERLAP = 0.3  # the paper's
 POSITIONS = ('after_split', 'crop_before_split', 'before_split')
@@ -33,7 +34,7 @@ class PatchAugmentation(BaseTransform):
 
     The split and the augmentation of `Jigsaw Clustering for Unsupervised Visual Representation
     Learning <https://arxiv.org/abs/2104.00323>`_ (sections 3.1 and 5). A patch gets the recipe of
-    `MoCo v2 <https://arxiv.org/abs/2003.04297>`_: RandomResizedCrop, colour jitter, grayscale,
+    `MoCo v2 <https://arxiv.org/abs/2003.04297>`_: RandomResizedCrop, color jitter, grayscale,
     blur, flip. The crop's rule is torchvision's, written anew because torchvision's takes its
     random numbers from torch alone.
 
@@ -50,7 +51,7 @@ class PatchAugmentation(BaseTransform):
         scale: range of the crop's share of the area.
         ratio: range of its width to its height, drawn uniformly in the logarithm.
         flip_prob: probability of a horizontal flip.
-        colours: arguments of :class:`ColorAugmentation` that differ from MoCo v2's. Its
+        colors: arguments of :class:`ColorAugmentation` that differ from MoCo v2's. Its
             ``blur_sigma`` is in pixels of a 224-pixel side and in proportion for other sizes: the
             (0.2, 4) here is 0.1 to 2 pixels in a patch of 112, as in the authors' code.
         seed: None in training. With a number, in evaluation, (seed, ``id``) alone decide what
@@ -67,6 +68,7 @@ class PatchAugmentation(BaseTransform):
         >>> val = dict(type='hsjp_mm.PatchAugmentation', seed=0)
     """
 
+    @old_arguments(colours='colors')
     def __init__(
         self,
         overlap: float | None = None,
@@ -74,7 +76,7 @@ class PatchAugmentation(BaseTransform):
         scale: tuple[float, float] = (0.2, 1.0),
         ratio: tuple[float, float] = (3 / 4, 4 / 3),
         flip_prob: float = 0.5,
-        colours: dict | None = None,
+        colors: dict | None = None,
         seed: int | None = None,
     ):
         if not 0 < scale[0] <= scale[1] <= 1:
@@ -89,7 +91,10 @@ class PatchAugmentation(BaseTransform):
         self.scale = scale
         self.ratio = ratio
         self.flip_prob = flip_prob
-        self.colours = ColorAugmentation(**{**MOCO_V2_COLOURS, **(colours or {})})
+        colors = dict(colors or {})
+        if 'solarise_prob' in colors:  # its name in version 0.1
+            colors.setdefault('solarize_prob', colors.pop('solarise_prob'))
+        self.colors = ColorAugmentation(**{**MOCO_V2_COLORS, **colors})
         self.seed = seed
         self.grid: int | None = None
         self.patch_size: tuple[int, int] | None = None
@@ -175,11 +180,11 @@ class PatchAugmentation(BaseTransform):
     def _augment(
         self, image: np.ndarray, box: Box, size: tuple[int, int], rng: Random
     ) -> np.ndarray:
-        """Resize what lies in the box, flip it and change its colours."""
+        """Resize what lies in the box, flip it and change its colors."""
         patch = _resized(image, box, size)
         if rng.rand() < self.flip_prob:
             patch = cv2.flip(patch, 1)
-        return self.colours.augment(patch, rng)
+        return self.colors.augment(patch, rng)
 
     def _draw_crop(self, box: Box, rng: Random) -> Box:
         """Draw a box in the box: ten tries at area and ratio, then the middle, as torchvision."""

@@ -69,38 +69,38 @@ class HSJPHead(HeatmapHead):
             )
         self.radius = patch_side / 2
 
-    def targets(self, centres: Tensor) -> tuple[Tensor, Tensor]:
+    def targets(self, centers: Tensor) -> tuple[Tensor, Tensor]:
         """Make the Gaussians of equation (1) and the mask of equation (2).
 
         Args:
-            centres: (B, K, 2), (x, y) in input pixels.
+            centers: (B, K, 2), (x, y) in input pixels.
 
         Returns:
-            (B, K, h, w) heat maps, and (B, K), 1 where the centre lies inside the input, else 0.
+            (B, K, h, w) heat maps, and (B, K), 1 where the center lies inside the input, else 0.
         """
         width, height = self.input_size
-        maps = gaussian_maps(centres / STRIDE, (height // STRIDE, width // STRIDE), self.sigma)
-        limits = centres.new_tensor([width, height])
-        inside = ((centres >= 0) & (centres < limits)).all(dim=2)
-        return maps, inside.to(centres.dtype)
+        maps = gaussian_maps(centers / STRIDE, (height // STRIDE, width // STRIDE), self.sigma)
+        limits = centers.new_tensor([width, height])
+        inside = ((centers >= 0) & (centers < limits)).all(dim=2)
+        return maps, inside.to(centers.dtype)
 
-    def loss(self, feats, centres: Tensor) -> dict[str, Tensor]:
+    def loss(self, feats, centers: Tensor) -> dict[str, Tensor]:
         """Compute equation (2), and two numbers that tell whether anything is learnt.
 
         Args:
             feats: feature maps of the backbone, as for the stock head.
-            centres: (B, K, 2) centres of the original patches, (x, y) in input pixels.
+            centers: (B, K, 2) centers of the original patches, (x, y) in input pixels.
 
         Returns:
             ``loss_puzzle``; ``placed``, the share of patches inside the input whose peak lies
-            within half a patch side of the centre (chance: 1/K); ``peak``, the mean height of
+            within half a patch side of the center (chance: 1/K); ``peak``, the mean height of
             the predicted peaks (near 0: collapsed or still on the plateau; targets have 1).
         """
-        return self._losses([self.forward(feats)], centres)
+        return self._losses([self.forward(feats)], centers)
 
-    def _losses(self, stacks: Sequence[Tensor], centres: Tensor) -> dict[str, Tensor]:
+    def _losses(self, stacks: Sequence[Tensor], centers: Tensor) -> dict[str, Tensor]:
         """Sum the loss over the maps (B, K, h, w) of one or more stacks; measure the last."""
-        targets, inside = self.targets(centres)
+        targets, inside = self.targets(centers)
         stacks = [heatmaps.float() for heatmaps in stacks]
         for heatmaps in stacks:
             if heatmaps.shape != targets.shape:
@@ -111,7 +111,7 @@ class HSJPHead(HeatmapHead):
                 )
         losses = [self.loss_module(heatmaps, targets, inside) for heatmaps in stacks]
         found, height = peaks(stacks[-1].detach())
-        near = (found * STRIDE - centres).norm(dim=2) < self.radius
+        near = (found * STRIDE - centers).norm(dim=2) < self.radius
         return {
             'loss_puzzle': torch.stack(losses).sum(),
             'placed': (near * inside).sum() / inside.sum().clamp(min=1),
@@ -156,11 +156,11 @@ class HSJPStackHead(HSJPHead):
             grid**2, grid, input_size, sigma, deconv_out_channels=None, final_layer=None
         )
 
-    def loss(self, feats, centres: Tensor) -> dict[str, Tensor]:
+    def loss(self, feats, centers: Tensor) -> dict[str, Tensor]:
         """Compute what :class:`HSJPHead` does, ``loss_puzzle`` summed over the stacks.
 
         Args:
             feats: the maps (B, K, h, w) of the stacks, the last of which tells the measures.
-            centres: (B, K, 2), (x, y) in input pixels.
+            centers: (B, K, 2), (x, y) in input pixels.
         """
-        return self._losses([self.forward((maps,)) for maps in feats], centres)
+        return self._losses([self.forward((maps,)) for maps in feats], centers)

@@ -31,14 +31,14 @@ class Puzzle:
 
     Attributes:
         inputs: (B, 3, H, W) what the network sees; (B, 6, H, W) with the unshuffled crops.
-        centres: (B, K, 2) where the original patches now lie, (x, y) in input pixels.
+        centers: (B, K, 2) where the original patches now lie, (x, y) in input pixels.
         shuffled: (B, 3, N·p, N·p) the shuffled image before the spatial augmentation.
         slots: (B, K) the place to which each original patch went.
         matrices: (B, 2, 3) affine maps from ``shuffled`` to ``inputs``, in pixels.
     """
 
     inputs: Tensor
-    centres: Tensor
+    centers: Tensor
     shuffled: Tensor
     slots: Tensor
     matrices: Tensor
@@ -103,7 +103,7 @@ class HSJP(PuzzleModel):
 
     measures = (
         Measure('hsjp/placed', 'patches placed right', share=True),
-        Measure('hsjp/precision', 'puzzles solved'),
+        Measure('hsjp/precision', 'puzzles solved', share=True),
         Measure('hsjp/error', 'mean error of a patch, pixels', digits=1),
     )
     health = Measure('peak', 'mean height of the peaks (targets: 1)')
@@ -181,11 +181,11 @@ class HSJP(PuzzleModel):
             )
             inputs = patches.warp_images(shuffled, matrices, self.size)
             height, width = canvas.shape[-2:]
-            places = patches.grid_centres(self.grid, height, width, crops.device)
-            centres = patches.warp_points(places[slots], matrices)
+            places = patches.grid_centers(self.grid, height, width, crops.device)
+            centers = patches.warp_points(places[slots], matrices)
         if self.unshuffled:
             inputs = torch.cat([inputs, crops], dim=1)
-        return Puzzle(inputs, centres, shuffled, slots, matrices)
+        return Puzzle(inputs, centers, shuffled, slots, matrices)
 
     def _matrices(self, canvas: Tensor, scale, rotate, shift_x, shift_y) -> Tensor:
         """Turn numbers from −1 to 1, (B,) each, into affine maps from the canvas to the input."""
@@ -203,22 +203,22 @@ class HSJP(PuzzleModel):
         """Make puzzles of the crops (B, 3, H, W) and compute the head's loss and measures."""
         puzzle = self.make_puzzle(inputs)
         feats = self.extract_feat(puzzle.inputs)
-        return self.head.loss(feats, puzzle.centres)
+        return self.head.loss(feats, puzzle.centers)
 
     def predict(self, inputs: Tensor, data_samples: list) -> list:
         """Solve the evaluation puzzles of the crops (B, 3, H, W).
 
         Adds to each data sample, one instance each, (x, y) in input pixels:
-        ``gt_instances.patch_centres`` and ``pred_instances.patch_centres`` (1, K, 2) and
+        ``gt_instances.patch_centers`` and ``pred_instances.patch_centers`` (1, K, 2) and
         ``pred_instances.patch_scores`` (1, K).
         """
         puzzle = self.make_puzzle(inputs, instance_ids(data_samples))
         points, scores, _ = self.head.predict(self.extract_feat(puzzle.inputs))
-        truth, found, heights = (x.cpu().numpy() for x in (puzzle.centres, points, scores))
+        truth, found, heights = (x.cpu().numpy() for x in (puzzle.centers, points, scores))
         for i, sample in enumerate(data_samples):
-            sample.gt_instances.patch_centres = truth[i : i + 1]
+            sample.gt_instances.patch_centers = truth[i : i + 1]
             sample.pred_instances = InstanceData(
-                patch_centres=found[i : i + 1], patch_scores=heights[i : i + 1]
+                patch_centers=found[i : i + 1], patch_scores=heights[i : i + 1]
             )
         return data_samples
 

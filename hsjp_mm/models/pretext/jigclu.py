@@ -58,7 +58,7 @@ class JigClu(PuzzleModel):
         input_format: what goes into the network (the paper's table 6): ``'montage'``s;
             ``'small_patches'``, each by itself; ``'scaled_patches'``, each by itself and as large
             as ``input_size``.
-        overlap: share of the image's side that neighbouring patches have in common, in [0, 1).
+        overlap: share of the image's side that neighboring patches have in common, in [0, 1).
             Default: 0.3, as in the paper. The authors' code lengthens both halves by 0.3 of the
             side instead: that is 0.6 here, for m = 2.
         position: where the augmentation stands (the paper's table 7): ``'after_split'``, the
@@ -86,7 +86,7 @@ class JigClu(PuzzleModel):
     measures = (
         Measure('jigclu/location', 'patches located right', share=True),
         Measure('jigclu/retrieval', 'patches whose nearest one is of the same image', share=True),
-        Measure('jigclu/restored', 'images put together again'),
+        Measure('jigclu/restored', 'images put together again', share=True),
         Measure('jigclu/feature_std', 'spread of the vectors (collapsed: 0)'),
     )
     health = Measure('feature_std', 'spread of the vectors (collapsed: 0)')

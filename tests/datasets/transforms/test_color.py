@@ -16,7 +16,7 @@ from hsjp_mm.datasets.transforms.color import (
 )
 from hsjp_mm.registry import TRANSFORMS
 
-OFF = dict(jitter_prob=0, gray_prob=0, blur_prob=0, solarise_prob=0)
+OFF = dict(jitter_prob=0, gray_prob=0, blur_prob=0, solarize_prob=0)
 STEADY = dict(OFF, jitter_prob=1, brightness=0, contrast=0, saturation=0, hue=0)
 
 
@@ -86,10 +86,10 @@ def test_grayscale_is_torchvisions():
     assert difference(augment(image, **{**OFF, 'gray_prob': 1}), expected).max() <= 1
 
 
-def test_solarisation_is_torchvisions():
+def test_solarization_is_torchvisions():
     image = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2)
     expected = torchvision(lambda x: F.solarize(x, 128), image)
-    assert np.array_equal(augment(image, **{**OFF, 'solarise_prob': 1}), expected)
+    assert np.array_equal(augment(image, **{**OFF, 'solarize_prob': 1}), expected)
 
 
 @pytest.mark.parametrize(('side', 'sigma'), [(224, 2.0), (112, 1.0), (336, 3.0)])
@@ -105,11 +105,11 @@ def test_blur_sigma_fills_its_range():
     # the spread of a blurred dot is the sigma
     dot = np.zeros((225, 225, 3), np.uint8)
     dot[112, 112] = 255
-    colour = ColorAugmentation(**{**OFF, 'blur_prob': 1}, blur_sigma=(1.0, 2.0))
+    color = ColorAugmentation(**{**OFF, 'blur_prob': 1}, blur_sigma=(1.0, 2.0))
     places = np.arange(225) - 112
     spreads = []
     for _ in range(300):
-        row = colour.transform({'img': dot})['img'][112, :, 0].astype(float)
+        row = color.transform({'img': dot})['img'][112, :, 0].astype(float)
         spreads.append(math.sqrt((row * places**2).sum() / row.sum()))
     assert 0.8 < min(spreads) < 1.1
     assert 1.75 < max(spreads) < 2.1
@@ -148,16 +148,16 @@ def test_hue_fills_its_range():
 
 
 def test_jitters_come_in_random_order():
-    colour = ColorAugmentation(**{**OFF, 'jitter_prob': 1})
+    color = ColorAugmentation(**{**OFF, 'jitter_prob': 1})
     done: list[int] = []
 
     def note(number, image, factor):
         done.append(number)
         return image
 
-    colour.jitters = [(partial(note, number), 0, 1) for number in range(4)]
+    color.jitters = [(partial(note, number), 0, 1) for number in range(4)]
     for _ in range(2400):
-        colour.transform({'img': noise(2, 2)})
+        color.transform({'img': noise(2, 2)})
     orders, counts = np.unique(np.reshape(done, (-1, 4)), axis=0, return_counts=True)
     assert len(orders) == 24
     assert ((counts - 100) ** 2 / 100).sum() < 41.6  # chi-square with 23 degrees, p = 0.01
@@ -169,26 +169,26 @@ def test_probability_0_leaves_the_image_alone():
         assert np.array_equal(augment(image, **OFF), image)
 
 
-@pytest.mark.parametrize('name', ['jitter_prob', 'gray_prob', 'blur_prob', 'solarise_prob'])
+@pytest.mark.parametrize('name', ['jitter_prob', 'gray_prob', 'blur_prob', 'solarize_prob'])
 def test_each_probability_is_that_of_its_own_operation(name):
     image = noise(16, 16)
     counts = []
     for probability in (1, 0.3):
-        colour = ColorAugmentation(**{**OFF, name: probability}, blur_sigma=(20, 20))
-        made = (colour.transform({'img': image})['img'] for _ in range(1000))
+        color = ColorAugmentation(**{**OFF, name: probability}, blur_sigma=(20, 20))
+        made = (color.transform({'img': image})['img'] for _ in range(1000))
         counts.append(sum(not np.array_equal(m, image) for m in made))
     assert counts[0] == 1000
     assert counts[1] == pytest.approx(300, abs=45)  # three standard deviations
 
 
 def test_defaults_are_those_of_byols_second_view():
-    colour = ColorAugmentation()
-    assert [limits for _, *limits in colour.jitters] == [
+    color = ColorAugmentation()
+    assert [limits for _, *limits in color.jitters] == [
         [0.6, 1.4], [0.6, 1.4], [0.8, 1.2], [-0.1, 0.1]
     ]  # fmt: skip
-    shares = (colour.jitter_prob, colour.gray_prob, colour.blur_prob, colour.solarise_prob)
+    shares = (color.jitter_prob, color.gray_prob, color.blur_prob, color.solarize_prob)
     assert shares == (0.8, 0.2, 0.1, 0.2)
-    assert colour.blur_sigma == (0.1, 2.0)
+    assert color.blur_sigma == (0.1, 2.0)
 
 
 def test_the_same_seed_gives_the_same_images():
@@ -210,7 +210,7 @@ def test_the_same_seed_gives_the_same_images():
         (dict(jitter_prob=1.5), r'jitter_prob=1\.5 must be'),
         (dict(gray_prob=-1), 'gray_prob=-1 must be'),
         (dict(blur_prob=9), 'blur_prob=9 must be'),
-        (dict(solarise_prob=1.01), r'solarise_prob=1\.01 must be'),
+        (dict(solarize_prob=1.01), r'solarize_prob=1\.01 must be'),
         (dict(blur_sigma=(0, 1)), r'blur_sigma=\(0, 1\) must be a range of positive numbers'),
         (dict(blur_sigma=(2, 1)), r'blur_sigma=\(2, 1\) must be a range'),
     ],
@@ -221,12 +221,12 @@ def test_arguments_outside_their_range(options, message):
 
 
 def test_augment_takes_its_random_numbers_from_where_it_is_told():
-    colour, image = ColorAugmentation(), smooth()
+    color, image = ColorAugmentation(), smooth()
     state = np.random.RandomState(5)
-    found = [colour.augment(image, state) for _ in range(20)]
+    found = [color.augment(image, state) for _ in range(20)]
     untouched = np.random.rand()  # noqa: NPY002
     np.random.seed(5)  # noqa: NPY002
-    expected = [colour.transform({'img': image})['img'] for _ in range(20)]
+    expected = [color.transform({'img': image})['img'] for _ in range(20)]
     assert np.array_equal(found, expected)
     np.random.seed(0)  # noqa: NPY002  (what the fixture did)
     assert np.random.rand() == untouched  # noqa: NPY002
@@ -239,3 +239,11 @@ def test_the_old_name_builds_the_same_with_a_warning():
     new = TRANSFORMS.build(dict(type='hsjp_mm.ColorAugmentation', jitter_prob=1))
     found = [one.augment(image, np.random.RandomState(3)) for one in (old, new)]
     np.testing.assert_array_equal(*found)
+
+
+def test_the_argument_of_version_0_1_warns_and_does_the_same():
+    with pytest.warns(FutureWarning, match='argument solarise_prob is now solarize_prob'):
+        old = ColorAugmentation(solarise_prob=0.7)
+    assert old.solarize_prob == 0.7
+    with pytest.raises(TypeError, match='give one of them'):
+        ColorAugmentation(solarise_prob=0.7, solarize_prob=0.7)

@@ -20,7 +20,7 @@ def seeded():
 
 # ---------------------------------------------------------------------------------------- patches
 
-PLAIN = dict(scale=(1, 1), ratio=(1, 1), flip_prob=0, colours=OFF)  # nothing is drawn but squares
+PLAIN = dict(scale=(1, 1), ratio=(1, 1), flip_prob=0, colors=OFF)  # nothing is drawn but squares
 
 
 def coordinates(height: int, width: int) -> np.ndarray:
@@ -75,7 +75,7 @@ def test_patches_are_the_regions_row_by_row(grid, overlap, width, height, xs, ys
 
 @pytest.mark.parametrize(('grid', 'side'), [(2, 0.65), (3, 1.6 / 3)])
 def test_a_patch_shows_its_own_region_only(grid, side):
-    left, top, right, bottom = extent(cut(coordinates(90, 150), grid, times=300, colours=OFF))
+    left, top, right, bottom = extent(cut(coordinates(90, 150), grid, times=300, colors=OFF))
     for index in range(grid**2):
         row, column = divmod(index, grid)
         for low, high, place, length in (
@@ -89,7 +89,7 @@ def test_a_patch_shows_its_own_region_only(grid, side):
 
 @pytest.mark.slow
 def test_a_patch_is_augmented_on_its_own():
-    made = cut(coordinates(90, 150), times=800, colours=OFF)
+    made = cut(coordinates(90, 150), times=800, colors=OFF)
     left, top, right, bottom = extent(made)
     area = (right - left) * (bottom - top)
     for values in (area, left, top):
@@ -110,7 +110,7 @@ def test_a_patch_is_augmented_on_its_own():
 @pytest.mark.slow
 def test_a_crop_before_the_split_is_shared_and_the_rest_is_not():
     options = dict(position='crop_before_split', size=(160, 160), times=400)
-    made = cut(coordinates(90, 150), colours=OFF, **options)
+    made = cut(coordinates(90, 150), colors=OFF, **options)
     left, top, right, bottom = extent(made)
     for low, high, first, second in (
         (left, right, (0, 2), (1, 3)), (top, bottom, (0, 1), (2, 3))
@@ -132,13 +132,13 @@ def test_a_crop_before_the_split_is_shared_and_the_rest_is_not():
 def test_an_augmentation_before_the_split_is_shared():
     image = smooth(90, 150)
     made = cut(image, times=60, position='before_split')
-    # one image of round(112/0.65) = 172 pixels: what neighbours have in common is the same
+    # one image of round(112/0.65) = 172 pixels: what neighbors have in common is the same
     assert np.array_equal(made[:, 0, :, 60:], made[:, 1, :, :52])
     assert np.array_equal(made[:, 2, :, 60:], made[:, 3, :, :52])
     assert np.array_equal(made[:, 0, 60:], made[:, 2, :52])
     after = cut(image, times=60)
     assert (difference(after[:, 0, :, 60:], after[:, 1, :, :52]).mean((1, 2, 3)) > 3).all()
-    turned = flipped(cut(coordinates(90, 150), times=60, position='before_split', colours=OFF))
+    turned = flipped(cut(coordinates(90, 150), times=60, position='before_split', colors=OFF))
     assert np.array_equal(turned.any(axis=1), turned.all(axis=1))
     assert 15 < turned.all(axis=1).sum() < 45
 
@@ -152,7 +152,7 @@ def test_crops_are_distributed_as_torchvisions(width, height):
     torch.manual_seed(0)
     number, options = 1500, dict(scale=(0.2, 1.0), ratio=(3 / 4, 4 / 3))
     made = cut(
-        coordinates(height, width), 1, (150, 150), number, flip_prob=0, colours=OFF, **options
+        coordinates(height, width), 1, (150, 150), number, flip_prob=0, colors=OFF, **options
     )
     left, top, right, bottom = (values[:, 0] for values in extent(made))
     image = torch.zeros(3, height, width)
@@ -174,7 +174,7 @@ def test_what_fits_no_crop_becomes_the_middle_as_torchvisions(width, height):
     image = torch.zeros(3, height, width)
     y, x, h, w = RandomResizedCrop.get_params(image, [*options['scale']], [*options['ratio']])
     found = extent(
-        cut(coordinates(height, width), 1, (256, 256), flip_prob=0, colours=OFF, **options)
+        cut(coordinates(height, width), 1, (256, 256), flip_prob=0, colors=OFF, **options)
     )
     assert [values.item() for values in found] == [x, y, x + w, y + h]
 
@@ -194,37 +194,37 @@ def test_shrinking_takes_the_mean_and_enlarging_interpolates():
 @pytest.mark.parametrize('grid', [2, 3])
 def test_tiny_images_make_patches_of_what_they_have(position, height, width, grid):
     image = np.random.RandomState(0).randint(50, 200, (height, width, 3), dtype=np.uint8)
-    made = cut(image, grid, (20, 24), times=20, overlap=0, position=position, colours=OFF)
+    made = cut(image, grid, (20, 24), times=20, overlap=0, position=position, colors=OFF)
     assert made.shape == (20, grid**2, 24, 20, 3)
     assert made.min() >= image.min() and made.max() <= image.max()
     if (height, width) == (1, 1):
         assert (made == image).all()
 
 
-# -------------------------------------------------------------------------------- colours, packing
+# -------------------------------------------------------------------------------- colors, packing
 
 
-def test_colours_are_colour_augmentations():
-    colours = dict(jitter_prob=0, gray_prob=1, blur_prob=1, blur_sigma=(4, 4))
+def test_colors_are_color_augmentations():
+    colors = dict(jitter_prob=0, gray_prob=1, blur_prob=1, blur_sigma=(4, 4))
     image = noise(80, 80)
-    made = cut(image, 1, (80, 80), **{**PLAIN, 'colours': colours})[0, 0]
-    assert np.array_equal(made, augment(image, **{**OFF, **colours}))
+    made = cut(image, 1, (80, 80), **{**PLAIN, 'colors': colors})[0, 0]
+    assert np.array_equal(made, augment(image, **{**OFF, **colors}))
     assert difference(made, image).mean() > 20
 
 
-def test_default_colours_are_those_of_moco_v2():
-    colour = PatchAugmentation().colours
-    assert [limits for _, *limits in colour.jitters] == [
+def test_default_colors_are_those_of_moco_v2():
+    color = PatchAugmentation().colors
+    assert [limits for _, *limits in color.jitters] == [
         [0.6, 1.4], [0.6, 1.4], [0.6, 1.4], [-0.1, 0.1]
     ]  # fmt: skip
-    shares = (colour.jitter_prob, colour.gray_prob, colour.blur_prob, colour.solarise_prob)
+    shares = (color.jitter_prob, color.gray_prob, color.blur_prob, color.solarize_prob)
     assert shares == (0.8, 0.2, 0.5, 0)
 
 
 def test_the_blur_of_a_patch_of_112_pixels_is_of_up_to_2():
     dot = np.zeros((112, 112, 3), np.uint8)
     dot[56, 56] = 255
-    made = cut(dot, 1, times=300, **{**PLAIN, 'colours': {**OFF, 'blur_prob': 1}})
+    made = cut(dot, 1, times=300, **{**PLAIN, 'colors': {**OFF, 'blur_prob': 1}})
     row = made[:, 0, 56, :, 0].astype(float)
     spreads = np.sqrt((row * (np.arange(112) - 56) ** 2).sum(1) / row.sum(1))
     assert 1.75 < spreads.max() < 2.1
@@ -353,7 +353,7 @@ def test_patches_that_cannot_be(grid, size):
         (dict(ratio=(0, 1)), r'ratio=\(0, 1\) must be a range of positive numbers'),
         (dict(ratio=(2, 1)), r'ratio=\(2, 1\) must be'),
         (dict(flip_prob=1.5), r'flip_prob=1\.5 must be in \[0, 1\]'),
-        (dict(colours=dict(hue=0.6)), r'hue=0\.6 must be in \[0, 0\.5\]'),
+        (dict(colors=dict(hue=0.6)), r'hue=0\.6 must be in \[0, 0\.5\]'),
     ],
 )
 def test_patch_arguments_outside_their_range(options, message):
@@ -393,3 +393,9 @@ def test_the_model_says_overlap_and_position_and_the_pipeline_may(stated, told, 
 def test_what_the_model_cannot_say(told, message):
     with pytest.raises(ValueError, match=message):
         PatchAugmentation(overlap=0.6).set_patches(2, (8, 8), **told)
+
+
+def test_colors_by_their_name_of_version_0_1():
+    with pytest.warns(FutureWarning, match='argument colours is now colors'):
+        old = PatchAugmentation(colours=dict(solarise_prob=0.7, hue=0))
+    assert old.colors.solarize_prob == 0.7 and old.colors.gray_prob == 0.2

@@ -14,7 +14,7 @@ DOTS = np.array([[[60, 50], [100, 80], [80.0, 64], [50, 85]]], np.float32)
 
 
 def person(rotation: float = 0.0) -> dict:
-    """A picture of 160×130 with a dot at each keypoint, one colour channel or two each."""
+    """A picture of 160×130 with a dot at each keypoint, one color channel or two each."""
     image = np.zeros((130, 160, 3), np.uint8)
     y, x = np.mgrid[:130, :160]
     for (u, v), channels in zip(DOTS[0], ([0], [1], [2], [0, 1]), strict=True):
@@ -31,7 +31,7 @@ def person(rotation: float = 0.0) -> dict:
 
 
 def peak(heat: np.ndarray, near: np.ndarray) -> np.ndarray:
-    """Centre of mass of a dot, (x, y)."""
+    """Center of mass of a dot, (x, y)."""
     y, x = np.mgrid[: heat.shape[0], : heat.shape[1]]
     weight = heat * (np.hypot(x - near[0], y - near[1]) < 7)
     return np.array([(weight * x).sum(), (weight * y).sum()]) / weight.sum()
@@ -65,7 +65,7 @@ def test_keypoints_stay_on_their_dots(monkeypatch, factor, rotation, use_udp):
 
 
 def test_the_factor_by_hand(monkeypatch):
-    """No rotation: zoom 96/105, the box being made 105×70; centre at (48, 32)."""
+    """No rotation: zoom 96/105, the box being made 105×70; center at (48, 32)."""
     fixed(monkeypatch, 1)
     made = TopdownShearAffine(SIZE, shear=0.5)(person())
     zoom = 96 / 105
@@ -87,7 +87,7 @@ def test_without_shear_it_is_the_stock_crop(use_udp):
 
 
 def test_the_opposite_shear_brings_the_points_back(monkeypatch):
-    """And the centre stays; the image was interpolated once, so equals its one warp."""
+    """And the center stays; the image was interpolated once, so equals its one warp."""
     center = {**person(15.0), 'keypoints': np.array([[[78.0, 66]]], np.float32)}
     for factor in (-1, 1):
         fixed(monkeypatch, factor)
@@ -131,7 +131,7 @@ def test_factors_are_uniform():
 
 
 def test_the_whole_augmentation_keeps_targets_on_the_dots():
-    """Stock flip, scale and rotation before it, colour jitter and targets after it."""
+    """Stock flip, scale and rotation before it, color jitter and targets after it."""
     codec = dict(type='MSRAHeatmap', input_size=SIZE, heatmap_size=(24, 16), sigma=1)
     pipeline = Compose(
         [
@@ -143,7 +143,7 @@ def test_the_whole_augmentation_keeps_targets_on_the_dots():
             dict(type='hsjp_mm.TopdownShearAffine', input_size=SIZE, shear=0.5),
             dict(
                 type='hsjp_mm.ColorAugmentation', brightness=0.4, contrast=0.4, saturation=0.4,
-                hue=0, jitter_prob=1, gray_prob=0, blur_prob=0, solarise_prob=0,
+                hue=0, jitter_prob=1, gray_prob=0, blur_prob=0, solarize_prob=0,
             ),
             dict(type='GenerateTarget', encoder=codec),
         ]
@@ -167,10 +167,10 @@ def test_the_whole_augmentation_keeps_targets_on_the_dots():
     assert np.abs(np.mean(errors, axis=0)).max() < 0.1
 
 
-def test_colours_leave_the_keypoints_and_change_the_image():
+def test_colors_leave_the_keypoints_and_change_the_image():
     results = TopdownAffine(SIZE)(person())
     image, points = results['img'].copy(), results['transformed_keypoints'].copy()
-    made = ColorAugmentation(jitter_prob=1, gray_prob=0, blur_prob=0, solarise_prob=0)(results)
+    made = ColorAugmentation(jitter_prob=1, gray_prob=0, blur_prob=0, solarize_prob=0)(results)
     assert np.array_equal(made['transformed_keypoints'], points)
     assert not np.array_equal(made['img'], image)
 

@@ -277,10 +277,10 @@ def test_the_grid_of_the_model_alone_tells_the_number_of_maps(log_file):
 
 def test_every_stack_solves_the_puzzle():
     model = puzzles()
-    centres = torch.rand(2, 4, 2) * 80 - 8
+    centers = torch.rand(2, 4, 2) * 80 - 8
     stacks = [torch.rand(2, 4, 16, 16) for _ in range(3)]
-    found = model.head.loss(stacks, centres)
-    targets, inside = model.head.targets(centres)
+    found = model.head.loss(stacks, centers)
+    targets, inside = model.head.targets(centers)
     losses = [((m - targets) ** 2 * inside[:, :, None, None]).mean().item() for m in stacks]
     assert found['loss_puzzle'].item() == pytest.approx(sum(losses), rel=1e-5)
     assert found['peak'].item() == pytest.approx(stacks[-1].amax(dim=(2, 3)).mean().item())

@@ -12,19 +12,19 @@ def bare_head(**options) -> HSJPHead:
     return HSJPHead(4, deconv_out_channels=None, final_layer=None, **options)
 
 
-def equation_2(heatmaps, centres, sigma: float, size: tuple[int, int]) -> float:
+def equation_2(heatmaps, centers, sigma: float, size: tuple[int, int]) -> float:
     """The loss, mean over the images, written cell by cell from equations (1) and (2).
 
     Args:
         heatmaps: (B, K, h, w) float64.
-        centres: (B, K, 2), (x, y) in input pixels.
+        centers: (B, K, 2), (x, y) in input pixels.
         sigma: in cells.
         size: (width, height) of the input in pixels.
     """
     total = 0.0
     batch, channels, height, width = heatmaps.shape
     for image, channel in itertools.product(range(batch), range(channels)):
-        x, y = centres[image, channel].tolist()
+        x, y = centers[image, channel].tolist()
         if not (0 <= x < size[0] and 0 <= y < size[1]):
             continue
         for row, column in itertools.product(range(height), range(width)):
@@ -38,46 +38,46 @@ def test_loss_is_equation_2():
     torch.manual_seed(0)
     size = (48, 32)
     head = bare_head(grid=2, input_size=size)
-    centres = torch.rand(3, 4, 2) * torch.tensor([size]) * 1.4 - 6
-    outside = ((centres < 0) | (centres >= torch.tensor(size))).any(dim=2)
+    centers = torch.rand(3, 4, 2) * torch.tensor([size]) * 1.4 - 6
+    outside = ((centers < 0) | (centers >= torch.tensor(size))).any(dim=2)
     assert outside.any(dim=1).tolist() == [True, True, True] and not outside.all(dim=1).any()
     heatmaps = torch.rand(3, 4, 8, 12)
-    loss = head.loss((heatmaps,), centres)['loss_puzzle'].item()
-    expected = equation_2(heatmaps.double(), centres.double(), head.sigma, size)
+    loss = head.loss((heatmaps,), centers)['loss_puzzle'].item()
+    expected = equation_2(heatmaps.double(), centers.double(), head.sigma, size)
     assert loss == pytest.approx(expected, rel=1e-5)
 
 
 def test_loss_by_hand():
     # every cell is off by 1/2, and three of four channels count: 3 · 56² · 1/4 / (4 · 56²)
     head = bare_head(grid=2)
-    centres = torch.tensor([[[56.0, 56], [168, 56], [-1, 168], [168, 168]]])
-    targets, inside = head.targets(centres)
+    centers = torch.tensor([[[56.0, 56], [168, 56], [-1, 168], [168, 168]]])
+    targets, inside = head.targets(centers)
     assert inside.tolist() == [[1, 1, 0, 1]]
-    assert head.loss((targets + 0.5,), centres)['loss_puzzle'].item() == pytest.approx(3 / 16)
+    assert head.loss((targets + 0.5,), centers)['loss_puzzle'].item() == pytest.approx(3 / 16)
 
 
 def test_a_masked_channel_has_no_gradient():
     torch.manual_seed(0)
     head = bare_head(grid=2)
-    centres = torch.tensor([[[56.0, 56], [56, 230], [168, 168], [168, -3]]])
+    centers = torch.tensor([[[56.0, 56], [56, 230], [168, 168], [168, -3]]])
     heatmaps = torch.rand(1, 4, 56, 56, requires_grad=True)
-    head.loss((heatmaps,), centres)['loss_puzzle'].backward()
+    head.loss((heatmaps,), centers)['loss_puzzle'].backward()
     moved = heatmaps.grad.flatten(2).abs().sum(dim=2)[0] > 0
     assert moved.tolist() == [True, False, True, False]
 
 
-def test_a_centre_on_the_border_belongs_to_the_input_only_at_0():
+def test_a_center_on_the_border_belongs_to_the_input_only_at_0():
     head = bare_head(grid=2, input_size=(32, 64))
-    centres = torch.tensor([[[0.0, 0], [31.9, 63.9], [32, 10], [10, 64]]])
-    assert head.targets(centres)[1].tolist() == [[1, 1, 0, 0]]
-    centres = torch.tensor([[[-0.01, 9], [9, -0.01], [9, 33], [31, 9]]])
-    assert head.targets(centres)[1].tolist() == [[0, 0, 1, 1]]
+    centers = torch.tensor([[[0.0, 0], [31.9, 63.9], [32, 10], [10, 64]]])
+    assert head.targets(centers)[1].tolist() == [[1, 1, 0, 0]]
+    centers = torch.tensor([[[-0.01, 9], [9, -0.01], [9, 33], [31, 9]]])
+    assert head.targets(centers)[1].tolist() == [[0, 0, 1, 1]]
 
 
 def test_targets_keep_x_and_y_apart_and_are_not_rounded():
     head = bare_head(grid=2, input_size=(32, 64))
-    centres = torch.tensor([[[8.0, 40], [10, 40], [8, 41], [31, 63]]])
-    maps = head.targets(centres)[0][0]
+    centers = torch.tensor([[[8.0, 40], [10, 40], [8, 41], [31, 63]]])
+    maps = head.targets(centers)[0][0]
     assert maps.shape[1:] == (16, 8)
     assert maps[0, 10, 2].item() == 1
     assert maps[1, 10, 2].item() == pytest.approx(maps[1, 10, 3].item())  # half-way between
@@ -108,15 +108,15 @@ def test_sigma_of_another_input_size_is_in_proportion():
 
 
 def test_placed_and_peak_by_hand():
-    # patches of 32 pixels: a peak is right within 16 pixels, four cells, of the centre
+    # patches of 32 pixels: a peak is right within 16 pixels, four cells, of the center
     head = bare_head(grid=2, input_size=(64, 64))
-    centres = torch.tensor([[[16.0, 16], [48, 16], [16, 48], [48, 70]]])  # the last lies outside
+    centers = torch.tensor([[[16.0, 16], [48, 16], [16, 48], [48, 70]]])  # the last lies outside
     heatmaps = torch.zeros(1, 4, 16, 16)
     heatmaps[0, 0, 4, 7] = 0.8  # three cells off: right
     heatmaps[0, 1, 4, 8] = 0.4  # four cells off: not below the radius
     heatmaps[0, 2, 4, 12] = 0.2  # row and column swapped: wrong
-    heatmaps[0, 3, 15, 12] = 0.6  # near its centre, which does not count
-    values = head.loss((heatmaps,), centres)
+    heatmaps[0, 3, 15, 12] = 0.6  # near its center, which does not count
+    values = head.loss((heatmaps,), centers)
     assert values['placed'].item() == pytest.approx(1 / 3)
     assert values['peak'].item() == pytest.approx(0.5)
 
@@ -124,14 +124,14 @@ def test_placed_and_peak_by_hand():
 def test_perfect_maps_cost_nothing_and_are_all_placed():
     head = bare_head(grid=3, input_size=(96, 64))
     torch.manual_seed(0)
-    centres = torch.rand(2, 9, 2) * torch.tensor([96, 64])
-    maps = head.targets(centres)[0]
-    values = head.loss((maps,), centres)
+    centers = torch.rand(2, 9, 2) * torch.tensor([96, 64])
+    maps = head.targets(centers)[0]
+    values = head.loss((maps,), centers)
     assert values['loss_puzzle'].item() == 0
     assert values['placed'].item() == 1
 
 
-def test_no_centre_inside_gives_zeros_and_no_nan():
+def test_no_center_inside_gives_zeros_and_no_nan():
     head = bare_head(grid=2)
     values = head.loss((torch.rand(1, 4, 56, 56),), torch.full((1, 4, 2), -9.0))
     assert values['loss_puzzle'].item() == 0

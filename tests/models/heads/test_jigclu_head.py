@@ -11,7 +11,7 @@ from hsjp_mm.models.heads.jigclu_head import REGROUPED, decouple
 
 
 def slow_bilinear(rows: list[list[float]], height: int, width: int) -> list[list[float]]:
-    """Bilinear enlargement, pixel by pixel; the centres of the corners' pixels are not aligned."""
+    """Bilinear enlargement, pixel by pixel; the centers of the corners' pixels are not aligned."""
 
     def between(index: int, old: int, new: int) -> tuple[int, int, float]:
         place = max((index + 0.5) * old / new - 0.5, 0)

@@ -164,8 +164,8 @@ def test_persons_are_found_where_they_are(dots, tmp_path, aug_scales, flip):
     runner = Runner.from_cfg(config(dots, tmp_path, aug_scales, flip, batch_size=3))
     assert runner.test()['coco/AP'] == 1
     off = errors(runner)
-    # A dot in the centre of pixel 7 of a scale is said to be at 7.5, for training rounds down; the
-    # images of the scales lie on each other by their first pixel's centre, not its corner.
+    # A dot in the center of pixel 7 of a scale is said to be at 7.5, for training rounds down; the
+    # images of the scales lie on each other by their first pixel's center, not its corner.
     shift = np.mean([0.5 / scale for scale in [1, *(aug_scales or [])]])
     assert np.abs(off.mean(axis=0) - shift).max() < 0.15
     # the cells of the finest map at scale 1 are two pixels wide

@@ -1,6 +1,6 @@
 """Pyramids of crops, from the image to the person's keypoints in its pixels.
 
-The network reads its answer from the image: each colour channel is the heat of one keypoint, at the
+The network reads its answer from the image: each color channel is the heat of one keypoint, at the
 places that the codec says its cells look at. So whatever moves a crop or its map moves the person.
 """
 
@@ -193,7 +193,7 @@ def test_the_average_is_that_of_a_slow_reference(codec):
     assert (width, height) == CELLS
     across = np.array(CELLS) - use_udp  # cells in the crop's extent
     cells = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=2)
-    places = (cells / across - 0.5) * [90, 120]  # from the centre, in pixels of the image
+    places = (cells / across - 0.5) * [90, 120]  # from the center, in pixels of the image
     expected = np.zeros((3, height, width))
     for scale, one in zip(scales, maps, strict=True):
         source = (places / (scale * np.array([90, 120])) + 0.5) * across

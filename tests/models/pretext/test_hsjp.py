@@ -52,7 +52,7 @@ def test_evaluation_puzzles_do_not_depend_on_batch_order_or_random_state(make_mo
     whole = model.make_puzzle(crops, ids)
     torch.manual_seed(2)
     single = [model.make_puzzle(crops[i : i + 1], [ids[i]]) for i in range(4)]
-    for name in ('inputs', 'centres', 'shuffled', 'slots', 'matrices'):
+    for name in ('inputs', 'centers', 'shuffled', 'slots', 'matrices'):
         assert torch.equal(getattr(whole, name), torch.cat([getattr(p, name) for p in single]))
     backwards = model.make_puzzle(crops.flip(0), ids[::-1])
     assert torch.equal(backwards.inputs.flip(0), whole.inputs)
@@ -65,18 +65,18 @@ def test_seed_of_the_model_chooses_the_evaluation_puzzles(make_model):
 
 
 @pytest.mark.parametrize('grid', range(2, 9))
-def test_evaluation_centres_are_the_papers(make_model, grid):
+def test_evaluation_centers_are_the_papers(make_model, grid):
     model = make_model(grid, (224, 224))
     puzzle = model.make_puzzle(torch.zeros(1, 3, 224, 224), [1])
     formula = {
         ((2 * m + 1) * 224 / (2 * grid), (2 * n + 1) * 224 / (2 * grid))
         for m, n in itertools.product(range(grid), repeat=2)
     }
-    expected, found = (torch.tensor(sorted(x)) for x in (formula, puzzle.centres[0].tolist()))
+    expected, found = (torch.tensor(sorted(x)) for x in (formula, puzzle.centers[0].tolist()))
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-3)
     columns, rows = puzzle.slots[0] % grid, puzzle.slots[0] // grid
     by_slots = (2 * torch.stack([columns, rows], dim=1) + 1) * 224 / (2 * grid)
-    torch.testing.assert_close(puzzle.centres[0], by_slots, rtol=0, atol=1e-3)
+    torch.testing.assert_close(puzzle.centers[0], by_slots, rtol=0, atol=1e-3)
 
 
 # ----------------------------------------------------------------------------- training puzzles
@@ -121,8 +121,8 @@ def test_augmentation_fills_its_ranges(make_model, options, limits):
     matrices = model.make_puzzle(torch.zeros(3000, 3, 12, 16)).matrices
     scale = torch.linalg.det(matrices[:, :, :2]).sqrt() - 1
     angle = torch.atan2(matrices[:, 1, 0], matrices[:, 0, 0]).rad2deg()
-    centre = (size / 2).expand(3000, 1, 2)
-    shift = (patches.warp_points(centre, matrices) - centre)[:, 0] / size
+    center = (size / 2).expand(3000, 1, 2)
+    shift = (patches.warp_points(center, matrices) - center)[:, 0] / size
     for values, limit in zip((scale, angle, *shift.T), (*limits, limits[2]), strict=True):
         assert values.abs().max() <= limit + 1e-4
         assert values.min() <= -0.99 * limit and values.max() >= 0.99 * limit
@@ -155,14 +155,14 @@ def test_a_white_pixel_is_followed_from_the_crop_to_the_input(make_model):
             down = (row + 0.5) * high * grid / height / high
             assert index == int(down) * grid + int(across)
             offset = torch.tensor([(across % 1 - 0.5) * wide, (down % 1 - 0.5) * high])
-            expected = puzzle.centres[0, index] + puzzle.matrices[0, :, :2] @ offset
+            expected = puzzle.centers[0, index] + puzzle.matrices[0, :, :2] @ offset
             if (expected > 3).all() and (expected < torch.tensor([width, height]) - 3).all():
                 errors.append((found - expected).abs().max().item())
     assert len(errors) > 25
     assert max(errors) < 0.5
 
 
-def test_centres_are_the_middles_of_the_patches_in_the_input(make_model):
+def test_centers_are_the_middles_of_the_patches_in_the_input(make_model):
     model = make_model(2, (64, 48), scale_factor=0.3, rotate_factor=20, shift_factor=0.02)
     torch.manual_seed(0)
     x, y = (torch.arange(side) + 0.5 for side in (64, 48))
@@ -177,7 +177,7 @@ def test_centres_are_the_middles_of_the_patches_in_the_input(make_model):
         border = torch.cat([image[:, [0, -1]].flatten(1), image[:, :, [0, -1]].flatten(1)], dim=1)
         whole = border.sum(dim=1) == 0
         assert whole.sum() >= 3
-        torch.testing.assert_close(found[whole], puzzle.centres[whole, index], rtol=0, atol=0.1)
+        torch.testing.assert_close(found[whole], puzzle.centers[whole, index], rtol=0, atol=0.1)
 
 
 def test_autocast_does_not_move_the_puzzle(make_model):
@@ -188,7 +188,7 @@ def test_autocast_does_not_move_the_puzzle(make_model):
     torch.manual_seed(0)
     with torch.autocast('cpu', dtype=torch.bfloat16):
         mixed = model.make_puzzle(crops)
-    assert torch.equal(mixed.centres, exact.centres)
+    assert torch.equal(mixed.centers, exact.centers)
     assert torch.equal(mixed.inputs, exact.inputs)
 
 
@@ -217,7 +217,7 @@ def test_loss_is_the_heads_on_a_random_puzzle_and_predict_on_the_fixed_one(make_
     torch.manual_seed(3)
     puzzle = model.make_puzzle(crops)
     maps = model.head(model.backbone(puzzle.inputs))
-    targets, inside = model.head.targets(puzzle.centres)
+    targets, inside = model.head.targets(puzzle.centers)
     expected = ((maps - targets) ** 2 * inside[:, :, None, None]).mean()
     torch.manual_seed(3)
     loss = model(crops, samples(1, 2), mode='loss')['loss_puzzle']
@@ -229,9 +229,9 @@ def test_loss_is_the_heads_on_a_random_puzzle_and_predict_on_the_fixed_one(make_
     points, heights = patches.peaks(model.head(model.backbone(fixed.inputs)))
     assert not torch.equal(points[0], points[1])
     for i, sample in enumerate(found):
-        truth = torch.from_numpy(sample.gt_instances.patch_centres)
-        torch.testing.assert_close(truth, fixed.centres[i : i + 1])
-        assert (sample.pred_instances.patch_centres == points[i].numpy() * 4).all()
+        truth = torch.from_numpy(sample.gt_instances.patch_centers)
+        torch.testing.assert_close(truth, fixed.centers[i : i + 1])
+        assert (sample.pred_instances.patch_centers == points[i].numpy() * 4).all()
         torch.testing.assert_close(
             torch.from_numpy(sample.pred_instances.patch_scores), heights[i : i + 1].detach()
         )
@@ -253,7 +253,7 @@ def test_overfits_one_image_with_one_fixed_puzzle():
     optimiser = torch.optim.Adam(model.parameters(), lr=3e-3)
     history = []
     for _ in range(80):
-        values = model.head.loss(model.extract_feat(puzzle.inputs), puzzle.centres)
+        values = model.head.loss(model.extract_feat(puzzle.inputs), puzzle.centers)
         optimiser.zero_grad()
         values['loss_puzzle'].backward()
         optimiser.step()
@@ -320,11 +320,11 @@ def test_stock_top_down_configs_become_pretext_ones(config, changes, input_size)
         values = model.train()(crops, samples(1), mode='loss')
         found = model.eval()(crops, samples(1), mode='predict')[0]
     # the maps start near 0, so the loss starts near the mean square of the targets
-    targets, inside = model.head.targets(model.make_puzzle(crops, [1]).centres)
+    targets, inside = model.head.targets(model.make_puzzle(crops, [1]).centers)
     start = (targets**2 * inside[:, :, None, None]).mean()
     assert 0.2 * start < values['loss_puzzle'] < 5 * start
     limits = torch.tensor(input_size)
-    assert (torch.from_numpy(found.pred_instances.patch_centres) < limits).all()
+    assert (torch.from_numpy(found.pred_instances.patch_centers) < limits).all()
 
 
 # --------------------------------------------------------------------------------------- errors

@@ -29,7 +29,7 @@ def columns(model: JigClu, number: int, dtype: torch.dtype = torch.float32) -> t
     return torch.randn(shape, generator=generator, dtype=dtype)
 
 
-class MeanColour(nn.Module):
+class MeanColor(nn.Module):
     """A backbone whose map is what stands in the input, so that it can be read off."""
 
     def forward(self, inputs: torch.Tensor) -> tuple[torch.Tensor]:
@@ -37,7 +37,7 @@ class MeanColour(nn.Module):
 
 
 def reader(grid: int = 2, input_size: tuple[int, int] = (40, 24), **options) -> JigClu:
-    """A model whose vector of a patch is its mean colour."""
+    """A model whose vector of a patch is its mean color."""
     model = JigClu(
         backbone=dict(type='ResNet', depth=18),
         head=dict(type='hsjp_mm.JigCluHead', in_channels=3, alpha=0),
@@ -45,18 +45,18 @@ def reader(grid: int = 2, input_size: tuple[int, int] = (40, 24), **options) -> 
         input_size=input_size,
         **options,
     )
-    model.backbone = MeanColour()
+    model.backbone = MeanColor()
     return model.eval()
 
 
-def coloured(model: JigClu, number: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Columns of patches of one colour each, and the colours (B, K, 3), all different."""
+def colored(model: JigClu, number: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Columns of patches of one color each, and the colors (B, K, 3), all different."""
     width, height = model.patch_size
     patches = model.grid**2
     numbers = torch.arange(1, number * patches + 1).reshape(number, patches)
-    colours = torch.stack([numbers, numbers**2, torch.ones_like(numbers)], dim=2).float()
-    whole = colours[..., None, None].expand(-1, -1, -1, height, width)
-    return whole.transpose(1, 2).flatten(2, 3), colours
+    colors = torch.stack([numbers, numbers**2, torch.ones_like(numbers)], dim=2).float()
+    whole = colors[..., None, None].expand(-1, -1, -1, height, width)
+    return whole.transpose(1, 2).flatten(2, 3), colors
 
 
 # ------------------------------------------------------------------------------------- montages
@@ -150,7 +150,7 @@ def recorded(model: JigClu, monkeypatch) -> list:
 @pytest.mark.parametrize('grid', [2, 3])
 def test_the_patches_of_the_whole_batch_are_shuffled_together(monkeypatch, grid):
     model = reader(grid, (36, 24))
-    inputs, colours = coloured(model, 3)
+    inputs, colors = colored(model, 3)
     seen = recorded(model, monkeypatch)
     torch.manual_seed(0)
     model(inputs, [], mode='loss')
@@ -158,13 +158,13 @@ def test_the_patches_of_the_whole_batch_are_shuffled_together(monkeypatch, grid)
     assert sizes == [3 * grid**2]
     assert sorted(sources.tolist()) == list(range(3 * grid**2))
     # patch i·K + k of the montages is what the sources say, and so is its vector
-    colours = colours.flatten(0, 1)[sources]
-    torch.testing.assert_close(vectors, colours)
+    colors = colors.flatten(0, 1)[sources]
+    torch.testing.assert_close(vectors, colors)
     width, height = model.patch_size
     for i, j in itertools.product(range(3), range(grid**2)):
         top, left = j // grid * height, j % grid * width
         place = montages[i, :, top : top + height, left : left + width]
-        assert (place == colours[i * grid**2 + j, :, None, None]).all()
+        assert (place == colors[i * grid**2 + j, :, None, None]).all()
     images = (sources // grid**2).reshape(3, -1)
     assert (images != images[:, :1]).any()  # not only within an image
 
@@ -172,7 +172,7 @@ def test_the_patches_of_the_whole_batch_are_shuffled_together(monkeypatch, grid)
 def test_every_permutation_of_the_batch_is_equally_likely(monkeypatch):
     """And it changes between steps; where each of 8 patches goes, in 3000 steps."""
     model = reader()
-    inputs, _ = coloured(model, 2)
+    inputs, _ = colored(model, 2)
     orders = []
     monkeypatch.setattr(model, 'patch_vectors', lambda pieces: pieces.mean(dim=(2, 3)))
     monkeypatch.setattr(model.head, 'loss', lambda vectors, sources, sizes: orders.append(sources))
@@ -269,11 +269,11 @@ def test_accumulated_gradients_are_those_of_small_batches(make_jigclu):
     assert (found - whole).abs().max() > 1e-3
 
 
-def colour_puzzles(model: JigClu) -> torch.Tensor:
-    """Eight images of one colour each; the place of a patch shows in a bright stripe of it."""
+def color_puzzles(model: JigClu) -> torch.Tensor:
+    """Eight images of one color each; the place of a patch shows in a bright stripe of it."""
     width, height = model.patch_size
-    colours = torch.tensor(list(itertools.product((-1.0, 1.0), repeat=3)))
-    whole = colours[:, None, :, None, None].expand(-1, 4, -1, height, width).clone()
+    colors = torch.tensor(list(itertools.product((-1.0, 1.0), repeat=3)))
+    whole = colors[:, None, :, None, None].expand(-1, 4, -1, height, width).clone()
     whole[:, 0, :, : height // 3] += 2
     whole[:, 1, :, -(height // 3) :] += 2
     whole[:, 2, :, :, : width // 3] += 2
@@ -283,7 +283,7 @@ def colour_puzzles(model: JigClu) -> torch.Tensor:
 
 
 @pytest.mark.slow
-def test_it_learns_to_sort_coloured_patches():
+def test_it_learns_to_sort_colored_patches():
     torch.manual_seed(0)
     model = JigClu(
         backbone=dict(type='ResNet', depth=18),
@@ -297,7 +297,7 @@ def test_it_learns_to_sort_coloured_patches():
     optimiser = torch.optim.Adam(model.parameters(), lr=3e-3)
     history = []
     for _ in range(120):
-        values = model(colour_puzzles(model), [], mode='loss')
+        values = model(color_puzzles(model), [], mode='loss')
         loss, logged = model.parse_losses(values)
         optimiser.zero_grad()
         loss.backward()
@@ -348,7 +348,7 @@ def test_size_of_the_patches_and_of_what_the_network_sees(monkeypatch, input_for
 
 
 @pytest.mark.parametrize('input_format', ['small_patches', 'scaled_patches'])
-def test_patches_by_themselves_have_vectors_that_do_not_know_their_neighbours(
+def test_patches_by_themselves_have_vectors_that_do_not_know_their_neighbors(
     make_jigclu, input_format
 ):
     model = make_jigclu(input_format=input_format).double().eval()
@@ -359,7 +359,7 @@ def test_patches_by_themselves_have_vectors_that_do_not_know_their_neighbours(
     torch.testing.assert_close(vectors, model.backbone(pieces)[-1].mean(dim=(2, 3)))
 
 
-def test_in_a_montage_the_neighbours_are_seen(make_jigclu):
+def test_in_a_montage_the_neighbors_are_seen(make_jigclu):
     model = make_jigclu().double().eval()
     pieces = model.cut(columns(model, 2, torch.float64))
     vectors = model.patch_vectors(pieces)
@@ -373,12 +373,12 @@ def test_in_a_montage_the_neighbours_are_seen(make_jigclu):
 @pytest.mark.parametrize('input_format', jigclu.FORMATS)
 def test_predictions_come_in_the_order_of_the_true_locations(input_format):
     model = reader(input_format=input_format)
-    inputs, colours = coloured(model, 3)
+    inputs, colors = colored(model, 3)
     found = model(inputs, samples(7, 'a/b.jpg', 9), mode='predict')
     for i, sample in enumerate(found):
-        expected = nn.functional.normalize(colours[i : i + 1], dim=2)
+        expected = nn.functional.normalize(colors[i : i + 1], dim=2)
         torch.testing.assert_close(sample.pred_instances.patch_embeddings, expected)
-        logits = model.head.location(colours[i : i + 1])
+        logits = model.head.location(colors[i : i + 1])
         torch.testing.assert_close(sample.pred_instances.patch_logits, logits)
 
 
@@ -402,14 +402,14 @@ def test_evaluation_montages_mix_the_batch_by_ids_and_seed_alone(make_jigclu, mo
 
 def test_solve_tells_where_the_patches_went():
     model = reader()
-    inputs, colours = coloured(model, 3)
+    inputs, colors = colored(model, 3)
     sources, vectors, _ = model.solve(inputs, [1, 2, 3])
     pieces = model.cut(inputs)
     assert sorted(sources.tolist()) == list(range(12))
     assert len({s // 4 for s in sources[:4].tolist()}) > 1
     again = model.head(model.patch_vectors(pieces[sources]))[0]
     torch.testing.assert_close(again, vectors[sources])
-    torch.testing.assert_close(vectors, nn.functional.normalize(colours.flatten(0, 1), dim=1))
+    torch.testing.assert_close(vectors, nn.functional.normalize(colors.flatten(0, 1), dim=1))
 
 
 def test_a_batch_of_one_can_be_evaluated_but_not_trained_on(make_jigclu):
