@@ -63,7 +63,11 @@ def test_config_for_a_users_project_trains_and_its_backbone_starts_a_stock_confi
     stock = start.replace('backbone-1a2b3c4d.safetensors', backbone.name)
     assert stock != start
     (tmp_path / 'stock.py').write_text(f'{base}\n{stock}')
-    assert '1,918 of 1,918 tensors' in run(tmp_path, 'check_init.py', 'stock.py', backbone.name)
+    printed = run(tmp_path, 'check_init.py', 'stock.py', backbone.name)
+    for page in ('fine-tuning', 'checkpoints'):
+        [line] = re.findall(r'^backbone: .*', (ROOT / f'docs/{page}.md').read_text(), re.M)
+        line = line.replace('hrnet-w32-1a2b3c4d.safetensors', backbone.name)
+        assert line.replace('1a2b3c4d', backbone.stem.rpartition('-')[2]) in printed
 
 
 def test_quick_start_shows_the_readmes_config_and_start():
