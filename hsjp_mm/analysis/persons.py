@@ -194,8 +194,8 @@ def read_poses(path: str | Path, dataset: str = 'MpiiDataset') -> Persons:
     """Read poses from a file.
 
     Args:
-        path: by its ending: ``.py``, a config, whose ``train_dataloader.dataset`` is read;
-            ``.json``, an annotation file of the data set; ``.csv``, a row for each pose with a name
+        path: by its ending: ``.py``, a config, also as ``CODEBASE::PATH``, whose
+            ``train_dataloader.dataset`` is read; ``.json``, an annotation file of the data set; ``.csv``, a row for each pose with a name
             and then x, y of each keypoint, empty or ``nan`` where it is not labelled; ``.mat``, the
             joints of LSP or LSP extended.
         dataset: registered name of the data set that reads a JSON, or whose metadata name the
@@ -205,11 +205,11 @@ def read_poses(path: str | Path, dataset: str = 'MpiiDataset') -> Persons:
         FileNotFoundError: no such file.
         ValueError: another ending; a file that does not fit the data set's keypoints.
     """
+    if str(path).endswith('.py'):
+        return _load(required(read_config(str(path), argument='path'), 'train_dataloader.dataset'))
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'path={str(path)!r} is not a file')
-    if path.suffix == '.py':
-        return _load(required(read_config(str(path), argument='path'), 'train_dataloader.dataset'))
     if path.suffix == '.json':
         return _load(dict(type=dataset, ann_file=str(path.resolve()), pipeline=[]))
     if path.suffix == '.mat':
