@@ -43,14 +43,16 @@ class DataCheck:
         sections: lines of text by title.
         problems: lines about what would fail, or give something else than is meant.
         paths: of the images that can be read, by their id.
+        crops: ids of the annotations whose boxes pretraining takes.
         boxes: of each image, by its id: the annotations' boxes (left, top, width, height), their
-            keypoints (K, 3), and whether pretraining takes them.
+            keypoints (K, 3), and what takes them: 'pose' (and pretraining), 'crops' or 'nothing'.
     """
 
     sections: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     problems: list[str] = field(default_factory=list)
     paths: dict[Id, Path] = field(default_factory=dict)
-    boxes: dict[Id, list[tuple[list[float], np.ndarray, bool]]] = field(
+    crops: set[Id] = field(default_factory=set)
+    boxes: dict[Id, list[tuple[list[float], np.ndarray, str]]] = field(
         default_factory=lambda: defaultdict(list)
     )
 
@@ -83,6 +85,7 @@ def check_data(ann_file: str | Path, folder: str | Path) -> DataCheck:
     for name in coco.categories.texts('name') if found.paths else ():
         _check_crops(found, name, ann_file, folder)
     _check_keypoints(found, coco)
+    _collect_boxes(found, coco)
     return found
 
 
@@ -164,11 +167,7 @@ def _check_crops(found: DataCheck, category: str, ann_file, folder) -> None:
         f'category_names=[{category!r}]: {len(dataset)} boxes are used'
         + (f'; left out: {left_out}' if left_out else '')
     )
-    for index in range(len(dataset)):
-        info = dataset.get_data_info(index)
-        left, top, right, bottom = info['bbox'][0].tolist()
-        box = [left, top, right - left, bottom - top]
-        found.boxes[info['img_id']].append((box, np.zeros((0, 3)), True))
+    found.crops |= {dataset.get_data_info(index)['id'] for index in range(len(dataset))}
 
 
 def _attempt(found: DataCheck, lines: list[str], what: str, act: Callable):
@@ -206,19 +205,12 @@ def _check_keypoints(found: DataCheck, coco: CocoFile) -> None:
             )
     if not named:
         lines.append('no category names its keypoints; `hsjp-mm priors` needs the names')
-    labelled = without = crowds = 0
-    for row in with_key:
-        crowds += bool(row.get('iscrowd'))
-        if _length(row['keypoints']) == usual and not row.get('iscrowd'):
-            points = np.array(row['keypoints'], dtype=object).reshape(-1, 3)
-            seen = [point for point in points if point[2]]
-            labelled += bool(seen)
-            without += not seen
-            if row.get('bbox'):
-                found.boxes[row['image_id']].append((row['bbox'], points.astype(float), bool(seen)))
+    labelled = [row for row in with_key if _is_labelled(row)]
+    crowds = sum(bool(row.get('iscrowd')) for row in with_key)
     lines.append(
-        f'{labelled} persons have labelled keypoints, and are used; not used are {without} without '
-        f'one, {len(rows) - len(with_key)} without the key and {crowds} crowds'
+        f'{len(labelled)} persons have labelled keypoints and a box, and are used; not used are '
+        f'{len(with_key) - len(labelled) - crowds} without one of them, '
+        f'{len(rows) - len(with_key)} annotations without any keypoints and {crowds} crowds'
     )
     for key, consequence in NEEDED.items():
         missing = [row.get('id') for row in rows if key not in row]
@@ -228,4 +220,23 @@ def _check_keypoints(found: DataCheck, coco: CocoFile) -> None:
 
 
 def _length(keypoints) -> int:
-    return len(keypoints) if isinstance(keypoints, list) else -1
+    """How many numbers they are; -1 if they are something else."""
+    if not isinstance(keypoints, list) or not all(isinstance(n, int | float) for n in keypoints):
+        return -1
+    return len(keypoints)
+
+
+def _is_labelled(row: dict) -> bool:
+    seen = _length(row.get('keypoints')) > 0 and any(row['keypoints'][2::3])
+    return seen and _length(row.get('bbox')) == 4 and not row.get('iscrowd')
+
+
+def _collect_boxes(found: DataCheck, coco: CocoFile) -> None:
+    for row in coco.annotations:
+        if _length(row.get('bbox')) != 4:
+            continue
+        use = 'pose' if _is_labelled(row) else 'crops' if row['id'] in found.crops else 'nothing'
+        points = row.get('keypoints')
+        count = _length(points) if _length(points) % 3 == 0 else 0
+        array = np.array(points[:count] if count > 0 else [], float).reshape(-1, 3)
+        found.boxes[row['image_id']].append((row['bbox'], array, use))

@@ -12,13 +12,19 @@ from hsjp_mm.visualization.pictures import write
 SIDE = 240
 """Of a thumbnail in pixels, the longer one."""
 COLUMNS, LINE, GAP = 6, 20, 8
-GREEN, RED, YELLOW = (0, 190, 60), (230, 40, 40), (255, 220, 0)
+YELLOW = (255, 220, 0)
+LEGEND = {
+    'pose': ((0, 190, 60), 'green: pose estimation and pretraining take it'),
+    'crops': ((60, 120, 255), 'blue: pretraining alone'),
+    'nothing': ((230, 40, 40), 'red: nothing takes it'),
+}
+"""Color of a box and its text, by what takes it."""
 
 
 def contact_sheet(found: DataCheck, number: int = 24) -> np.ndarray:
     """Draw images spread evenly over the file, those with annotations before the others.
 
-    A box is green if training takes it, red if not; keypoints are yellow dots. The image is as it
+    What takes a box its color says, see the legend; keypoints are yellow dots. The image is as it
     is read, upright: boxes that lie beside their persons are those of the image as it is stored.
 
     Args:
@@ -40,10 +46,14 @@ def contact_sheet(found: DataCheck, number: int = 24) -> np.ndarray:
     rows = math.ceil(len(chosen) / COLUMNS)
     columns = min(COLUMNS, len(chosen))
     cell = SIDE + GAP
-    sheet = np.full((rows * (cell + LINE) + GAP, columns * cell + GAP, 3), 255, np.uint8)
+    head = LINE * len(LEGEND)
+    width = max(columns * cell + GAP, 400)
+    sheet = np.full((head + rows * (cell + LINE) + GAP, width, 3), 255, np.uint8)
+    for line, (color, text) in enumerate(LEGEND.values(), 1):
+        write(sheet, text, GAP, line * LINE - 4, color, 0.45)
     for place, key in enumerate(chosen):
         row, column = divmod(place, COLUMNS)
-        top, left = GAP + row * (cell + LINE), GAP + column * cell
+        top, left = head + GAP + row * (cell + LINE), GAP + column * cell
         picture = _thumbnail(found, key)
         write(sheet, _shortened(found.paths[key].name), left, top + LINE - 6, scale=0.4)
         top += LINE
@@ -56,10 +66,9 @@ def _thumbnail(found: DataCheck, key) -> np.ndarray:
     zoom = SIDE / max(pixels.shape[:2])
     size = (max(round(pixels.shape[1] * zoom), 1), max(round(pixels.shape[0] * zoom), 1))
     picture = np.ascontiguousarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
-    for box, points, used in found.boxes.get(key, ()):
+    for box, points, use in found.boxes.get(key, ()):
         left, top, width, height = (round(value * zoom) for value in box)
-        color = GREEN if used else RED
-        cv2.rectangle(picture, (left, top), (left + width, top + height), color, 1)
+        cv2.rectangle(picture, (left, top), (left + width, top + height), LEGEND[use][0], 1)
         for x, y, visible in points.tolist():
             if visible:
                 cv2.circle(picture, (round(x * zoom), round(y * zoom)), 2, YELLOW, -1, cv2.LINE_AA)

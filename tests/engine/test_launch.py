@@ -45,3 +45,17 @@ def test_a_config_is_read_before_anything_starts(command, error, tmp_path, monke
     monkeypatch.setattr(sys, 'argv', command.split())
     with pytest.raises((FileNotFoundError, ValueError), match=error):
         run_stock_tool(f'{command.split()[0]}.py')
+
+
+def test_names_that_a_config_sets_in_vain_are_a_warning(monkeypatch, tmp_path, log_file):
+    path = tmp_path / 'mine.py'
+    path.write_text(
+        "_base_ = ['hsjp_mm::hsjp/hsjp_res50_4xb64-240e_coco-224x224.py']\ndata_root = 'mine/'\n"
+    )
+    monkeypatch.setattr('hsjp_mm.engine.launch.run_script', lambda script: None)
+    options = ['--cfg-options', 'input_size=64', 'train_dataloader.batch_size=4']
+    monkeypatch.setattr(sys, 'argv', ['train.py', str(path), *options])
+    run_stock_tool('train.py')
+    data, size = log_file.read_text().splitlines()
+    assert 'mine.py: data_root is set' in data and 'set train_dataloader.dataset.data_root' in data
+    assert 'mine.py: input_size is set' in size

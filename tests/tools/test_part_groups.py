@@ -33,3 +33,29 @@ def test_groups_overlap_and_pictures(tmp_path, capsys):
     assert source['also'] == {'right_shoulder': 'right_elbow'} and source['lattice'] == 4
     for kind in ('matrix', 'skeleton'):
         assert cv2.imread(str(out.with_suffix(f'.{kind}.png'))).std() > 20
+
+
+def test_own_keypoints(tmp_path, capsys):
+    keypoints = {
+        i: dict(name=name, id=i, color=[0, 0, 0], type='upper', swap='')
+        for i, name in enumerate(['tip', 'left', 'right', 'tail'])
+    }
+    info = dict(
+        dataset_name='own', paper_info={}, keypoint_info=keypoints, skeleton_info={},
+        joint_weights=[1.0] * 4, sigmas=[0.05] * 4,
+    )  # fmt: skip
+    (tmp_path / 'own.py').write_text(f'dataset_info = {info}\n')
+    rng = np.random.default_rng(0)
+    poses = rng.uniform(0, 60, (300, 4, 2))
+    poses[:, 1] = poses[:, 2] + rng.normal(0, 3, (300, 2))
+    rows = [f'{i}.jpg,' + ','.join(map(str, pose.ravel())) for i, pose in enumerate(poses)]
+    (tmp_path / 'poses.csv').write_text('\n'.join(rows))
+    options = ['--groups', '3', '--lattice', '4', '--unit', 'tip', 'tail']
+    out = tmp_path / 'groups.json'
+    main(
+        [str(tmp_path / 'poses.csv'), '--metainfo', str(tmp_path / 'own.py'), *options]
+        + ['--out', str(out)]
+    )
+    assert ('left', 'right') in read_part_groups(out).groups
+    said = capsys.readouterr()
+    assert '300 poses are too few for a lattice of 4 by 4 cells' in said.out + said.err

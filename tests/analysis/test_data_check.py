@@ -1,0 +1,124 @@
+"""What would become of a data set, told from a file like those of labelling tools."""
+
+import json
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from hsjp_mm.analysis.data_check import check_data
+
+
+@pytest.fixture
+def export(tmp_path):
+    """Six images, four sound, and a labelling tool's export of four keypoints without extras."""
+    folder = tmp_path / 'images'
+    folder.mkdir()
+    rng = np.random.RandomState(0)
+    for i in range(1, 5):
+        cv2.imwrite(str(folder / f'{i}.png'), rng.randint(0, 256, (40, 60, 3), dtype=np.uint8))
+    shutil.copy(folder / '1.png', folder / '5.png')
+    (folder / '6.png').write_bytes((folder / '1.png').read_bytes()[:300])
+    cv2.imwrite(str(folder / 'spare.png'), np.zeros((9, 9, 3), np.uint8))
+    turned = Image.fromarray(rng.randint(0, 256, (60, 40, 3), dtype=np.uint8))
+    exif = turned.getexif()
+    exif[0x0112] = 6
+    turned.save(folder / '8.jpg', exif=exif)  # 40 by 60 as it is stored, 60 by 40 as it is read
+    names = ['1.png', '2.png', '3.png', '4.png', '5.png', '6.png', 'gone.png', '8.jpg']
+    images = [
+        {'id': i, 'file_name': name, 'width': 60, 'height': 40} for i, name in enumerate(names, 1)
+    ]
+    images[3]['width'] = 66
+    images[7].update(width=40, height=60)
+    seen, unseen = [5, 5, 2] * 4, [0, 0, 0] * 4
+    people = [
+        dict(id=1, image_id=1, bbox=[1, 1, 20, 30], keypoints=seen),
+        dict(id=2, image_id=2, bbox=[1, 1, 20, 30], keypoints=unseen),
+        dict(id=3, image_id=2, bbox=[0, 0, 0, 0], keypoints=unseen),
+    ]
+    for person in people:
+        person.update(category_id=1, area=600, iscrowd=0)
+    content = {
+        'images': images,
+        'annotations': people,
+        'categories': [{'id': 1, 'name': 'fish', 'keypoints': ['tip', 'left', 'right', 'tail']}],
+    }
+    return content, tmp_path / 'export.json', folder
+
+
+def check(export, **changes):
+    content, path, folder = export
+    path.write_text(json.dumps({**content, **changes}))
+    return check_data(path, folder)
+
+
+def test_what_is_said_of_the_images(export):
+    found = check(export)
+    images = '\n'.join(found.sections['Images'])
+    assert images.startswith('6 of 8 can be read')
+    for said in (
+        '1 of 8 do not exist: gone.png',
+        '1 of 8 cannot be read, or are damaged; training replaces them: 6.png',
+        '1 of 8 have another size than the file says; pretraining skips them: 4.png (66x40, is ',
+        '1 photographs are there more than once: 1.png = 5.png',
+        '1 are turned by their EXIF orientation and annotated as they are stored',
+        '1 images of the folder are not in the file',
+        '6 have no annotation',
+    ):
+        assert said in images
+    assert set(found.paths) == {1, 2, 3, 4, 5, 8}
+
+
+def test_what_is_said_of_boxes_and_persons(export):
+    found = check(export)
+    (crops,) = found.sections['Pretraining on boxes (hsjp_mm.PersonCropDataset)']
+    assert crops == "category_names=['fish']: 2 boxes are used; left out: 1 below min_size"
+    pose = '\n'.join(found.sections['Pose estimation (MMPose data sets and CocoMetric)'])
+    assert '4 keypoints: x, y and visibility' in pose
+    assert (
+        '1 persons have labelled keypoints and a box, and are used; not used are 2 without' in pose
+    )
+    assert "3 of 3 annotations have no 'num_keypoints' (MMPose's CocoMetric ends in" in pose
+    assert "no 'area'" not in pose and "no 'iscrowd'" not in pose
+    uses = {key: [use for *_, use in boxes] for key, boxes in found.boxes.items()}
+    assert uses == {1: ['pose'], 2: ['crops', 'nothing']}
+
+
+def test_what_would_fail(export):
+    content, _, _ = export
+    people = [{**person} for person in content['annotations']]
+    people[1]['keypoints'] = [1, 2, 2]
+    assert any('keypoints=[1, 2, 2] must be' in text for text in check_problems(export, people))
+    people[1].update(keypoints=[], bbox=[1, 2, 3])
+    problems = check_problems(export, people)
+    assert any('fish: fails: ' in text and 'bbox=[1, 2, 3] must be' in text for text in problems)
+    images = [{**image} for image in content['images']]
+    for image in images:
+        del image['width']
+    found = check(export, images=images)
+    assert any(text.startswith('6 of 8 have no width and height') for text in found.problems)
+    assert any('training: fails: ' in text and 'needs width' in text for text in found.problems)
+
+
+def check_problems(export, people) -> list[str]:
+    return check(export, annotations=people).problems
+
+
+def test_keypoints_that_are_not_as_many_as_their_names(export):
+    found = check(export, categories=[{'id': 1, 'name': 'fish', 'keypoints': ['tip', 'tail']}])
+    assert any('2 keypoints are named by category 1, but 4 given' in p for p in found.problems)
+
+
+def test_boxes_alone_and_a_sound_file(export, tiny_coco):
+    content, _, _ = export
+    boxes = [{k: v for k, v in p.items() if k != 'keypoints'} for p in content['annotations']]
+    found = check(export, annotations=boxes)
+    assert found.sections['Pose estimation (MMPose data sets and CocoMetric)'] == [
+        'no annotation has keypoints: of use for pretraining alone'
+    ]
+    with pytest.raises(FileNotFoundError, match=r"folder='.*none' does not exist"):
+        check_data(tiny_coco / 'boxes.json', tiny_coco / 'none')
+    sound = check_data(tiny_coco / 'boxes.json', tiny_coco / 'images')
+    assert [p for p in sound.problems if 'segmentation' not in p] == []
