@@ -28,17 +28,20 @@ class _Child(Registry):
         return self.root.get(f'mmpose.{key}')
 
 
-def _child(parent: Registry, location: str) -> Registry:
-    return _Child(parent.name, parent=parent, scope='hsjp_mm', locations=[f'hsjp_mm.{location}'])
+def _child(parent: Registry, *modules: str) -> Registry:
+    locations = [f'hsjp_mm.{module}' for module in modules]
+    return _Child(parent.name, parent=parent, scope='hsjp_mm', locations=locations)
 
 
-DATASETS = _child(MMENGINE_DATASETS, 'datasets')
-TRANSFORMS = _child(MMENGINE_TRANSFORMS, 'datasets')
+DATASETS = _child(
+    MMENGINE_DATASETS, 'datasets.label_subset', 'datasets.lsp', 'datasets.person_crops'
+)
+TRANSFORMS = _child(MMENGINE_TRANSFORMS, 'datasets.transforms')
 MODELS = _child(MMENGINE_MODELS, 'models')
 METRICS = _child(MMENGINE_METRICS, 'evaluation')
-HOOKS = _child(MMENGINE_HOOKS, 'engine')
+HOOKS = _child(MMENGINE_HOOKS, 'engine.hooks')
 WEIGHT_INITIALIZERS = _child(MMENGINE_WEIGHT_INITIALIZERS, 'checkpoint')
-DATA_SAMPLERS = _child(MMENGINE_DATA_SAMPLERS, 'datasets')
+DATA_SAMPLERS = _child(MMENGINE_DATA_SAMPLERS, 'datasets.samplers')
 KEYPOINT_CODECS = _child(MMPOSE_KEYPOINT_CODECS, 'codecs')  # MMEngine has no root of it
 
 # Without classes of ours: these keep MMEngine from warning of a scope that it cannot find.

@@ -1,11 +1,11 @@
 """Show what keypoint results get wrong, for one or several result files.
 
-    python tools/analyze_keypoints.py scratch.keypoints.json hsjp.keypoints.json
+    hsjp-mm analyze scratch.keypoints.json hsjp.keypoints.json
 
 Writes precision and recall at the OKS thresholds 0.5 to 0.95 and AP by threshold; and, after Ronchi
 and Perona (ICCV 2017), the shares of good, jittered, inverted, swapped and missed keypoints, for
 each keypoint too, with the AP that correcting each error would bring. MMPose writes result files
-with `tools/test.py CONFIG CHECKPOINT --cfg-options test_evaluator.outfile_prefix=hsjp`.
+with `hsjp-mm test CONFIG CHECKPOINT --cfg-options test_evaluator.outfile_prefix=hsjp`.
 """
 
 import argparse
@@ -13,14 +13,15 @@ import json
 import sys
 from pathlib import Path
 
-from hsjp_mm.analysis.keypoint_errors import ERRORS, IOU_TYPES, KINDS, METAINFO, diagnose
-from hsjp_mm.visualization import plot_keypoint_errors
+from hsjp_mm.cli import Parser, command
+
+IOU_TYPES = ('keypoints', 'keypoints_crowd')
+METAINFO = 'configs/_base_/datasets/coco.py'
 
 
-def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def arguments() -> Parser:
+    flags = {'use_area=False': '--no-area', 'annotations=': '--ann=', 'annotations:': '--ann:'}
+    parser = Parser(__doc__, flags)
     parser.add_argument('results', nargs='+', help='COCO-style result files')
     parser.add_argument(
         '--ann',
@@ -33,10 +34,10 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument('--iou-type', default='keypoints', choices=IOU_TYPES, help='as CocoMetric')
     parser.add_argument(
-        '--no-area', action='store_true', help='use_area=False of CocoMetric, as for CrowdPose'
+        '--no-area', action='store_true', help='take areas from the boxes, as for CrowdPose'
     )
     parser.add_argument('--out', default='keypoint_errors', help='folder (%(default)s)')
-    return parser.parse_args(argv)
+    return parser
 
 
 def names_of(paths: list[str], names: list[str] | None) -> list[str]:
@@ -56,6 +57,8 @@ def names_of(paths: list[str], names: list[str] | None) -> list[str]:
 
 
 def table(diagnoses: dict[str, dict]) -> str:
+    from hsjp_mm.analysis.keypoint_errors import ERRORS, KINDS
+
     thresholds = next(iter(diagnoses.values()))['oks_thresholds']
     gains = (*ERRORS, 'all')
     width = max(map(len, diagnoses))
@@ -80,16 +83,15 @@ def table(diagnoses: dict[str, dict]) -> str:
     return '\n'.join(lines)
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parse_args(argv)
-    try:
-        diagnoses = {
-            name: diagnose(args.ann, path, args.metainfo, args.iou_type, not args.no_area)
-            for name, path in zip(names_of(args.results, args.names), args.results, strict=True)
-        }
-    except (OSError, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 1
+@command(arguments)
+def main(args: argparse.Namespace) -> int:
+    from hsjp_mm.analysis.keypoint_errors import diagnose
+    from hsjp_mm.visualization import plot_keypoint_errors
+
+    diagnoses = {
+        name: diagnose(args.ann, path, args.metainfo, args.iou_type, not args.no_area)
+        for name, path in zip(names_of(args.results, args.names), args.results, strict=True)
+    }
     for name, diagnosis in diagnoses.items():
         print(
             f'{name}: {diagnosis["detections"]} detections, {diagnosis["evaluated"]} evaluated; '

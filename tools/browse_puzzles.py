@@ -1,52 +1,62 @@
 """Draw puzzles as PNG files: what the network sees, what was asked, what it answers."""
 
 import argparse
+import sys
 from pathlib import Path
 
-import cv2
-from mmengine.config import Config, DictAction
-from mmengine.registry import DATASETS, MODELS, init_default_scope
-from mmengine.runner import set_random_seed
-
-import hsjp_mm  # noqa: F401  (lets hsjp_mm:: bases resolve)
-from hsjp_mm.checkpoint import read_checkpoint
-from hsjp_mm.visualization import draw_boards
+from hsjp_mm.cli import Parser, command
 
 
-def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+def arguments() -> Parser:
+    parser = Parser(__doc__)
     parser.add_argument('config', help='of a pretraining')
     parser.add_argument('checkpoint', nargs='?', help='without it the network is untrained')
-    parser.add_argument('--out', default='puzzles', help='folder of the pictures')
+    parser.add_argument('--out', default='puzzles', help='folder of the pictures (%(default)s)')
     parser.add_argument(
-        '--num', type=int, default=8, help='how many instances; JigClu shows up to 8 on a board'
+        '--num',
+        type=int,
+        default=8,
+        help='how many instances; JigClu shows up to 8 on a board (%(default)s)',
     )
     parser.add_argument(
         '--split',
         choices=['train', 'val'],
         default='val',
-        help='train: random, augmented puzzles; val: the puzzles of the evaluation',
+        help='train: random, augmented puzzles; val: the puzzles of the evaluation (%(default)s)',
     )
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='as in tools/train.py')
-    return parser.parse_args(argv)
+    parser.add_argument('--seed', type=int, default=0, help='of random puzzles (%(default)s)')
+    parser.add_cfg_options()
+    return parser
 
 
-def main(argv: list[str] | None = None) -> None:
-    args = parse_args(argv)
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options or {})
+@command(arguments)
+def main(args: argparse.Namespace) -> None:
+    import cv2
+    from mmengine.registry import DATASETS, MODELS, init_default_scope
+    from mmengine.runner import set_random_seed
+
+    from hsjp_mm.checkpoint import load_model
+    from hsjp_mm.models import PretextModel
+    from hsjp_mm.utils.configs import read_config, required
+    from hsjp_mm.visualization import draw_boards
+
+    cfg = read_config(args.config, args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmpose'))
-    model = MODELS.build(cfg.model)
+    other = {'train': 'val', 'val': 'train'}[args.split]
+    loader = required(cfg, f'{args.split}_dataloader', f'; is --split {other} meant?')
+    model = MODELS.build(required(cfg, 'model'))
+    if not isinstance(model, PretextModel):
+        raise ValueError(f'config={args.config!r} is of no pretraining: {type(model).__name__}')
     if args.checkpoint:
-        model.load_state_dict(read_checkpoint(args.checkpoint)['state_dict'])
+        load_model(model, args.checkpoint)
     else:
         model.init_weights()
     model.eval()
-    dataset = DATASETS.build(cfg[f'{args.split}_dataloader'].dataset)
+    dataset = DATASETS.build(loader.dataset)
     model.prepare(dataset)
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
-    set_random_seed(0)
+    set_random_seed(args.seed)
     indices = list(range(min(args.num, len(dataset))))
     for i, (text, board) in enumerate(draw_boards(model, dataset, indices, args.split == 'val')):
         path = out / f'{args.split}_{i}.png'
@@ -55,4 +65,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

@@ -1,34 +1,29 @@
 """Say whether a checkpoint fits the backbone of a config, without training.
 
-    python tools/check_init.py configs/topdown_heatmap/coco/x.py backbone-1a2b3c4d.safetensors
+    hsjp-mm check-init configs/topdown_heatmap/coco/x.py backbone-1a2b3c4d.safetensors
 
-prints what ``hsjp_mm.PretextInit`` would print; exit status 0 if it would load, 1 if it would stop.
+prints what ``hsjp_mm.PretextInit`` would print; exit status 0 if it would load, 1 if it would
+stop.
 """
 
 import argparse
 import sys
 from typing import Any
 
-from mmengine.config import Config, DictAction
-from mmengine.registry import MODELS, init_default_scope
-
-from hsjp_mm.checkpoint import audit
-from hsjp_mm.checkpoint.coverage import CheckpointError
+from hsjp_mm.cli import Parser, command
 
 
-def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument('config')
-    parser.add_argument('checkpoint')
+def arguments() -> Parser:
+    parser = Parser(__doc__)
+    parser.add_argument('config', help='any config with model.backbone')
+    parser.add_argument('checkpoint', help='a file or address with the backbone')
     parser.add_argument('--prefix', help="of the backbone (the config's, or found)")
     parser.add_argument('--allow-missing', nargs='+', help="patterns of names (the config's)")
     parser.add_argument(
         '--trust', action='store_true', help='unpickle any object: can run any code of the file'
     )
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={})
-    return parser.parse_args(argv)
+    parser.add_cfg_options()
+    return parser
 
 
 def pretext_init(init_cfg: Any) -> dict:
@@ -37,20 +32,21 @@ def pretext_init(init_cfg: Any) -> dict:
     return next((cfg for cfg in cfgs if 'PretextInit' in str(cfg.get('type'))), {})
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parse_args(argv)
-    config = Config.fromfile(args.config)
-    config.merge_from_dict(args.cfg_options)
+@command(arguments)
+def main(args: argparse.Namespace) -> int:
+    from mmengine.registry import MODELS, init_default_scope
+
+    from hsjp_mm.checkpoint import audit
+    from hsjp_mm.utils.configs import read_config, required
+
+    config = read_config(args.config, args.cfg_options)
+    required(config, 'model.backbone')
     init_default_scope(config.get('default_scope', 'mmpose'))
     init = pretext_init(config.model.backbone.pop('init_cfg', None))
     backbone = MODELS.build(config.model.backbone)
     prefix = init.get('prefix') if args.prefix is None else args.prefix
     allow_missing = args.allow_missing or init.get('allow_missing', ())
-    try:
-        coverage, _ = audit(backbone, args.checkpoint, prefix, allow_missing, args.trust)
-    except (CheckpointError, OSError, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 1
+    coverage, _ = audit(backbone, args.checkpoint, prefix, allow_missing, args.trust)
     print(coverage.line())
     if coverage.report():
         print(coverage.report())

@@ -2,8 +2,8 @@
 
 Runs what is not there yet, and writes one HTML file:
 
-    python tools/compare_inits.py CONFIG --init scratch --init imagenet=file.pth \\
-        --pretrain hsjp=PRETRAINING_CONFIG --labels 0.1 1 --seeds 0 1 2 --work-dir work_dirs/compare
+    hsjp-mm compare CONFIG --init scratch --init imagenet=file.pth \\
+        --pretrain hsjp=PRETRAINING_CONFIG --labels 0.1 1 --seeds 0 1 2 --out work_dirs/compare
 
 What --pretrain names is trained first, once; the fine-tunings start from its best checkpoint where
 its config keeps one (save_best), else from its last. On photographs in a folder of yours:
@@ -14,7 +14,7 @@ The same command goes on where it was stopped: finished runs are skipped, half-d
 and a folder that holds a run of another recipe is refused. Or report on fine-tunings made
 elsewhere, by their work folders:
 
-    python tools/compare_inits.py --collect imagenet=work_dirs/a work_dirs/b --report compare.html
+    hsjp-mm compare --collect imagenet=work_dirs/a work_dirs/b --report compare.html
 
 The exit status is 1 if a run failed.
 """
@@ -23,19 +23,16 @@ import argparse
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mmengine.config import Config, DictAction
+from hsjp_mm.cli import Parser, command
 
-from hsjp_mm.checkpoint.coverage import CheckpointError
-from hsjp_mm.comparison.execution import Outcome, run_comparison
-from hsjp_mm.comparison.plan import parse_init, parse_pretraining
-from hsjp_mm.comparison.report import report_on
+if TYPE_CHECKING:
+    from hsjp_mm.comparison.execution import Outcome
 
 
-def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def arguments() -> Parser:
+    parser = Parser(__doc__)
     parser.add_argument('config', nargs='?', help='of the fine-tuning, any of MMPose')
     parser.add_argument(
         '--init',
@@ -55,7 +52,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         '--labels', type=float, nargs='+', default=[1.0], help='shares, in (0, 1] (default 1)'
     )
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2], help='(0 1 2)')
-    parser.add_argument('--work-dir', help='folder of the runs')
+    parser.add_argument('--out', '--work-dir', help='folder of the runs, and of the report')
     parser.add_argument('--jobs', type=int, default=1, help='runs at a time (%(default)s)')
     parser.add_argument(
         '--processes', type=int, default=1, help='of torchrun, for each run (%(default)s)'
@@ -69,28 +66,25 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--rerun', action='store_true', help='put runs of another recipe aside and run anew'
     )
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, default={}, help='of the fine-tuning'
-    )
-    parser.add_argument(
-        '--pretrain-cfg-options',
-        nargs='+',
-        action=DictAction,
-        default={},
-        help='of every pretraining',
-    )
+    parser.add_cfg_options(what="the fine-tuning's config")
+    parser.add_cfg_options('--pretrain-cfg-options', "every pretraining's config")
     parser.add_argument(
         '--collect', nargs='+', metavar='[NAME=]FOLDER', help='report on these, run nothing'
     )
-    parser.add_argument('--report', help='HTML file (report.html in --work-dir)')
+    parser.add_argument('--report', help='HTML file (report.html in --out)')
     parser.add_argument('--title', default='The same fine-tuning from several initialisations')
-    args = parser.parse_args(argv)
+    return parser
+
+
+def require_one_use(args: argparse.Namespace) -> None:
+    """Run, or collect."""
     if args.collect:
-        if args.config or args.init or args.pretrain or not args.report:
-            parser.error('--collect takes --report, and neither a config, --init nor --pretrain')
-    elif not (args.config and (args.init or args.pretrain) and args.work_dir):
-        parser.error('a config, --init or --pretrain, and --work-dir are needed, or --collect')
-    return args
+        if args.config or args.init or args.pretrain or not (args.report or args.out):
+            raise ValueError(
+                '--collect takes --report or --out, and neither CONFIG, --init nor --pretrain'
+            )
+    elif not (args.config and (args.init or args.pretrain) and args.out):
+        raise ValueError('CONFIG, --init or --pretrain, and --out are needed, or --collect')
 
 
 def say(text: str) -> None:
@@ -105,23 +99,24 @@ def named(pairs: list[tuple], option: str) -> dict:
     return dict(pairs)
 
 
-def read_config(path: str, options: dict) -> Config:
-    config = Config.fromfile(path)
-    config.merge_from_dict(options)
-    return config
-
-
-def run(args: argparse.Namespace) -> Outcome:
+def run(args: argparse.Namespace) -> 'Outcome':
     """Run what is not finished."""
+    from hsjp_mm.comparison.execution import run_comparison
+    from hsjp_mm.comparison.plan import parse_init, parse_pretraining
+    from hsjp_mm.utils.configs import read_config
+
     inits = named([parse_init(text) for text in args.init], '--init')
     paths = named([parse_pretraining(text) for text in args.pretrain], '--pretrain')
     return run_comparison(
         read_config(args.config, args.cfg_options),
         inits,
-        {name: read_config(path, args.pretrain_cfg_options) for name, path in paths.items()},
+        {
+            name: read_config(path, args.pretrain_cfg_options, '--pretrain', 'pretrain_cfg_options')
+            for name, path in paths.items()
+        },
         args.labels,
         args.seeds,
-        args.work_dir,
+        args.out,
         args.processes,
         args.metric,
         args.rule,
@@ -131,32 +126,34 @@ def run(args: argparse.Namespace) -> Outcome:
     )
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parse_args(argv)
+@command(arguments)
+def main(args: argparse.Namespace) -> int:
+    require_one_use(args)
+
+    from hsjp_mm.comparison.execution import Outcome
+    from hsjp_mm.comparison.report import report_on
+
     names: dict[str, str] = {}
-    try:
-        if args.collect:
-            pairs = [item.rpartition('=')[::2] for item in args.collect]
-            names = {folder: name for name, folder in pairs if name}
-            outcome = Outcome([Path(folder) for _, folder in pairs], [], [])
-        else:
+    if args.collect:
+        pairs = [item.rpartition('=')[::2] for item in args.collect]
+        names = {folder: name for name, folder in pairs if name}
+        outcome = Outcome([Path(folder) for _, folder in pairs], [], [])
+    else:
+        try:
             outcome = run(args)
-        lines, failures = report_on(
-            args.report or Path(args.work_dir, 'report.html'),
-            args.title,
-            outcome.folders,
-            names,
-            args.metric,
-            args.rule,
-            outcome.pretrainings,
-            outcome.failures,
-        )
-    except (CheckpointError, OSError, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print('stopped; the same command goes on from here', file=sys.stderr)
-        return 130
+        except KeyboardInterrupt:
+            print('stopped; the same command goes on from here', file=sys.stderr)
+            return 130
+    lines, failures = report_on(
+        args.report or Path(args.out, 'report.html'),
+        args.title,
+        outcome.folders,
+        names,
+        args.metric,
+        args.rule,
+        outcome.pretrainings,
+        outcome.failures,
+    )
     for failure in failures:
         say(f'NOT IN THE REPORT: {failure.title}: {failure.reason}')
     for line in lines:

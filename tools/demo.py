@@ -1,6 +1,6 @@
 """The main job in small: pretrain without labels, fine-tune from scratch and from that, report.
 
-The same as tools/compare_inits.py with the configs of configs/demo, on people that are rendered
+The same as `hsjp-mm compare` with the configs of configs/demo, on people that are rendered
 first. Run again it goes on where it was stopped.
 """
 
@@ -8,17 +8,18 @@ import argparse
 import signal
 import sys
 import time
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mmengine.config import Config, DictAction
-from mmengine.utils import track_iter_progress
+from hsjp_mm.cli import Parser, command
+from hsjp_mm.utils.files import PACKAGE
 
-from hsjp_mm.checkpoint.coverage import CheckpointError
-from hsjp_mm.comparison.execution import run_comparison
-from hsjp_mm.comparison.report import report_on
-from hsjp_mm.datasets.toy import render
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
-CONFIGS = Path(__file__).resolve().parent.parent / 'configs/demo'
+CONFIGS = PACKAGE / 'configs/demo'
 PRETEXTS = {
     path.name.partition('_')[0]: path
     for path in sorted(CONFIGS.glob('*.py'))
@@ -28,8 +29,8 @@ PRETEXTS = {
 FINE_TUNING = CONFIGS / 'td-hm_hrnet-tiny_scratch-1xb16-400i_toy-128x96.py'
 
 
-def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+def arguments() -> Parser:
+    parser = Parser(__doc__)
     parser.add_argument('--pretext', choices=[*PRETEXTS], default='hsjp', help='what pretrains')
     parser.add_argument(
         '--data',
@@ -38,10 +39,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument('--seeds', type=int, nargs='+', default=[0], help='of fine-tuning (0)')
     parser.add_argument('--out', default='demo', help='folder of runs and report')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, default={}, help='for every training'
-    )
-    return parser.parse_args(argv)
+    parser.add_cfg_options(what='every config')
+    return parser
 
 
 def data_of(folder: str | None, out: Path) -> tuple[Path, str]:
@@ -51,13 +50,18 @@ def data_of(folder: str | None, out: Path) -> tuple[Path, str]:
     root = out / 'toy'
     if not Path(root, 'annotations').is_dir():
         print(f'rendering people into {root}')
-        render(root, num_train=400, num_val=100, progress=track_iter_progress)
+        from hsjp_mm.datasets.toy import render
+        from hsjp_mm.utils.progress import track
+
+        render(root, num_train=400, num_val=100, progress=partial(track, what='images'))
     return root, ''
 
 
-def read_config(path: Path, root: Path, suffix: str, options: dict) -> Config:
+def pointed(path: Path, root: Path, suffix: str, options: Iterable[str]) -> 'Config':
     """A demo config, pointed to a data set in COCO's layout."""
-    config = Config.fromfile(path)
+    from hsjp_mm.utils.configs import parse_options, read_config
+
+    config = read_config(str(path))
     for split in ('train', 'val'):
         ann_file = f'annotations/person_keypoints_{split}{suffix}.json'
         config[f'{split}_dataloader'].dataset.update(
@@ -65,38 +69,38 @@ def read_config(path: Path, root: Path, suffix: str, options: dict) -> Config:
         )
         if split == 'val' and 'ann_file' in config.val_evaluator:
             config.val_evaluator.ann_file = str(root / ann_file)
-    config.merge_from_dict(options)
+    config.merge_from_dict(parse_options(options))
     return config
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parse_args(argv)
+@command(arguments)
+def main(args: argparse.Namespace) -> int:
+    from hsjp_mm.comparison.execution import run_comparison
+    from hsjp_mm.comparison.report import report_on
+
     start = time.time()
     out = Path(args.out).resolve()
     try:
         data = data_of(args.data, out)
         outcome = run_comparison(
-            read_config(FINE_TUNING, *data, args.cfg_options),
+            pointed(FINE_TUNING, *data, args.cfg_options),
             {'scratch': None},
-            {args.pretext: read_config(PRETEXTS[args.pretext], *data, args.cfg_options)},
+            {args.pretext: pointed(PRETEXTS[args.pretext], *data, args.cfg_options)},
             fractions=[1.0],
             seeds=args.seeds,
             work_dir=out,
             tell=lambda text: print(text, flush=True),
         )
-        lines, failures = report_on(
-            out / 'report.html',
-            f'{args.pretext}: pretraining and fine-tuning',
-            outcome.folders,
-            pretrainings=outcome.pretrainings,
-            failures=outcome.failures,
-        )
-    except (CheckpointError, OSError, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         print('stopped; the same command goes on from here', file=sys.stderr)
         return 130
+    lines, failures = report_on(
+        out / 'report.html',
+        f'{args.pretext}: pretraining and fine-tuning',
+        outcome.folders,
+        pretrainings=outcome.pretrainings,
+        failures=outcome.failures,
+    )
     print()
     for failure in failures:
         print(f'NOT IN THE REPORT: {failure.title}: {failure.reason}')

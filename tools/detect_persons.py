@@ -1,53 +1,79 @@
-"""Find persons (or other categories) in a folder of images with an MMDetection model.
+"""Find persons (or other categories) in images with an MMDetection model.
 
-Writes OUT, the boxes as {image_id, category_id, bbox, score}, and beside it OUT with _images before
-the suffix, which names the images; PersonCropDataset takes them as bbox_file and ann_file.
+    hsjp-mm detect CONFIG CHECKPOINT IMAGES --out boxes.json
+
+IMAGES are files and folders, with their subfolders. Writes OUT, the boxes as {image_id,
+category_id, bbox, score}, and beside it OUT with _images before the suffix, which names the images;
+PersonCropDataset takes them as bbox_file and ann_file.
 """
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
-from mmengine.config import DictAction
-
-from hsjp_mm.datasets.detections import detect
+from hsjp_mm.cli import Parser, command
 
 
-def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('folder', help='images, also in subfolders')
-    parser.add_argument('config', help='MMDetection config')
-    parser.add_argument('checkpoint', help='its weights')
-    parser.add_argument('out', help='JSON file to write')
-    parser.add_argument('--categories', nargs='+', default=['person'], help='names to keep')
-    parser.add_argument('--score-thr', type=float, default=0.05, help='lowest score to keep')
-    parser.add_argument('--device', default='cpu', help='cpu, cuda:0, …')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='as in MMDetection')
-    return parser.parse_args(argv)
+def arguments() -> Parser:
+    parser = Parser(__doc__, {'category_names': '--categories', 'folder=': 'IMAGES='})
+    parser.add_argument('config', help='of MMDetection')
+    parser.add_argument('checkpoint', help='its weights, a file or address')
+    parser.add_argument('images', nargs='+', help='files, or folders with their subfolders')
+    parser.add_argument('--out', help='JSON file to write; needed')
+    parser.add_argument(
+        '--categories', nargs='+', default=['person'], help='names to keep (person)'
+    )
+    parser.add_argument(
+        '--score-thr', type=float, default=0.05, help='lowest score to keep (%(default)s)'
+    )
+    parser.add_argument('--device', default='cpu', help='cpu, cuda:0, … (%(default)s)')
+    parser.add_cfg_options()
+    return parser
 
 
-def main(argv: list[str] | None = None) -> None:
-    args = parse_args(argv)
+def in_order(args: argparse.Namespace) -> None:
+    """Bring FOLDER CONFIG CHECKPOINT OUT, the order of version 0.1, into today's."""
+    if args.out is None and Path(args.config).is_dir() and len(args.images) == 2:
+        folder, config, (checkpoint, out) = args.config, args.checkpoint, args.images
+        print(
+            f'write CONFIG CHECKPOINT IMAGES --out OUT: {config} {checkpoint} {folder} --out '
+            f'{out}; the old order is taken until version 1.0',
+            file=sys.stderr,
+        )
+        args.config, args.checkpoint, args.images, args.out = config, checkpoint, [folder], out
+    if args.out is None:
+        raise ValueError('--out is needed')
+
+
+@command(arguments)
+def main(args: argparse.Namespace) -> None:
+    in_order(args)
+
+    from hsjp_mm.datasets.detections import detect
+    from hsjp_mm.datasets.image_files import named_images
+    from hsjp_mm.utils.configs import read_config
+
+    folder, _ = named_images(args.images)
     images, boxes = detect(
-        args.folder,
-        args.config,
+        args.images,
+        read_config(args.config, args.cfg_options),
         args.checkpoint,
         args.categories,
         args.score_thr,
         args.device,
-        args.cfg_options,
     )
     out = Path(args.out)
     names = out.with_name(f'{out.stem}_images{out.suffix}')
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(boxes))
     names.write_text(json.dumps(images))
-    print(f'\n{len(boxes)} boxes in {len(images["images"])} images: {out}, {names}')
+    print(f'{len(boxes)} boxes in {len(images["images"])} images: {out}, {names}')
     print(
         f"dataset=dict(type='hsjp_mm.PersonCropDataset', ann_file='{names}', bbox_file='{out}',\n"
-        f"             data_prefix=dict(img='{args.folder}'), category_names={args.categories})"
+        f"             data_prefix=dict(img='{folder}'), category_names={args.categories})"
     )
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

@@ -1,58 +1,63 @@
 """Draw poses, tags and heat maps of a bottom-up model: one PNG for each image.
 
-python tools/draw_bottomup.py CONFIG CHECKPOINT photo.jpg another.jpg --out DIR
+hsjp-mm draw CONFIG CHECKPOINT photo.jpg folder --out DIR
 """
 
 import argparse
+import sys
 from pathlib import Path
 
-import cv2
-from mmengine.config import Config, DictAction
-from mmengine.dataset import Compose, pseudo_collate
-from mmengine.registry import MODELS, init_default_scope
-from mmpose.apis.inference import dataset_meta_from_config
-
-import hsjp_mm  # noqa: F401  (lets hsjp_mm:: bases resolve)
-from hsjp_mm.checkpoint import read_checkpoint
-from hsjp_mm.visualization import draw_bottomup
+from hsjp_mm.cli import Parser, command
 
 
-def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def arguments() -> Parser:
+    parser = Parser(__doc__)
     parser.add_argument('config', help='a config whose head is hsjp_mm.HigherHRNetHead')
-    parser.add_argument('checkpoint')
-    parser.add_argument('images', nargs='+', help='files, each with a name of its own')
+    parser.add_argument('checkpoint', help='its weights')
+    parser.add_argument('images', nargs='+', help='files, or folders with their subfolders')
     parser.add_argument('--out', default='boards', help='folder of the pictures (%(default)s)')
     parser.add_argument('--device', default='cpu', help='cpu, cuda:0, … (%(default)s)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={})
-    args = parser.parse_args(argv)
-    names = [Path(image).stem for image in args.images]
-    if len(set(names)) < len(names):
-        parser.error('two images have the same name, so their pictures would too')
-    return args
+    parser.add_cfg_options()
+    return parser
 
 
-def main(argv: list[str] | None = None) -> None:
-    args = parse_args(argv)
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options)
+@command(arguments)
+def main(args: argparse.Namespace) -> None:
+    import cv2
+    from mmengine.dataset import Compose, pseudo_collate
+    from mmengine.registry import MODELS, init_default_scope
+    from mmpose.apis.inference import dataset_meta_from_config
+
+    from hsjp_mm.checkpoint import load_model
+    from hsjp_mm.datasets.image_files import named_images
+    from hsjp_mm.models import HigherHRNetHead
+    from hsjp_mm.utils.configs import read_config, required
+    from hsjp_mm.utils.progress import track
+    from hsjp_mm.visualization import draw_bottomup
+
+    folder, names = named_images(args.images)
+    out = Path(args.out)
+    paths = [out / Path(name).with_suffix('.png') for name in names]
+    if len(set(paths)) < len(paths):
+        raise ValueError('IMAGES: two have the same name, so their pictures would too')
+    cfg = read_config(args.config, args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmpose'))
-    model = MODELS.build(cfg.model)
-    model.load_state_dict(read_checkpoint(args.checkpoint)['state_dict'])
+    model = MODELS.build(required(cfg, 'model'))
+    if not isinstance(getattr(model, 'head', None), HigherHRNetHead):
+        raise ValueError(
+            f'config={args.config!r} must have a hsjp_mm.HigherHRNetHead as model.head'
+        )
+    pipeline = Compose(required(cfg, 'test_dataloader.dataset.pipeline'))
+    load_model(model, args.checkpoint)
     model.to(args.device).eval()
     meta = dataset_meta_from_config(cfg, 'test')
-    pipeline = Compose(cfg.test_dataloader.dataset.pipeline)
-    out = Path(args.out)
-    out.mkdir(parents=True, exist_ok=True)
-    for image in args.images:
-        batch = pseudo_collate([pipeline({'img_path': image, **meta})])
+    for name, path in track(list(zip(names, paths, strict=True)), 'images'):
+        batch = pseudo_collate([pipeline({'img_path': str(folder / name), **meta})])
         (board,) = draw_bottomup(model, batch, meta['skeleton_links'])
-        path = out / f'{Path(image).stem}.png'
+        path.parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(path), board[..., ::-1])
         print(path)
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

@@ -1,6 +1,6 @@
 """Take the backbone out of a pretraining checkpoint, in float32, with where it comes from.
 
-    python tools/extract_backbone.py work_dirs/hsjp/epoch_240.pth backbones/hrnet-w32.safetensors
+    hsjp-mm extract work_dirs/hsjp/epoch_240.pth --out backbones/hrnet-w32.safetensors
 
 writes ``backbones/hrnet-w32-1a2b3c4d.safetensors``. Both formats work with ``hsjp_mm.PretextInit``;
 stock ``init_cfg=dict(type='Pretrained', prefix='backbone.', ...)`` reads .pth only.
@@ -11,8 +11,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from hsjp_mm.checkpoint import export_backbone
-from hsjp_mm.checkpoint.coverage import CheckpointError
+from hsjp_mm.cli import Parser, command
 
 VALIDATION = {
     'validation': 'of these weights',
@@ -20,17 +19,15 @@ VALIDATION = {
 }
 
 
-def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def arguments() -> Parser:
+    parser = Parser(__doc__)
     parser.add_argument('checkpoint', help='what MMEngine wrote while pretraining')
-    parser.add_argument('out', help='name.safetensors or name.pth; a hash joins the name')
+    parser.add_out('name.safetensors or name.pth; a hash joins the name')
     parser.add_argument('--prefix', default='backbone.', help='of the backbone (%(default)s)')
     parser.add_argument(
         '--trust', action='store_true', help='unpickle any object: can run any code of the file'
     )
-    return parser.parse_args(argv)
+    return parser
 
 
 def recorded(meta: dict[str, Any]) -> Iterator[str]:
@@ -48,13 +45,11 @@ def recorded(meta: dict[str, Any]) -> Iterator[str]:
             yield f'{name}: not recorded in the checkpoint'
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parse_args(argv)
-    try:
-        path, meta = export_backbone(args.checkpoint, args.out, args.prefix, args.trust)
-    except (CheckpointError, OSError, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 1
+@command(arguments)
+def main(args: argparse.Namespace) -> int:
+    from hsjp_mm.checkpoint import export_backbone
+
+    path, meta = export_backbone(args.checkpoint, args.out, args.prefix, args.trust)
     print(f'{path} ({path.stat().st_size:,} bytes)')
     for line in recorded(meta):
         print(f'  {line}')

@@ -1,6 +1,6 @@
 """Show in which patches of their boxes keypoints lie: the priors of the HSJP paper's supplement.
 
-python tools/keypoint_priors.py person_keypoints_train2017.json --out priors
+hsjp-mm priors person_keypoints_train2017.json --out priors
 
 Prints a table, by rows and columns of patches; priors.json in the folder has every patch, and
 head.png, upper_limbs.png, lower_limbs.png show them.
@@ -10,25 +10,25 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hsjp_mm.analysis.keypoint_priors import KeypointPriors, measure_priors
-from hsjp_mm.analysis.persons import read_persons
-from hsjp_mm.visualization import plot_keypoint_priors
+from hsjp_mm.cli import Parser, command
+
+if TYPE_CHECKING:
+    from hsjp_mm.analysis.keypoint_priors import KeypointPriors
 
 
-def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def arguments() -> Parser:
+    parser = Parser(__doc__, {'path=': 'ANNOTATIONS='})
     parser.add_argument(
         'annotations', nargs='+', help='COCO-style or MPII-style JSONs of the same keypoints'
     )
     parser.add_argument('--grid', type=int, default=3, help='patches along a side (%(default)s)')
     parser.add_argument('--out', default='keypoint_priors', help='folder (%(default)s)')
-    return parser.parse_args(argv)
+    return parser
 
 
-def table(priors: KeypointPriors) -> str:
+def table(priors: 'KeypointPriors') -> str:
     grid = priors.shares.shape[1]
     heads = [
         f'{kind} {i + 1}' for kind in ('row', 'col') for i in range(grid)
@@ -45,7 +45,7 @@ def table(priors: KeypointPriors) -> str:
     return '\n'.join(lines)
 
 
-def counts(priors: KeypointPriors) -> str:
+def counts(priors: 'KeypointPriors') -> str:
     left_out = {
         'without keypoints': priors.unlabelled,
         'with a box without area': priors.without_area,
@@ -55,13 +55,13 @@ def counts(priors: KeypointPriors) -> str:
     return f'{priors.persons:,} persons; left out: {rest}'
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parse_args(argv)
-    try:
-        priors = measure_priors(read_persons(*args.annotations), args.grid)
-    except (OSError, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 1
+@command(arguments)
+def main(args: argparse.Namespace) -> int:
+    from hsjp_mm.analysis.keypoint_priors import measure_priors
+    from hsjp_mm.analysis.persons import read_persons
+    from hsjp_mm.visualization import plot_keypoint_priors
+
+    priors = measure_priors(read_persons(*args.annotations), args.grid)
     out = Path(args.out)
     pictures = plot_keypoint_priors(priors, out)
     numbers = out / 'priors.json'

@@ -1,35 +1,24 @@
 """Group keypoints that tell most of each other's place, for the part-based branching network.
 
-python tools/part_groups.py poses.csv --groups 5 --out groups.json
-python tools/part_groups.py annotations.json --dataset CocoDataset --unit box --extent 1.25
+hsjp-mm groups poses.csv --groups 5 --out groups.json
+hsjp-mm groups annotations.json --dataset CocoDataset --unit box --extent 1.25
 
 Beside the JSON lie two pictures: of the mutual information (….matrix.png) and of the skeleton
 colored by group (….skeleton.png).
 """
 
 import argparse
+import sys
 from pathlib import Path
 
-import cv2
-from mmengine.config import DictAction
-from mmengine.registry import init_default_scope
+from hsjp_mm.cli import Parser, command, pair
 
-import hsjp_mm  # noqa: F401  (lets hsjp_mm:: bases resolve)
-from hsjp_mm.analysis.part_groups import (
-    EXTENT,
-    HEAD,
-    group_parts,
-    overlap,
-    write_part_groups,
-)
-from hsjp_mm.analysis.persons import read_poses
-from hsjp_mm.visualization import affinity_picture, groups_picture
+HEAD = ('upper_neck', 'head_top')
+EXTENT = 5.75
 
 
-def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def arguments() -> Parser:
+    parser = Parser(__doc__, {'path=': 'POSES='})
     parser.add_argument(
         'poses', help='.py: the training data of a config; .json: annotations; .csv or .mat: joints'
     )
@@ -37,6 +26,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         '--dataset', default='MpiiDataset',
         help='data set that reads the JSON, or whose keypoints are in the CSV (%(default)s)',
     )  # fmt: skip
+    parser.add_argument(
+        '--metainfo', help="file of the keypoint set, as in data sets, in place of the data set's"
+    )
     parser.add_argument('--groups', type=int, default=5, help='how many (%(default)s)')
     parser.add_argument(
         '--unit', nargs='+', default=HEAD,
@@ -47,29 +39,37 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         '--extent', type=float, default=EXTENT, help='of the lattice, in that unit (%(default)s)'
     )
     parser.add_argument('--lattice', type=int, default=16, help='cells a side (%(default)s)')
-    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--seed', type=int, default=0, help='of the clusters (%(default)s)')
     parser.add_argument(
-        '--also', nargs='+', action=DictAction, default={}, metavar='KEYPOINT=OTHER',
+        '--also', nargs='+', action='extend', default=[], type=pair, metavar='KEYPOINT=OTHER',
         help='put KEYPOINT in the group of OTHER too',
     )  # fmt: skip
     parser.add_argument('--out', default='part_groups.json', help='(%(default)s)')
-    return parser.parse_args(argv)
+    return parser
 
 
-def main(argv: list[str] | None = None) -> None:
-    args = parse_args(argv)
+@command(arguments)
+def main(args: argparse.Namespace) -> None:
+    import cv2
+    from mmengine.registry import init_default_scope
+
+    from hsjp_mm.analysis.part_groups import group_parts, overlap, write_part_groups
+    from hsjp_mm.analysis.persons import read_poses
+    from hsjp_mm.visualization import affinity_picture, groups_picture
+
     init_default_scope('mmpose')
-    poses = read_poses(args.poses, args.dataset)
+    also = dict(text.split('=', 1) for text in args.also)
+    poses = read_poses(args.poses, args.dataset, args.metainfo)
     unit = 'box' if args.unit == ['box'] else tuple(args.unit)
     found = group_parts(poses, args.groups, unit, args.extent, args.lattice, args.seed)
-    part_groups = overlap(found.part_groups, args.also)
+    part_groups = overlap(found.part_groups, also)
     source = dict(
-        made_by='tools/part_groups.py', poses=Path(args.poses).name, num_poses=found.num_poses,
+        made_by='hsjp-mm groups', poses=Path(args.poses).name, num_poses=found.num_poses,
         fewest_poses_of_a_pair=found.fewest_poses, groups=args.groups, unit=unit,
         extent=args.extent, lattice=args.lattice, seed=args.seed,
     )  # fmt: skip
-    if args.also:
-        source['also'] = args.also
+    if also:
+        source['also'] = also
     out = Path(args.out)
     write_part_groups(out, part_groups, source)
     pictures = {
@@ -89,4 +89,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

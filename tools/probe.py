@@ -1,6 +1,6 @@
 """Measure what a backbone is worth for image classification.
 
-    python tools/probe.py CONFIG CHECKPOINT DATA --protocol linear
+    hsjp-mm probe CONFIG CHECKPOINT DATA --protocol linear
 
 linear trains a linear layer on the frozen backbone, knn lets the nearest training images vote,
 finetune trains everything. CHECKPOINT 'none' leaves the weights random: the floor to compare with.
@@ -12,16 +12,13 @@ import json
 import sys
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from hsjp_mm.cli import Parser, command
 
-from hsjp_mm.checkpoint.coverage import CheckpointError
-from hsjp_mm.probing.classification import PROTOCOLS, probe
+PROTOCOLS = ('linear', 'knn', 'finetune')
 
 
-def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def arguments() -> Parser:
+    parser = Parser(__doc__)
     parser.add_argument('config', help='any config with model.backbone')
     parser.add_argument('checkpoint', help="a file or address with the backbone, or 'none'")
     parser.add_argument('data', help='image folder, cifar10:PATH or cifar100:PATH')
@@ -47,8 +44,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--workers', type=int, default=2, help='loading processes (%(default)s)')
     parser.add_argument('--device', default='cpu', help='cpu, cuda:0, … (%(default)s)')
     parser.add_argument('--out', default='probe.json', help='(%(default)s)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={})
-    return parser.parse_args(argv)
+    parser.add_cfg_options()
+    return parser
 
 
 def summary(result: dict) -> str:
@@ -61,29 +58,27 @@ def summary(result: dict) -> str:
     )
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parse_args(argv)
-    try:
-        config = Config.fromfile(args.config)
-        config.merge_from_dict(args.cfg_options)
-        result = probe(
-            config,
-            None if args.checkpoint == 'none' else args.checkpoint,
-            args.data,
-            args.protocol,
-            labels=args.labels,
-            seed=args.seed,
-            epochs=args.epochs,
-            batch_size=args.batch_size,
-            lr=args.lr,
-            lr_last_layer=args.lr_last_layer,
-            size=args.size,
-            workers=args.workers,
-            device=args.device,
-        )
-    except (CheckpointError, OSError, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 1
+@command(arguments)
+def main(args: argparse.Namespace) -> int:
+    from hsjp_mm.probing.classification import probe
+    from hsjp_mm.utils.configs import read_config
+
+    config = read_config(args.config, args.cfg_options)
+    result = probe(
+        config,
+        None if args.checkpoint == 'none' else args.checkpoint,
+        args.data,
+        args.protocol,
+        labels=args.labels,
+        seed=args.seed,
+        epochs=args.epochs,
+        batch_size=args.batch_size,
+        lr=args.lr,
+        lr_last_layer=args.lr_last_layer,
+        size=args.size,
+        workers=args.workers,
+        device=args.device,
+    )
     out = Path(args.out)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(result, indent=2) + '\n')

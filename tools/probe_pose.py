@@ -1,6 +1,6 @@
 """Measure what frozen backbones are worth for pose, to choose an epoch of pretraining by.
 
-    python tools/probe_pose.py CONFIG CHECKPOINT [CHECKPOINT ...]
+    hsjp-mm probe-pose CONFIG CHECKPOINT [CHECKPOINT ...]
 
 CONFIG is the stock top-down config to fine-tune with, for its backbone, labels and measure; the
 checkpoints may be of any pretraining of that backbone. Of each: the measure (AP or PCK) and the
@@ -13,16 +13,13 @@ import json
 import sys
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from hsjp_mm.cli import Parser, command
 
-from hsjp_mm.checkpoint.coverage import CheckpointError
-from hsjp_mm.probing.pose import ITERATIONS, PERSONS, PoseProbe
+PERSONS, ITERATIONS = 500, 300
 
 
-def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def arguments() -> Parser:
+    parser = Parser(__doc__)
     parser.add_argument('config', help='a top-down config with labels')
     parser.add_argument('checkpoints', nargs='+', help='files or addresses with the backbone')
     parser.add_argument(
@@ -37,8 +34,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--device', default='cpu', help='cpu, cuda:0, … (%(default)s)')
     parser.add_argument('--out', default='probe_pose.json', help='(%(default)s)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={})
-    return parser.parse_args(argv)
+    parser.add_cfg_options()
+    return parser
 
 
 def line(found: dict, floor: dict) -> str:
@@ -49,21 +46,19 @@ def line(found: dict, floor: dict) -> str:
     return f'{found["checkpoint"]}: {", ".join(figures)}; {found["seconds"]} s'
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parse_args(argv)
-    try:
-        config = Config.fromfile(args.config)
-        config.merge_from_dict(args.cfg_options)
-        probe = PoseProbe(config, args.persons, args.iterations, args.seed, args.device)
-        train, val = len(probe.train.images), len(probe.val.images)
-        print(f'{train} labelled persons, {val} to find; {args.iterations} iterations', flush=True)
-        measured = []
-        for checkpoint in args.checkpoints:
-            measured.append({'checkpoint': checkpoint, **probe.measure(checkpoint)})
-            print(line(measured[-1], probe.floor), flush=True)
-    except (CheckpointError, OSError, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 1
+@command(arguments)
+def main(args: argparse.Namespace) -> int:
+    from hsjp_mm.probing.pose import PoseProbe
+    from hsjp_mm.utils.configs import read_config
+
+    config = read_config(args.config, args.cfg_options)
+    probe = PoseProbe(config, args.persons, args.iterations, args.seed, args.device)
+    train, val = len(probe.train.images), len(probe.val.images)
+    print(f'{train} labelled persons, {val} to find; {args.iterations} iterations', flush=True)
+    measured = []
+    for checkpoint in args.checkpoints:
+        measured.append({'checkpoint': checkpoint, **probe.measure(checkpoint)})
+        print(line(measured[-1], probe.floor), flush=True)
     result = {
         'config': args.config,
         'metric': probe.metric,

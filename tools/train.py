@@ -4,7 +4,12 @@ Takes MMPose's arguments: CONFIG [--work-dir DIR] [--resume [FILE]] [--amp] [--a
 [--no-validate] [--cfg-options KEY=VALUE ...] [--launcher none|pytorch|slurm|mpi]
 """
 
-from hsjp_mm.engine.launch import run_stock_tool
+import sys
+from functools import partial
+
+from hsjp_mm.cli import report_mistakes
 
 if __name__ == '__main__':
-    run_stock_tool('train.py')
+    from hsjp_mm.engine.launch import run_stock_tool
+
+    sys.exit(report_mistakes(partial(run_stock_tool, 'train.py')))

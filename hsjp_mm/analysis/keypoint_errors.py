@@ -7,17 +7,16 @@ those matched to a person, G annotated persons of an image, K keypoints, T OKS t
 
 import contextlib
 import io
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from xtcocotools.coco import COCO
 from xtcocotools.cocoeval import COCOeval
 
 from hsjp_mm.analysis.persons import Persons, skeleton
 from hsjp_mm.datasets.coco_files import check_coco, read_coco, read_results
+from hsjp_mm.datasets.metainfo import parse_metainfo
 from hsjp_mm.ops.oks import similarity
 
 ERRORS = ('jitter', 'inversion', 'swap', 'miss')
@@ -70,7 +69,7 @@ def diagnose(
     """
     if iou_type not in IOU_TYPES:
         raise ValueError(f'iou_type={iou_type!r} must be one of {", ".join(IOU_TYPES)}')
-    meta = _keypoint_set(metainfo)
+    meta = parse_metainfo({'from_file': metainfo})
     names, _ = skeleton(meta)
     with contextlib.redirect_stdout(io.StringIO()):  # the COCO tools talk
         coco = annotations if isinstance(annotations, COCO) else _read_annotations(annotations)
@@ -281,15 +280,6 @@ def _shares(kinds: np.ndarray) -> dict:
     judged = int((kinds != UNKNOWN).sum())
     shares = {kind: float((kinds == i).sum() / judged) for i, kind in enumerate(KINDS) if judged}
     return {'keypoints': judged, 'shares': shares or dict.fromkeys(KINDS)}
-
-
-def _keypoint_set(metainfo: str) -> dict:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # that MMPose's own file is taken for a relative path
-            return parse_pose_metainfo(dict(from_file=metainfo))
-    except (AssertionError, AttributeError) as error:
-        raise ValueError(f'metainfo={metainfo!r} is no file of a keypoint set: {error}') from error
 
 
 def _read_annotations(path: str | Path) -> COCO:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from hsjp_mm.datasets.transforms.pyramid import to_input
 from hsjp_mm.models.heads.higherhrnet_head import STRIDE, HigherHRNetHead
+from hsjp_mm.utils.progress import track
 
 STEP = 10.0
 """Between the tags of two persons: far, so that what lies between them is nobody's."""
@@ -87,7 +88,7 @@ def oracle_scores(
     evaluator.dataset_meta = dataset.metainfo
     decoder = {**codec, 'heatmap_size': codec['input_size']}
     head = OracleHead(1, dataset.metainfo['num_keypoints'], decoder=decoder)
-    for i in range(len(dataset)):
+    for i in track(range(len(dataset)), 'images'):
         sample = dataset[i]['data_samples']
         maps = oracle_maps(*_annotated(sample), sample.input_size, codec, num_resolutions)
         persons = head.predict(maps, [sample])

@@ -8,20 +8,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from mmengine import Config
-from mmengine.dataset import BaseDataset
-from mmpose.datasets.datasets import MpiiDataset
-from mmpose.datasets.datasets.base import BaseCocoStyleDataset
-from mmpose.datasets.datasets.utils import parse_pose_metainfo
-from mmpose.registry import DATASETS
 
 from hsjp_mm.datasets.coco_files import Entries, check_coco, load_dataset
-from hsjp_mm.datasets.lsp import LSPDataset, read_joints
+from hsjp_mm.datasets.metainfo import parse_metainfo
+from hsjp_mm.utils.configs import read_config, required
 from hsjp_mm.utils.files import read_json, read_text
 
+if TYPE_CHECKING:
+    from mmengine.dataset import BaseDataset
+
+MPII = 'configs/_base_/datasets/mpii.py'
 MPII_PIXELS = 200
 """Side of the box of MPII's scale 1 in pixels, and …"""
 MPII_SHIFT = 15
@@ -174,7 +173,7 @@ def _numbers_or_zeros(entries: Entries, key: str, length: int) -> np.ndarray:
 
 
 def _mpii_persons(people: Entries) -> Persons:
-    names, links = skeleton(parse_pose_metainfo(MpiiDataset.METAINFO))
+    names, links = skeleton(parse_metainfo({'from_file': MPII}))
     centers = people.numbers('center', 2)
     scales = people.numbers('scale')[:, None]
     sides = np.repeat(MPII_PIXELS * scales, 2, axis=1)
@@ -191,7 +190,9 @@ def _mpii_persons(people: Entries) -> Persons:
 # --- as data sets of MMPose load them; CSV and LSP ----------------------------------------------
 
 
-def read_poses(path: str | Path, dataset: str = 'MpiiDataset') -> Persons:
+def read_poses(
+    path: str | Path, dataset: str = 'MpiiDataset', metainfo: str | None = None
+) -> Persons:
     """Read poses from a file.
 
     Args:
@@ -201,34 +202,40 @@ def read_poses(path: str | Path, dataset: str = 'MpiiDataset') -> Persons:
             joints of LSP or LSP extended.
         dataset: registered name of the data set that reads a JSON, or whose metadata name the
             keypoints of a CSV. The others name their own.
+        metainfo: file of a keypoint set, as data sets take it in ``from_file``, in place of that of
+            the data set, also of a config's; not for LSP.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: another ending; a file that does not fit the data set's keypoints.
+        ValueError: another ending; a file that does not fit the keypoints.
     """
+    own = parse_metainfo({'from_file': metainfo}) if metainfo else None
+    change = {'metainfo': {'from_file': metainfo}} if metainfo else {}
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'path={str(path)!r} is not a file')
     if path.suffix == '.py':
-        return _load(Config.fromfile(path).train_dataloader.dataset)
+        data = required(read_config(str(path), argument='path'), 'train_dataloader.dataset')
+        return _load({**data, **change})
     if path.suffix == '.json':
-        return _load(dict(type=dataset, ann_file=str(path.resolve()), pipeline=[]))
+        return _load(dict(type=dataset, ann_file=str(path.resolve()), pipeline=[], **change))
     if path.suffix == '.mat':
-        return persons_of_points(
-            _read_mat(path), *skeleton(parse_pose_metainfo(LSPDataset.METAINFO))
-        )
+        if metainfo:
+            raise ValueError(f'metainfo={metainfo!r}: the keypoints of a .mat are those of LSP')
+        return _read_mat(path)
     if path.suffix != '.csv':
         raise ValueError(f'path={str(path)!r} must end in .py, .json, .csv or .mat')
     keypoints = _read_csv(path)
-    names, links = skeleton(_metainfo(dataset))
+    names, links = skeleton(own or _metainfo(dataset))
     if keypoints.shape[1] != len(names):
         raise ValueError(
-            f'{path} has {keypoints.shape[1]} keypoints, but dataset={dataset!r} has {len(names)}'
+            f'{path} has {keypoints.shape[1]} keypoints, but '
+            f'{f"metainfo={metainfo!r}" if metainfo else f"dataset={dataset!r}"} has {len(names)}'
         )
     return persons_of_points(keypoints, names, links)
 
 
-def poses_of(dataset: BaseDataset) -> Persons:
+def poses_of(dataset: 'BaseDataset') -> Persons:
     """Take the labelled keypoints and the boxes of a pose data set, top-down or bottom-up.
 
     Raises:
@@ -251,6 +258,9 @@ def poses_of(dataset: BaseDataset) -> Persons:
 
 
 def _load(config: dict) -> Persons:
+    from mmpose.datasets.datasets.base import BaseCocoStyleDataset
+    from mmpose.registry import DATASETS
+
     dataset = DATASETS.build({**config, 'lazy_init': True})
     if isinstance(dataset, BaseCocoStyleDataset):
         load_dataset(dataset)
@@ -260,10 +270,12 @@ def _load(config: dict) -> Persons:
 
 
 def _metainfo(dataset: str) -> dict:
+    from mmpose.registry import DATASETS
+
     cls = DATASETS.get(dataset)
     if not hasattr(cls, 'METAINFO'):
         raise ValueError(f'dataset={dataset!r} is not the registered name of a pose data set')
-    return parse_pose_metainfo(cls.METAINFO)
+    return parse_metainfo(cls.METAINFO)
 
 
 def _read_csv(path: Path) -> np.ndarray:
@@ -284,7 +296,10 @@ def _read_csv(path: Path) -> np.ndarray:
     return np.where(np.isnan(keypoints).any(axis=-1, keepdims=True), np.nan, keypoints)
 
 
-def _read_mat(path: Path) -> np.ndarray:
+def _read_mat(path: Path) -> Persons:
+    from hsjp_mm.datasets.lsp import LSPDataset, read_joints
+
     joints, extended = read_joints(str(path))
     labelled = joints[..., 2:] > 0 if extended else True
-    return np.where(labelled, joints[..., :2].astype(float), np.nan)
+    points = np.where(labelled, joints[..., :2].astype(float), np.nan)
+    return persons_of_points(points, *skeleton(parse_metainfo(LSPDataset.METAINFO)))

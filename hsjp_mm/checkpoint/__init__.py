@@ -2,7 +2,7 @@
 
 from hsjp_mm.checkpoint.coverage import CheckpointError, Coverage
 from hsjp_mm.checkpoint.export import export_backbone
-from hsjp_mm.checkpoint.loading import PretextInit, audit, load_backbone
+from hsjp_mm.checkpoint.loading import PretextInit, audit, load_backbone, load_model
 from hsjp_mm.checkpoint.reading import read_checkpoint
 from hsjp_mm.utils.mmengine_globals import allow_mmengine_checkpoints
 
@@ -14,5 +14,6 @@ __all__ = [
     'audit',
     'export_backbone',
     'load_backbone',
+    'load_model',
     'read_checkpoint',
 ]

@@ -27,8 +27,34 @@ from hsjp_mm.checkpoint.coverage import (
     shorten,
     six_channel_convs,
 )
-from hsjp_mm.checkpoint.reading import open_checkpoint, require_checkpoint
+from hsjp_mm.checkpoint.reading import open_checkpoint, read_checkpoint, require_checkpoint
 from hsjp_mm.registry import WEIGHT_INITIALIZERS
+
+
+def load_model(model: nn.Module, path: str | Path) -> None:
+    """Load a whole model, as a training leaves it.
+
+    Raises:
+        FileNotFoundError: no such file.
+        CheckpointError: a tensor is missing, left over or of another shape; see also
+            :func:`~hsjp_mm.checkpoint.read_checkpoint`.
+    """
+    state = read_checkpoint(path)
+    tensors = state.get('state_dict', state)
+    expected = model.state_dict()
+    wrong = {
+        'missing': [name for name in expected if name not in tensors],
+        'left over': [name for name in tensors if name not in expected],
+        'of another shape': [
+            name
+            for name in expected
+            if name in tensors and getattr(tensors[name], 'shape', None) != expected[name].shape
+        ],
+    }
+    if any(wrong.values()):
+        told = [f'{len(names)} {how}: {shorten(names, 3)}' for how, names in wrong.items() if names]
+        raise CheckpointError(f'{path} is no checkpoint of this model; tensors {"; ".join(told)}')
+    model.load_state_dict(tensors)
 
 
 def _pretrained_part(module: nn.Module) -> tuple[str, dict[str, Tensor], list[str]]:

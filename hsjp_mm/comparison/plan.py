@@ -194,7 +194,7 @@ def parse_init(text: str) -> tuple[str, str | None]:
         source = name
     if not source or not NAME.fullmatch(name):
         raise ValueError(
-            f'init {text!r} must be scratch, NAME=scratch or NAME=CHECKPOINT, with a name of '
+            f'init={text!r} must be scratch, NAME=scratch or NAME=CHECKPOINT, with a name of '
             'letters, digits and . + - _'
         )
     return name, None if source == 'scratch' else source
@@ -209,7 +209,7 @@ def parse_pretraining(text: str) -> tuple[str, str]:
     name, _, path = text.partition('=')
     if not path or not NAME.fullmatch(name):
         raise ValueError(
-            f'pretrain {text!r} must be NAME=CONFIG, with a name of letters, digits and . + - _'
+            f'pretrain={text!r} must be NAME=CONFIG, with a name of letters, digits and . + - _'
         )
     return name, path
 

@@ -1,19 +1,26 @@
-from hsjp_mm.datasets.label_subset import LabelSubset
-from hsjp_mm.datasets.lsp import LSPDataset
-from hsjp_mm.datasets.person_crops import PersonCropDataset
-from hsjp_mm.datasets.samplers import FixedLengthSampler
-from hsjp_mm.datasets.transforms import (
-    BottomupGetHeatmapMask,
-    BottomupRandomAffine,
-    BottomupResize,
-    ColorAugmentation,
-    ColourAugmentation,
-    PackImagePyramid,
-    PatchAugmentation,
-    TopdownPyramid,
-    TopdownShearAffine,
-    set_patches,
-)
+"""Data sets, samplers and transforms; :mod:`hsjp_mm.registry` names the modules that register."""
+
+from typing import TYPE_CHECKING
+
+from hsjp_mm.utils.lazy import lazy_imports
+
+if TYPE_CHECKING:
+    from hsjp_mm.datasets.label_subset import LabelSubset
+    from hsjp_mm.datasets.lsp import LSPDataset
+    from hsjp_mm.datasets.person_crops import PersonCropDataset
+    from hsjp_mm.datasets.samplers import FixedLengthSampler
+    from hsjp_mm.datasets.transforms import (
+        BottomupGetHeatmapMask,
+        BottomupRandomAffine,
+        BottomupResize,
+        ColorAugmentation,
+        ColourAugmentation,
+        PackImagePyramid,
+        PatchAugmentation,
+        TopdownPyramid,
+        TopdownShearAffine,
+        set_patches,
+    )
 
 __all__ = [
     'BottomupGetHeatmapMask',
@@ -31,3 +38,5 @@ __all__ = [
     'TopdownShearAffine',
     'set_patches',
 ]
+
+__getattr__ = lazy_imports(__name__, __file__)

@@ -16,13 +16,15 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from mmengine.logging import print_log
-from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 
 from hsjp_mm.utils.files import read_json
+
+if TYPE_CHECKING:  # reading a file alone needs no torch
+    from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 
 Id = int | str
 WHOLE_NUMBER = re.compile('0|-?[1-9][0-9]{,17}')
@@ -384,7 +386,7 @@ def read_results(
     return results
 
 
-def load_dataset(dataset: BaseCocoStyleDataset) -> None:
+def load_dataset(dataset: 'BaseCocoStyleDataset') -> None:
     """Initialise a stock data set, built with ``lazy_init``, by :func:`load_annotations`."""
     dataset._load_annotations = partial(load_annotations, dataset)
     try:
@@ -393,7 +395,7 @@ def load_dataset(dataset: BaseCocoStyleDataset) -> None:
         del dataset._load_annotations
 
 
-def load_annotations(dataset: BaseCocoStyleDataset) -> tuple[list[dict], list[dict]]:
+def load_annotations(dataset: 'BaseCocoStyleDataset') -> tuple[list[dict], list[dict]]:
     """Load a stock data set's annotations, but of a sound file if it is one of COCO's format.
 
     The stock loader matches ids as they are written, and takes the last of several entries of one
@@ -408,12 +410,14 @@ def load_annotations(dataset: BaseCocoStyleDataset) -> tuple[list[dict], list[di
     Raises:
         ValueError: the file is not as this module says, or lacks what the stock loader needs.
     """
+    from mmpose.datasets.datasets.base import BaseCocoStyleDataset
+
     load = type(dataset)._load_annotations
     ann_file = dataset.ann_file
     if load is not BaseCocoStyleDataset._load_annotations or not os.path.isfile(ann_file):
         return load(dataset)
     coco = read_coco(ann_file)
-    _require_stock(coco)
+    require_stock(coco)
     if coco.as_stored:
         return load(dataset)
     with tempfile.TemporaryDirectory() as folder:
@@ -425,7 +429,7 @@ def load_annotations(dataset: BaseCocoStyleDataset) -> tuple[list[dict], list[di
             dataset.ann_file = ann_file
 
 
-def _require_stock(coco: CocoFile) -> None:
+def require_stock(coco: CocoFile) -> None:
     """Refuse what ends stock data sets in an error without a name, or in a box that is none."""
     coco.images.texts('file_name')
     unknown = np.isnan(coco.sizes()).any(axis=1)

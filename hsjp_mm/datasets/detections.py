@@ -2,37 +2,33 @@
 
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from mmdet.apis import inference_detector, init_detector
+from mmengine.config import Config
 from mmengine.logging import print_log
-from mmengine.utils import track_iter_progress
 
-from hsjp_mm.datasets.image_files import (
-    IMAGE_SUFFIXES,
-    UnreadableImageError,
-    find_images,
-    read_image,
-)
+from hsjp_mm.datasets.image_files import UnreadableImageError, named_images, read_image
+from hsjp_mm.utils.progress import track
 
 
 def detect(
-    folder: str,
-    config: str,
+    folder: str | Sequence[str],
+    config: str | Config,
     checkpoint: str,
     category_names: Sequence[str] = ('person',),
     score_thr: float = 0.05,
     device: str = 'cpu',
     cfg_options: dict | None = None,
 ) -> tuple[dict, list[dict]]:
-    """Run an MMDetection model over a folder of images and its subfolders, also by links.
+    """Run an MMDetection model over images, those of folders and subfolders, also by links.
 
     An image that cannot be read, or is damaged, is left out of both results with a warning.
 
     Args:
-        folder: the images.
-        config: an MMDetection config.
+        folder: of the images; or several files and folders, whose names in the result are those
+            below the folder that :func:`~hsjp_mm.datasets.image_files.named_images` finds.
+        config: an MMDetection config, or its path.
         checkpoint: its weights.
         category_names: the categories to keep, by the names in the checkpoint or config.
         score_thr: the lowest score to keep.
@@ -45,38 +41,36 @@ def detect(
         (its ``bbox_file``).
 
     Raises:
-        FileNotFoundError: the folder holds no image.
+        FileNotFoundError: an image is not there, or a folder holds none.
         UnreadableImageError: none of its images can be read.
         ValueError: the detector does not know a category.
     """
-    names = sorted(find_images(folder), key=Path)
-    if not names:
-        raise FileNotFoundError(f'folder={folder!r} holds no image ({", ".join(IMAGE_SUFFIXES)})')
+    root, names = named_images(folder)
     model = init_detector(config, checkpoint, device=device, cfg_options=cfg_options)
     classes = list(model.dataset_meta['classes'])
     unknown = [name for name in category_names if name not in classes]
     if unknown:
         raise ValueError(f'category_names: the detector has no {unknown}; it has {classes}')
     keep = [classes.index(name) for name in category_names]
-    images, boxes, unreadable = [], [], []
-    for image_id, name in enumerate(track_iter_progress(names), start=1):
+    rows, boxes, unreadable = [], [], []
+    for image_id, name in enumerate(track(names, 'images'), start=1):
         try:
-            pixels = read_image(Path(folder) / name)
+            pixels = read_image(root / name)
         except UnreadableImageError as error:
             unreadable.append(error)
             print_log(f'left out: {error}', 'current', logging.WARNING)
             continue
         result = inference_detector(model, pixels)
         height, width = pixels.shape[:2]
-        images.append({'id': image_id, 'file_name': name, 'width': width, 'height': height})
+        rows.append({'id': image_id, 'file_name': name, 'width': width, 'height': height})
         boxes += _boxes(result.pred_instances.cpu().numpy(), image_id, keep, score_thr)
-    if not images:
+    if not rows:
         raise UnreadableImageError(f'none of {len(names)} images could be read: {unreadable[0]}')
     if unreadable:
         message = f'{len(unreadable)} of {len(names)} images could not be read, and are left out'
         print_log(message, 'current', logging.WARNING)
     categories = [{'id': classes.index(name) + 1, 'name': name} for name in category_names]
-    return {'images': images, 'categories': categories, 'annotations': []}, boxes
+    return {'images': rows, 'categories': categories, 'annotations': []}, boxes
 
 
 def _boxes(found, image_id: int, keep: list[int], score_thr: float) -> list[dict]:

@@ -7,7 +7,7 @@ import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import mmcv
@@ -63,6 +63,42 @@ def find_images(folder: str | Path) -> list[str]:
                 if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
             ]
     return sorted(found)
+
+
+def named_images(paths: str | Sequence[str]) -> tuple[Path, list[str]]:
+    """The images that files and folders name, folders with their subfolders.
+
+    Args:
+        paths: of them; one may be a string.
+
+    Returns:
+        A folder, that of one folder alone or else one in which all lie, and their paths below it,
+        each once, in the order given.
+
+    Raises:
+        FileNotFoundError: a path that is not there, or a folder without an image.
+        ValueError: a file with another ending than an image.
+    """
+    given = [paths] if isinstance(paths, str) else list(paths)
+    if len(given) == 1 and os.path.isdir(given[0]):
+        root, files = given[0], []
+    else:
+        folders = [path if os.path.isdir(path) else os.path.dirname(path) for path in given]
+        root = os.path.commonpath([os.path.abspath(folder) for folder in folders])
+        files = []
+    for path in given:
+        if os.path.isdir(path):
+            found = [os.path.join(path, name) for name in sorted(find_images(path), key=Path)]
+            if not found:
+                raise FileNotFoundError(f'{path} holds no image ({", ".join(IMAGE_SUFFIXES)})')
+            files += found
+        elif not os.path.isfile(path):
+            raise FileNotFoundError(f'{path} does not exist')
+        elif os.path.splitext(path)[1].lower() not in IMAGE_SUFFIXES:
+            raise ValueError(f'{path} is no image, which ends in {", ".join(IMAGE_SUFFIXES)}')
+        else:
+            files.append(path)
+    return Path(root), list(dict.fromkeys(os.path.relpath(path, root) for path in files))
 
 
 def local_name(folder: str | Path, name: str) -> str:

@@ -25,6 +25,10 @@ from hsjp_mm.ops.subsets import subset_order
 from hsjp_mm.registry import DATASETS
 from hsjp_mm.utils.files import read_text
 
+PARTS = ('train', 'val')
+HELD_OUT_SEED = 0
+"""Not the argument ``seed``: train and val stay apart where only one of them changes it."""
+
 
 @DATASETS.register_module()
 class PersonCropDataset(BaseDataset):
@@ -61,6 +65,9 @@ class PersonCropDataset(BaseDataset):
     ``GetBBoxCenterScale`` adds center and scale. An image that is one instance gets its box, the
     whole image, when it has been loaded.
 
+    Attributes:
+        left_out: how many boxes, by reason.
+
     Args:
         ann_file, data_root, data_prefix, pipeline, test_mode, lazy_init, ...: as in BaseDataset.
         bbox_file: a detector's results, relative to ``data_root``.
@@ -69,7 +76,12 @@ class PersonCropDataset(BaseDataset):
         category_names: the categories to take.
         score_thr: the lowest score of a detected box that is taken.
         min_size: the lowest width and height in pixels, after clipping, of a box that is taken.
-        fraction: take this share of the instances, in (0, 1], at random.
+        held_out: hold out this share of the images, in (0, 1), to validate without a second
+            annotation file. Whole images, so that no photograph is on both sides; at random, but
+            always the same ones of a source, whatever boxes, categories and subset are taken.
+        part: which side this data set is: 'train', the images that are not held out, or 'val',
+            those that are. Both have to name the same ``held_out`` and the same source.
+        fraction: take this share of the instances (of the part), in (0, 1], at random.
         num_samples: or this number of them.
         seed: of the choice; of two subsets of one seed the smaller lies in the larger one.
 
@@ -77,7 +89,7 @@ class PersonCropDataset(BaseDataset):
         FileNotFoundError: a file or folder is missing, or the first image.
         ValueError: an argument outside its range; a category that does not exist; a file that is
             not as :mod:`hsjp_mm.datasets.coco_files` says, such as with a box that is not four
-            finite numbers, or two images of one id; nothing left.
+            finite numbers, or two images of one id; nothing left, or nothing in this part.
 
     Examples:
         Every person of COCO, with or without keypoints:
@@ -99,6 +111,11 @@ class PersonCropDataset(BaseDataset):
         ...     data_prefix=dict(img='data/crops/'),
         ...     pipeline=train_pipeline,
         ... )
+
+        Nine tenths of them to train, and the others to validate:
+
+        >>> train = dict(**dataset, held_out=0.1)
+        >>> val = dict(**dataset, held_out=0.1, part='val', test_mode=True)
     """
 
     def __init__(
@@ -110,6 +127,8 @@ class PersonCropDataset(BaseDataset):
         category_names: Sequence[str] = ('person',),
         score_thr: float = 0.0,
         min_size: float = 1.0,
+        held_out: float | None = None,
+        part: str = 'train',
         fraction: float | None = None,
         num_samples: int | None = None,
         seed: int = 0,
@@ -122,6 +141,12 @@ class PersonCropDataset(BaseDataset):
             raise ValueError(f'give image_list={image_list!r} or ann_file={ann_file!r}, not both')
         if isinstance(category_names, str):
             raise ValueError(f'category_names={category_names!r} must be a sequence of names')
+        if held_out is not None and not 0 < held_out < 1:
+            raise ValueError(f'held_out={held_out} must be in (0, 1)')
+        if part not in PARTS:
+            raise ValueError(f'part={part!r} must be one of {", ".join(PARTS)}')
+        if part != 'train' and held_out is None:
+            raise ValueError(f'part={part!r} needs held_out, the share of the images')
         if fraction is not None and num_samples is not None:
             raise ValueError(f'give fraction={fraction} or num_samples={num_samples}, not both')
         if fraction is not None and not 0 < fraction <= 1:
@@ -133,9 +158,12 @@ class PersonCropDataset(BaseDataset):
         self.category_names = tuple(category_names)
         self.score_thr = score_thr
         self.min_size = min_size
+        self.held_out = held_out
+        self.part = part
         self.fraction = fraction
         self.num_samples = num_samples
         self.seed = seed
+        self.left_out: dict[str, int] = {}
         super().__init__(ann_file=ann_file, data_prefix=data_prefix or {'img': ''}, **base)
 
     def _join_prefix(self):
@@ -156,9 +184,12 @@ class PersonCropDataset(BaseDataset):
 
     def load_data_list(self) -> list[dict]:
         """Read the source and choose the instances."""
-        instances = self._load_boxes() if self.ann_file else self._load_images()
+        instances, names = self._load_boxes() if self.ann_file else self._load_images()
         if not instances:
             raise ValueError(f'{self._source()} holds no image ({", ".join(IMAGE_SUFFIXES)})')
+        self.num_images = len(names)
+        if self.held_out is not None:
+            instances = self._take_part(instances, names, self.held_out)
         instances = self._subset(instances)
         self._require_image(instances[0]['img_path'])
         return instances
@@ -173,8 +204,8 @@ class PersonCropDataset(BaseDataset):
     def _source(self) -> str:
         return self.bbox_file or self.ann_file or self.image_list or self.data_prefix['img']
 
-    def _load_boxes(self) -> list[dict]:
-        """Read the boxes of ``bbox_file``, or else of ``ann_file``."""
+    def _load_boxes(self) -> tuple[list[dict], list[str]]:
+        """Read the boxes of ``bbox_file``, or else of ``ann_file``; and the images' file names."""
         lists = [key for key in LISTS if key != 'annotations' or not self.bbox_file]
         coco = read_coco(self.ann_file, 'ann_file', lists)
         categories = coco.category_ids(self.category_names)
@@ -182,7 +213,6 @@ class PersonCropDataset(BaseDataset):
         if self.bbox_file:
             only = next(iter(categories)) if len(self.category_names) == 1 else None
             boxes = read_results(self.bbox_file, 'bbox_file', only)
-        self.num_images = len(coco.images)
         numbers = {image['id']: number for number, image in enumerate(coco.images)}
         images = np.array([numbers.get(key, -1) for key in boxes.ids('image_id')], int)
         wanted = np.array([key in categories for key in boxes.ids('category_id')], bool)
@@ -202,11 +232,12 @@ class PersonCropDataset(BaseDataset):
         corners, reasons = self._clip(boxes.take(kept), images, coco)
         dropped |= {why: int(count.sum()) for why, count in reasons.items()}
         fits = ~np.any(list(reasons.values()), axis=0)
+        self.left_out = dropped
         self._summarise(int(fits.sum()), boxes, dropped, coco)
         scores = scores.astype(np.float32)
         paths, rows = self._paths(coco), boxes.rows
         img_ids = list(numbers)
-        return [
+        instances = [
             {
                 'id': index if self.bbox_file else rows[index]['id'],
                 'img_id': img_ids[image],
@@ -219,6 +250,7 @@ class PersonCropDataset(BaseDataset):
             for place, (index, image) in enumerate(zip(kept, images.tolist(), strict=True))
             if fits[place]
         ]
+        return instances, coco.images.texts('file_name')
 
     def _paths(self, coco: CocoFile) -> list[str]:
         folder = self.data_prefix['img']
@@ -271,8 +303,8 @@ class PersonCropDataset(BaseDataset):
             )
         print_log(f'PersonCropDataset: {summary}', 'current')
 
-    def _load_images(self) -> list[dict]:
-        """Make each image of the list or folder one instance."""
+    def _load_images(self) -> tuple[list[dict], list[str]]:
+        """Make each image of the list or folder one instance; and get their names."""
         folder = self.data_prefix['img']
         if self.image_list:
             lines = read_text(self.image_list, 'image_list').splitlines()
@@ -284,8 +316,7 @@ class PersonCropDataset(BaseDataset):
                 f"data_prefix['img']={folder!r} is no folder; give ann_file, image_list or a "
                 'folder of images'
             )
-        self.num_images = len(names)
-        return [
+        instances = [
             {
                 'id': name,
                 'img_id': place,
@@ -294,6 +325,33 @@ class PersonCropDataset(BaseDataset):
             }
             for place, name in enumerate(names)
         ]
+        return instances, names
+
+    def _take_part(self, instances: list[dict], names: list[str], held_out: float) -> list[dict]:
+        """Take the instances of the images that are held out, or of the others.
+
+        Chosen is among all images of the source, with or without boxes, and an image that it names
+        twice is one.
+        """
+        keys = [os.path.normpath(name).replace('\\', '/') for name in names]
+        images = list(dict.fromkeys(keys))
+        if len(images) < len(PARTS):
+            raise ValueError(f'held_out={held_out}: {self._source()} has only one image')
+        number = min(max(1, round(held_out * len(images))), len(images) - 1)
+        chosen = {images[i] for i in subset_order(images, HELD_OUT_SEED)[:number]}
+        part = [
+            instance
+            for instance in instances
+            if (keys[instance['img_index']] in chosen) == (self.part == 'val')
+        ]
+        summary = (
+            f'part={self.part!r} of held_out={held_out}: {len(part)} of {len(instances)} instances '
+            f'of {self._source()}; {number} of {len(images)} images are held out'
+        )
+        if not part:
+            raise ValueError(f'no instance is left, {summary}')
+        print_log(f'PersonCropDataset: {summary}', 'current')
+        return part
 
     def _subset(self, instances: list[dict]) -> list[dict]:
         """Choose ``fraction`` or ``num_samples`` of the instances, in their order."""
@@ -306,6 +364,7 @@ class PersonCropDataset(BaseDataset):
             raise ValueError(
                 f'num_samples={number} must be from 1 to {len(instances)}, the instances of '
                 f'{self._source()}'
+                + (f' in part={self.part!r}' if self.held_out is not None else '')
             )
         chosen = subset_order([instance['id'] for instance in instances], self.seed)[:number]
         return [instances[index] for index in sorted(chosen)]

@@ -1,14 +1,22 @@
-from hsjp_mm.engine.hooks import (
-    BottomupVisualizationHook,
-    EpochSeedHook,
-    FreezeHook,
-    PatchHook,
-    PoseProbeHook,
-    PrepareDataHook,
-    PuzzleVisualizationHook,
-    SeedHook,
-    SkippedImagesHook,
-)
+"""Hooks, and running MMPose's own tools."""
+
+from typing import TYPE_CHECKING
+
+from hsjp_mm.utils.lazy import lazy_imports
+
+if TYPE_CHECKING:
+    from hsjp_mm.engine.hooks import (
+        BottomupVisualizationHook,
+        EpochSeedHook,
+        FreezeHook,
+        PatchHook,
+        PoseProbeHook,
+        PrepareDataHook,
+        PuzzleVisualizationHook,
+        SeedHook,
+        SkippedImagesHook,
+        SteadyLogHook,
+    )
 
 __all__ = [
     'BottomupVisualizationHook',
@@ -20,4 +28,7 @@ __all__ = [
     'PuzzleVisualizationHook',
     'SeedHook',
     'SkippedImagesHook',
+    'SteadyLogHook',
 ]
+
+__getattr__ = lazy_imports(__name__, __file__)

@@ -1,12 +1,15 @@
 """Run MMPose's own command-line tools on configs that use hsjp_mm."""
 
+import argparse
+import ast
+import importlib.util
 import os
-import runpy
 import sys
 from pathlib import Path
 
-import mmpose
-import torch
+from hsjp_mm.utils.configs import config_file, parse_options, read_config
+from hsjp_mm.utils.scripts import run_script
+from hsjp_mm.utils.unread_names import warn_of_unread_names
 
 # on the CPU DDP refuses device_ids, which MMEngine otherwise sets, and torch has no SyncBatchNorm
 CPU_OPTIONS = (
@@ -14,29 +17,86 @@ CPU_OPTIONS = (
     'model_wrapper_cfg.device_ids=None',
     'sync_bn=None',
 )
+LOG_OPTIONS = ('default_hooks.steady_log.type=hsjp_mm.SteadyLogHook',)
+"""Beside the logger of the config, which is left as it is."""
 
 
 def run_stock_tool(name: str) -> None:
     """Run a script of MMPose's ``tools`` folder in this process, with its own arguments.
 
     MMPose's script itself rather than a copy, so that its arguments stay MMPose's. What is added
-    is that hsjp_mm has been imported (``hsjp_mm::`` bases resolve, MMEngine checkpoints load), and
-    that under torchrun without a GPU the processes talk through gloo, which MMEngine's own
-    launcher cannot set up; batch norm then has each process's own statistics.
+    is that mistakes in them are told before the long imports, and that a config may be
+    ``CODEBASE::PATH``; that hsjp_mm has been imported (``hsjp_mm::`` bases resolve, MMEngine
+    checkpoints load); that training says something every half minute; that
+    names which a config sets in vain are a warning; and that under torchrun
+    without a GPU the processes talk through gloo, which MMEngine's own launcher cannot set up;
+    batch norm then has each process's own statistics.
 
     Raises:
-        FileNotFoundError: MMPose was installed without its ``.mim`` folder.
+        FileNotFoundError: MMPose was installed without its ``.mim`` folder; or no such config.
+        ValueError: a config that cannot be read.
     """
-    script = Path(mmpose.__file__).parent / '.mim' / 'tools' / name
+    script = stock_script(name)
+    args = read_arguments(script)
+    path = str(config_file(args.config))
+    sys.argv[sys.argv.index(args.config, 1)] = path
+    # read here too, for the script would end in a traceback
+    options = parse_options(args.cfg_options or ())
+    config = read_config(path, options)
+    if os.environ.get('RANK', '0') == '0':
+        warn_of_unread_names(path, config, options)
+    sys.argv[1:] = with_cfg_options(sys.argv[1:], LOG_OPTIONS)
+    if 'RANK' in os.environ:
+        import torch
+
+        if not torch.cuda.is_available():
+            torch.distributed.init_process_group('gloo')
+            sys.argv[1:] = with_cfg_options(sys.argv[1:], CPU_OPTIONS)
+    run_script(script)
+
+
+def stock_script(name: str) -> Path:
+    """Find a script of MMPose's, without importing MMPose.
+
+    Raises:
+        FileNotFoundError: MMPose is not installed, or without its ``.mim`` folder.
+    """
+    package = importlib.util.find_spec('mmpose')
+    folders = (package and package.submodule_search_locations) or ['mmpose']
+    script = Path(folders[0], '.mim/tools', name)
     if not script.is_file():
         raise FileNotFoundError(
             f'{script} does not exist: MMPose was installed without its tools; install it from '
             'its wheel (pip install mmpose==1.3.2)'
         )
-    if 'RANK' in os.environ and not torch.cuda.is_available():
-        torch.distributed.init_process_group('gloo')
-        sys.argv[1:] = with_cfg_options(sys.argv[1:], CPU_OPTIONS)
-    runpy.run_path(str(script), run_name='__main__')
+    return script
+
+
+def read_arguments(script: Path) -> argparse.Namespace:
+    """Let a script of MMPose's read ``sys.argv``, without its imports, which take seconds.
+
+    Its function ``parse_args`` is run alone, with the standard library and a stand-in for
+    DictAction, which keeps the pairs as they are.
+    """
+    tree = ast.parse(script.read_text(encoding='utf-8'))
+    wanted = [
+        node
+        for node in tree.body
+        if (isinstance(node, ast.Import) and node.names[0].name in ('argparse', 'os', 'os.path'))
+        or (isinstance(node, ast.FunctionDef) and node.name == 'parse_args')
+    ]
+    names = {'DictAction': _Pairs}
+    code = compile(ast.Module(wanted, type_ignores=[]), str(script), 'exec')
+    exec(code, names)
+    return names['parse_args']()  # type: ignore[call-arg, return-value]
+
+
+class _Pairs(argparse.Action):
+    def __call__(self, parser, namespace, values, option_string=None):
+        for text in values:
+            if not text.partition('=')[0] or '=' not in text:
+                parser.error(f'argument {option_string}: {text!r} must be KEY=VALUE')
+        setattr(namespace, self.dest, [*(getattr(namespace, self.dest) or []), *values])
 
 
 def with_cfg_options(arguments: list[str], options: tuple[str, ...]) -> list[str]:

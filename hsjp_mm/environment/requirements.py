@@ -209,12 +209,19 @@ def find_conflicts(ranges: dict[str, str], installed: dict[str, str | None]) -> 
     return conflicts
 
 
+class VersionError(RuntimeError):
+    """What is installed does not fit together.
+
+    Not an ImportError, which MMEngine's registries swallow, to say only that a class is not
+    registered.
+    """
+
+
 def check_versions() -> None:
     """Stop unless every dependency is installed in a version that setup.py allows.
 
     Raises:
-        RuntimeError: Naming in one line what is installed and what is needed. Not an ImportError,
-            which MMEngine's registries swallow, to say only that a class is not registered.
+        VersionError: Naming in one line what is installed and what is needed.
     """
     ranges = supported_ranges()
     conflicts = find_conflicts(ranges, installed_versions(list(ranges)))
@@ -226,4 +233,4 @@ def check_versions() -> None:
     )
     # A file in a wheel, a link to tools/doctor.py in a clone.
     doctor = (Path(__file__).resolve().parents[1] / '.mim' / 'tools' / 'doctor.py').resolve()
-    raise RuntimeError(f'hsjp_mm needs {found}; run `python {doctor}` for the fix of each')
+    raise VersionError(f'hsjp_mm needs {found}; run `python {doctor}` for the fix of each')

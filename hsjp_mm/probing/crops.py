@@ -15,6 +15,7 @@ from mmengine.registry import DATASETS
 from hsjp_mm.datasets.image_files import read_image
 from hsjp_mm.ops.oks import similarity
 from hsjp_mm.ops.subsets import subset_order
+from hsjp_mm.utils.progress import track
 
 NEEDED = (
     'model.backbone',
@@ -103,7 +104,8 @@ def load_crops(config: Config, part: str, persons: int, seed: int) -> Crops:
     for path in sorted({dataset.get_data_info(i)['img_path'] for i in chosen}):
         if os.path.isfile(path):
             read_image(path)
-    crops = Crops([dataset[i] for i in chosen], dataset.metainfo)
+    items = [dataset[i] for i in track(chosen, f'persons ({part})')]
+    crops = Crops(items, dataset.metainfo)
     if part == 'train':
         _require_heatmaps(crops, config.model.head.decoder)
     return crops

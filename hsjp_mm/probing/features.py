@@ -4,17 +4,16 @@ Letters: B images of a batch, N images of a data set, C channels.
 """
 
 import copy
-import sys
 
 import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import MODELS, init_default_scope
-from mmengine.utils import track_iter_progress
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from hsjp_mm.checkpoint import load_backbone
+from hsjp_mm.utils.progress import track
 
 
 def require_device(device: str) -> None:
@@ -105,10 +104,9 @@ def extract(backbone: nn.Module, images: DataLoader) -> tuple[Tensor, Tensor]:
         Features (N, C) and classes (N,), on the CPU.
     """
     device = next(backbone.parameters()).device
-    tasks = (images, len(images))
     batches = [
         (pooled(backbone, inputs.to(device)).cpu(), targets)
-        for inputs, targets in track_iter_progress(tasks, file=sys.stderr)
+        for inputs, targets in track(images, 'batches')
     ]
     features, targets = zip(*batches, strict=True)
     return torch.cat(features), torch.cat(targets)

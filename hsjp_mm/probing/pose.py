@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from hsjp_mm.datasets.coco_files import read_coco
 from hsjp_mm.probing.crops import Crops, load_crops, require_topdown
 from hsjp_mm.probing.features import build_backbone, draw_weights, last_map, require_device
+from hsjp_mm.utils.progress import track
 
 PERSONS, ITERATIONS = 500, 300
 """Defaults of :class:`PoseProbe`."""
@@ -188,7 +189,7 @@ class PoseProbe:
     def _extract(self, backbone: nn.Module, crops: Crops) -> Tensor:
         """Maps (N, C, h, w) on the CPU."""
         maps = []
-        for i in range(0, len(crops.images), BATCH):
+        for i in track(range(0, len(crops.images), BATCH), 'batches of crops'):
             data = {'inputs': crops.images[i : i + BATCH], 'data_samples': []}
             maps.append(last_map(backbone, self.preprocessor(data)['inputs']).float().cpu())
         return torch.cat(maps)
@@ -288,7 +289,7 @@ def train_head(head: HeatmapHead, maps: Tensor, samples: list, iterations: int) 
     optimizer = torch.optim.Adam(head.parameters(), LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, iterations)
     with torch.enable_grad():  # validation, in which the hook runs, is without
-        for _ in range(iterations):
+        for _ in track(range(iterations), 'iterations'):
             chosen = torch.randint(len(maps), (BATCH,))
             inputs = maps[chosen].to(device)
             losses = head.loss((inputs,), [targets[i] for i in chosen], {'compute_acc': False})

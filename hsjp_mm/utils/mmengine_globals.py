@@ -1,14 +1,11 @@
 """What MMEngine's checkpoints hold beside tensors, and how torch is told of it.
 
-MMEngine is imported inside the functions: this module is called as soon as MMEngine has been
-imported, and would not yet be complete if that import were its own.
+All is imported inside the functions: this module is called as soon as torch has been imported, and
+would not yet be complete if that import were its own.
 """
 
 import pickle
 from typing import Any
-
-import numpy as np
-import torch
 
 
 def _history_buffer_method(owner: Any, name: str) -> Any:
@@ -31,6 +28,7 @@ def mmengine_globals() -> dict[str, Any]:
     Their message hub holds ``HistoryBuffer`` objects with numpy arrays and bound-by-name
     statistics functions.
     """
+    import numpy as np
     from mmengine.logging import HistoryBuffer
 
     codes = '?efd' + np.typecodes['AllInteger']
@@ -49,6 +47,8 @@ def mmengine_globals() -> dict[str, Any]:
 
 def torch_can_be_told() -> bool:
     """Whether torch (2.6 and newer) has an allow-list that a program can add to."""
+    import torch
+
     names = ('add_safe_globals', 'get_unsafe_globals_in_checkpoint')
     return all(hasattr(torch.serialization, name) for name in names)
 
@@ -59,6 +59,8 @@ def allow_mmengine_checkpoints() -> None:
     With torch >= 2.6 stock MMEngine cannot load its own checkpoints otherwise. With older versions
     it can, for it unpickles anything there; that is left as it is.
     """
+    import torch
+
     if torch_can_be_told():
         allowed: list[Any] = [(value, name) for name, value in mmengine_globals().items()]
         torch.serialization.add_safe_globals(allowed)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hsjp_mm.datasets.transforms.pyramid import to_input
 from hsjp_mm.models.heads.higherhrnet_head import STRIDE
-from hsjp_mm.visualization.pictures import to_rgb, write
+from hsjp_mm.visualization.pictures import BAR, to_rgb, write, write_legend
 
 HEAT = matplotlib.colormaps['inferno']
 TAGS = matplotlib.colormaps['turbo']
@@ -23,8 +23,7 @@ DIM = 0.35
 SEEN = 0.1
 """Heat from which a tag is shown in full."""
 GAP, LINE = 8, 24
-BAR = 80
-WIDEST = 300
+WIDEST = 400
 """Width of a panel at least, in pixels, so that its text fits."""
 
 
@@ -66,8 +65,9 @@ def bottomup_board(
 
     Two pictures a row: the poses, each in the color of its median tag; the tags, in each cell that
     of the keypoint with the greatest heat there; and for each resolution the greatest heat of all
-    keypoints. The bar beside the tags is the range of the poses. A ring without lines is a keypoint
-    whose own tag is another's: refining put it there, or two persons meet.
+    keypoints. The bar above the tags is the range of the poses; those above the heat go from 0 to 1
+    for every network. A ring without lines is a keypoint whose own tag is another's: refining put
+    it there, or two persons meet.
 
     Args:
         image: (H, W, 3), what the network sees, RGB, uint8.
@@ -109,6 +109,7 @@ def bottomup_board(
         heat = maps.amax(dim=0).clamp(0, 1).numpy()
         text = f'heat at 1/{STRIDE // 2**level}: {maps.shape[2]}x{maps.shape[1]}'
         panels.append(_panel(f'{text}, up to {maps.max():.2f}', over(_rgb(HEAT(heat)), heat)))
+        _write_legend(panels[-1], _rgb(HEAT(np.linspace(0, 1, BAR))), ('0', '1'))
     if len(panels) % 2:
         panels.append(np.full_like(panels[0], 255))
     return np.vstack([np.hstack(panels[i : i + 2]) for i in range(0, len(panels), 2)])
@@ -177,11 +178,23 @@ def _panel(text: str, picture: np.ndarray) -> np.ndarray:
     return panel
 
 
+def _write_legend(panel: np.ndarray, colors: np.ndarray, ends: tuple[str, str]) -> None:
+    write_legend(panel, colors, ends, panel.shape[1] - GAP, LINE - 8)
+
+
 def _tag_panel(picture: np.ndarray, low: float, high: float) -> np.ndarray:
     """A panel with the colors of the tags from the lowest to the highest above the picture."""
-    panel = _panel(f'tags at 1/{STRIDE}: {low:.1f}', picture)
-    left = 160
-    bar = _tag_colors(np.linspace(low, high, BAR), low, high)
-    panel[LINE - 18 : LINE - 6, left : left + BAR] = bar
-    write(panel, f'{high:.1f}', left + BAR + GAP, LINE - 8, scale=0.45)
+    ends = different_texts(low, high)
+    if ends is None:
+        return _panel(f'tags at 1/{STRIDE}, without a range', picture)
+    panel = _panel(f'tags at 1/{STRIDE}', picture)
+    _write_legend(panel, _tag_colors(np.linspace(low, high, BAR), low, high), ends)
     return panel
+
+
+def different_texts(low: float, high: float) -> tuple[str, str] | None:
+    """Write two numbers with as many decimals as tell them apart, one or more; None if none do."""
+    for decimals in range(1, 8):  # a float32 has no more
+        if round(low, decimals) != round(high, decimals):
+            return f'{low:.{decimals}f}', f'{high:.{decimals}f}'
+    return None

@@ -11,9 +11,11 @@ from torch import Tensor
 from hsjp_mm.models.pretext.base import instance_ids
 from hsjp_mm.models.pretext.hsjp import HSJP, Puzzle
 from hsjp_mm.ops import patches
-from hsjp_mm.visualization.pictures import TILE, to_rgb, write
+from hsjp_mm.visualization.pictures import BAR, TILE, to_rgb, write, write_legend
 
 CAPTIONS = ('crop', 'shuffled', 'input', 'target', 'prediction', 'put back')
+MAPS = (3, 4)
+"""The tiles that are maps, not images."""
 
 
 def draw_hsjp(
@@ -37,9 +39,10 @@ def puzzle_boards(model: HSJP, crops: Tensor, ids: list | None = None) -> list[n
     """Draw a board for each crop: crop, shuffled, input, target, prediction, put back.
 
     Each patch has a color of its own, by its original place: its Gaussian in ``target`` and its
-    predicted map in ``prediction`` have it, and where both agree they look alike. The predicted
-    maps are brightened to their highest value, which the caption gives. ``put back`` takes for each
-    original place the piece of the shuffled image that lies around the predicted peak.
+    predicted map in ``prediction`` have it, and where both agree they look alike. The brightness of
+    both is absolute, black for 0 and full for 1, as the legends say, so that boards of different
+    networks can be compared; the caption gives the highest value predicted. ``put back`` takes for
+    each original place the piece of the shuffled image that lies around the predicted peak.
 
     Args:
         model: in evaluation mode, or its normalisation statistics would move.
@@ -61,10 +64,10 @@ def puzzle_boards(model: HSJP, crops: Tensor, ids: list | None = None) -> list[n
             to_rgb(model, puzzle.shuffled[i]),
             to_rgb(model, puzzle.inputs[i, :3]),
             color_maps(targets[i] * inside[i, :, None, None], colors),
-            color_maps(heatmaps[i] / heatmaps[i].max().clamp(min=1e-6), colors),
+            color_maps(heatmaps[i], colors),
             to_rgb(model, restored[i]),
         ]
-        names = [*CAPTIONS[:4], f'{CAPTIONS[4]}, highest {heatmaps[i].max():.2f}', *CAPTIONS[5:]]
+        names = [*CAPTIONS[:4], f'{CAPTIONS[4]}, up to {heatmaps[i].max():.2f}', *CAPTIONS[5:]]
         boards.append(_board(tiles, names))
     return boards
 
@@ -109,12 +112,17 @@ def color_maps(heatmaps: Tensor, colors: np.ndarray) -> np.ndarray:
 def _board(
     tiles: list[np.ndarray], names: list[str], gap: int = 6, caption: int = 22
 ) -> np.ndarray:
-    board = np.full((TILE + caption + gap, (TILE + gap) * len(tiles) + gap, 3), 255, np.uint8)
+    """Put tiles side by side under their captions, and a legend above those of the maps."""
+    grays = np.linspace(0, 255, BAR).astype(np.uint8)[:, None].repeat(3, axis=1)
+    top = 2 * caption
+    board = np.full((top + TILE + gap, (TILE + gap) * len(tiles) + gap, 3), 255, np.uint8)
     for i, (tile, name) in enumerate(zip(tiles, names, strict=True)):
         left = gap + i * (TILE + gap)
         enlarge = cv2.INTER_NEAREST if tile.shape[0] < TILE // 2 else cv2.INTER_LINEAR
-        board[caption : caption + TILE, left : left + TILE] = cv2.resize(
+        board[top : top + TILE, left : left + TILE] = cv2.resize(
             tile, (TILE, TILE), interpolation=enlarge
         )
-        write(board, name, left, caption - 7)
+        write(board, name, left, top - 7)
+        if i in MAPS:
+            write_legend(board, grays, ('0', '1'), left + TILE, caption - 5)
     return board

@@ -216,6 +216,23 @@ def test_grouping_counts_what_it_used():
     np.testing.assert_allclose(found.mean_pose, np.nanmean(scaled, axis=0))
 
 
+@pytest.mark.parametrize(
+    ('number', 'side', 'said'),
+    [
+        (15, 16, ['15 poses are too few', '16 by 16', 'About 8,960', 'take groups of a larger']),
+        (86, 16, ['86 poses are too few', 'take groups of a larger']),
+        (600, 8, ['600 poses are too few', '8 by 8', 'About 2,240', 'a lattice of 4 cells a side']),
+        (560, 4, []),
+        (559, 4, ['559 poses are too few', 'take groups of a larger']),
+    ],
+)
+def test_too_few_poses_for_the_lattice_are_a_warning(log_file, number, side, said):
+    group_parts(pairs(number), 3, 'box', extent=1.5, side=side)
+    logged = log_file.read_text() if log_file.exists() else ''
+    assert ('too few' in logged) == bool(said)
+    assert all(text in logged for text in said)
+
+
 def test_two_keypoints_that_are_never_together():
     poses = pairs(100)
     poses.keypoints[:50, 0] = np.nan

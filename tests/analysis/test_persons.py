@@ -255,6 +255,53 @@ def test_faults_of_files_for_stock_data_sets(coco_file):
     assert read_poses(coco_file, 'CocoDataset').boxes[:, 3].tolist() == [51, 52]
 
 
+OWN = """
+dataset_info = dict(
+    dataset_name='own', paper_info=dict(),
+    keypoint_info={
+        i: dict(name=name, id=i, color=[0, 0, 0], type='upper', swap='')
+        for i, name in enumerate(['tip', 'left', 'right', 'tail'])
+    },
+    skeleton_info={0: dict(link=('tip', 'tail'), id=0, color=[0, 0, 0])},
+    joint_weights=[1.0] * 4, sigmas=[0.05] * 4,
+)
+"""
+
+
+@pytest.mark.parametrize('suffix', ['.json', '.py', '.csv'])
+def test_own_keypoints(coco_file, tmp_path, suffix):
+    (tmp_path / 'own.py').write_text(OWN)
+    content = json.loads(coco_file.read_text())
+    for person in content['annotations']:
+        del person['keypoints'][12:]
+    coco_file.write_text(json.dumps(content))
+    points = np.array(content['annotations'][0]['keypoints']).reshape(4, 3)[:, :2]
+    path = coco_file.with_suffix(suffix)
+    if suffix == '.py':
+        path.write_text(
+            "train_dataloader = dict(dataset=dict(type='CocoDataset', pipeline=[], "
+            f'ann_file={str(coco_file)!r}))'
+        )
+    if suffix == '.csv':
+        path.write_text('a,' + ','.join(map(str, points.ravel())))
+    poses = read_poses(path, 'CocoDataset', str(tmp_path / 'own.py'))
+    assert poses.names == ('tip', 'left', 'right', 'tail') and poses.links == ((0, 3),)
+    np.testing.assert_array_equal(poses.points[0], points)
+
+
+def test_own_keypoints_that_do_not_fit(tmp_path):
+    (tmp_path / 'own.py').write_text(OWN)
+    (tmp_path / 'poses.csv').write_text('a,1,2')
+    with pytest.raises(ValueError, match=r"has 1 keypoints, but metainfo='.*own\.py' has 4"):
+        read_poses(tmp_path / 'poses.csv', metainfo=str(tmp_path / 'own.py'))
+    (tmp_path / 'lsp.mat').touch()
+    with pytest.raises(ValueError, match=r'own\.py.: the keypoints of a \.mat are those of LSP'):
+        read_poses(tmp_path / 'lsp.mat', metainfo=str(tmp_path / 'own.py'))
+    (tmp_path / 'own.py').write_text('x = 1')
+    with pytest.raises(ValueError, match=r"metainfo='.*own\.py' is no file of a keypoint set"):
+        read_poses(tmp_path / 'poses.csv', metainfo=str(tmp_path / 'own.py'))
+
+
 def test_poses_of_version_0_1():
     points = np.array([[[1.0, 2], [np.nan, np.nan]]])
     with pytest.warns(FutureWarning, match='Poses is now'):

@@ -225,6 +225,120 @@ def test_an_image_that_a_list_names_twice_is_two_instances_of_a_subset(many, tmp
     assert ids(PersonCropDataset(**listed, num_samples=2)) == ['a.png', 'a.png']
 
 
+# ---------------------------------------------------------------------------- a held-out share
+
+
+@pytest.fixture
+def album(tmp_path) -> dict:
+    """40 images of 50×50 pixels, image i with i % 4 boxes and a dog, and a detector's boxes."""
+    root = tmp_path / 'album'
+    root.mkdir()
+    images = [
+        {'id': i, 'file_name': f'{i:02}.png', 'width': 50, 'height': 50} for i in range(1, 41)
+    ]
+    for image in images:
+        cv2.imwrite(str(root / image['file_name']), np.full((50, 50, 3), image['id'], np.uint8))
+    boxes = [
+        {'id': 10 * i + n, 'image_id': i, 'category_id': 1, 'bbox': [0, 0, 20, 10 + 10 * n]}
+        for i in range(1, 41)
+        for n in range(i % 4)
+    ]
+    dogs = [
+        {'id': 1000 + i, 'image_id': i, 'category_id': 18, 'bbox': [0, 0, 9, 9]}
+        for i in range(1, 41)
+    ]
+    write_json(
+        root / 'found.json',
+        [{'score': 0.5, 'category_id': 1, 'bbox': [1, 1, 9, 9], 'image_id': i} for i in range(41)],
+    )
+    (root / 'list.txt').write_text('\n'.join(image['file_name'] for image in images))
+    categories = [{'id': 1, 'name': 'person'}, {'id': 18, 'name': 'dog'}]
+    content = {'images': images, 'categories': categories, 'annotations': boxes + dogs}
+    write_json(root / 'boxes.json', content)
+    return dict(data_root=str(root), ann_file='boxes.json', pipeline=PIPELINE, held_out=0.1)
+
+
+def photographs(dataset: PersonCropDataset) -> set[str]:
+    return {Path(dataset.get_data_info(i)['img_path']).name for i in range(len(dataset))}
+
+
+SOURCES = {
+    'annotations': dict(),
+    'dogs': dict(category_names=['dog']),
+    'detections': dict(bbox_file='found.json'),
+    'list': dict(ann_file='', image_list='list.txt', data_prefix=dict(img='')),
+    'folder': dict(ann_file='', data_prefix=dict(img='')),
+}
+
+
+@pytest.mark.parametrize('source', SOURCES)
+def test_the_held_out_share_and_the_rest_are_apart_and_together_all(album, source):
+    album |= SOURCES[source]
+    train, val = (PersonCropDataset(**album, part=part) for part in ('train', 'val'))
+    both = PersonCropDataset(**{**album, 'held_out': None})
+    assert not photographs(train) & photographs(val)
+    assert sorted(ids(train) + ids(val)) == sorted(ids(both))
+    if source != 'annotations':  # there a quarter of the images has no box
+        assert len(photographs(val)) == 4
+    assert val[0]['data_samples'].img_path.endswith(min(photographs(val)))
+
+
+def test_the_same_images_are_held_out_of_every_source_and_whatever_is_taken_of_it(album):
+    held_out = photographs(PersonCropDataset(**album, **SOURCES['dogs'], part='val'))
+    assert held_out == photographs(PersonCropDataset(**{**album, **SOURCES['folder']}, part='val'))
+    for options in (dict(), dict(min_size=15), dict(seed=7), dict(num_samples=2, seed=3)):
+        val = PersonCropDataset(**album, **options, part='val')
+        train = PersonCropDataset(**album, **options)
+        assert photographs(val) <= held_out and not photographs(train) & held_out
+
+
+@pytest.mark.slow
+def test_a_subset_of_a_part(album):
+    whole, half = (PersonCropDataset(**album, fraction=share) for share in (None, 0.5))
+    assert len(half) == round(len(whole) / 2) and set(ids(half)) < set(ids(whole))
+    assert len(PersonCropDataset(**album, num_samples=len(whole))) == len(whole)
+    with pytest.raises(ValueError, match=r"from 1 to \d+, the instances of .*in part='train'"):
+        PersonCropDataset(**album, num_samples=len(whole) + 1)
+
+
+def test_an_image_named_twice_is_held_out_or_not(album):
+    path = Path(album['data_root']) / 'boxes.json'
+    content = json.loads(path.read_text())
+    for image in content['images'][:20]:  # as image 21 to 40, under another spelling
+        content['images'][image['id'] + 19]['file_name'] = f'./{image["file_name"]}'
+    write_json(path, content)
+    album['held_out'] = 0.5
+    train, val = (PersonCropDataset(**album, part=part) for part in ('train', 'val'))
+    assert len(photographs(train) | photographs(val)) > 10
+    assert not photographs(train) & photographs(val)
+
+
+def test_what_is_held_out_is_logged(album, log_file):
+    PersonCropDataset(**{**album, **SOURCES['folder']}, part='val')
+    assert "part='val' of held_out=0.1: 4 of 40 instances of" in log_file.read_text()
+    assert '4 of 40 images are held out' in log_file.read_text()
+
+
+def test_shares_that_round_to_nothing_or_to_everything_leave_an_image_on_each_side(album):
+    album |= SOURCES['folder']
+    for share in (0.001, 0.999):
+        album['held_out'] = share
+        sizes = [len(PersonCropDataset(**album, part=part)) for part in ('train', 'val')]
+        assert sorted(sizes) == [1, 39]
+
+
+def test_a_part_without_instances_and_a_single_image(load, many):
+    with pytest.raises(ValueError, match=r'held_out=0\.5: .* has only one image'):
+        PersonCropDataset(**many, held_out=0.5)
+    parts = []
+    for part in ('train', 'val'):
+        try:
+            parts.append(len(load(category_names=['dog'], held_out=0.3, part=part)))
+        except ValueError as error:
+            assert 'no instance is left' in str(error) and '0 of 1 instances' in str(error)
+    assert parts == [1]  # the only dog is on one side
+
+
 # --------------------------------------------------------------------------------------- errors
 
 
@@ -240,6 +354,10 @@ def test_an_image_that_a_list_names_twice_is_two_instances_of_a_subset(many, tmp
             r'no box is left, 0 of 10 .*boxes\.json; .* 8 below min_size .*min_size=90',
         ),
         (dict(min_size=0), 'min_size=0 pixels must be positive'),
+        (dict(held_out=0.0), r'held_out=0\.0 must be in \(0, 1\)'),
+        (dict(held_out=1), r'held_out=1 must be in \(0, 1\)'),
+        (dict(held_out=0.1, part='test'), r"part='test' must be one of train, val"),
+        (dict(part='val'), r"part='val' needs held_out"),
         (dict(fraction=0.0), r'fraction=0\.0 must be in \(0, 1\]'),
         (dict(fraction=1.5), r'fraction=1\.5 must be in \(0, 1\]'),
         (dict(num_samples=7), 'num_samples=7 must be from 1 to 6'),

@@ -1,7 +1,8 @@
-import mmpose
+import sys
+
 import pytest
 
-from hsjp_mm.engine.launch import run_stock_tool, with_cfg_options
+from hsjp_mm.engine.launch import read_arguments, run_stock_tool, stock_script, with_cfg_options
 
 
 def test_options_of_the_user_stay_the_last_word():
@@ -11,7 +12,36 @@ def test_options_of_the_user_stay_the_last_word():
     assert with_cfg_options(given, added) == ['c.py', '--cfg-options', *added, 'a=3', '--amp']
 
 
-def test_mmpose_without_its_tools_is_named(monkeypatch, tmp_path):
-    monkeypatch.setattr(mmpose, '__file__', str(tmp_path / '__init__.py'))
-    with pytest.raises(FileNotFoundError, match=r'train\.py does not exist: MMPose was installed'):
-        run_stock_tool('train.py')
+def test_mmpose_without_its_tools_is_named():
+    with pytest.raises(FileNotFoundError, match=r'no\.py does not exist: MMPose was installed'):
+        stock_script('no.py')
+
+
+def test_arguments_are_read_by_mmposes_own_function(monkeypatch, capsys):
+    monkeypatch.setenv('LOCAL_RANK', '0')  # which MMPose's tools set
+    command = 'train c.py --work-dir a --resume b.pth --cfg-options d=1 e=2 --cfg-options f=[3]'
+    monkeypatch.setattr(sys, 'argv', command.split())
+    args = read_arguments(stock_script('train.py'))
+    assert (args.config, args.work_dir, args.resume) == ('c.py', 'a', 'b.pth')
+    assert args.cfg_options == ['d=1', 'e=2', 'f=[3]']
+    monkeypatch.setattr(sys, 'argv', ['test', 'c.py', 'x.pth', '--cfg-options', 'd'])
+    with pytest.raises(SystemExit, match='2'):
+        read_arguments(stock_script('test.py'))
+    assert "argument --cfg-options: 'd' must be KEY=VALUE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('command', 'error'),
+    [
+        ('train no.py', "config='no.py' does not exist"),
+        ('train mmpose::a/b.py', "config='mmpose::a/b.py' does not exist"),
+        ('test {config} x.pth --cfg-options a.7=3', 'cfg_options=.* does not fit config='),
+    ],
+)
+def test_a_config_is_read_before_anything_starts(command, error, tmp_path, monkeypatch):
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    (tmp_path / 'c.py').write_text('a = [1]\n')
+    command = command.format(config=tmp_path / 'c.py')
+    monkeypatch.setattr(sys, 'argv', command.split())
+    with pytest.raises((FileNotFoundError, ValueError), match=error):
+        run_stock_tool(f'{command.split()[0]}.py')

@@ -63,7 +63,7 @@ def test_results_are_called_by_their_files_and_folders(folder):
         assert list(json.loads((folder / 'out/keypoint_errors.json').read_text())) == names
 
 
-def test_errors_are_one_message_and_status_1(folder, capsys):
+def test_mistakes_are_one_sentence_and_status_2(folder, capsys):
     results = str(folder / 'a/x.keypoints.json')
     for arguments, message in (
         ([str(folder / 'no.json')], 'does not exist'),
@@ -72,6 +72,6 @@ def test_errors_are_one_message_and_status_1(folder, capsys):
         ([results, results], 'results need different names'),
         ([results, '--metainfo', 'configs/_base_/datasets/crowdpose.py'], 'of shape (42,)'),
     ):
-        assert run(folder, *arguments) == 1
+        assert run(folder, *arguments) == 2
         assert message in capsys.readouterr().err
     assert not (folder / 'out').exists()

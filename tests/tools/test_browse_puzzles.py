@@ -24,7 +24,7 @@ def browse(config: str, coco: Path, out: Path, *options) -> None:
         )
     ]  # fmt: skip
     arguments = [DEMO / config, *options, '--out', out, '--cfg-options', *pointed]
-    main([str(argument) for argument in arguments])
+    assert main([str(argument) for argument in arguments]) == 0
 
 
 @pytest.mark.slow
@@ -52,3 +52,26 @@ def test_jigclu_on_one_board(tmp_path, tiny_coco, capsys):
     val, train = (cv2.imread(str(tmp_path / f'{split}_0.png')) for split in ('val', 'train'))
     assert val.shape == train.shape
     assert not np.array_equal(val, train)  # augmented at random
+
+
+def test_mistakes_are_one_sentence_and_status_2(tmp_path, capsys):
+    hsjp = str(DEMO / 'hsjp_hrnet-tiny_1xb32-1000i_toy-96x96.py')
+    other = tmp_path / 'other.pth'
+    torch.save({'state_dict': {'backbone.conv1.weight': torch.zeros(1)}}, other)
+    (tmp_path / 'own.py').write_text(
+        f"_base_ = ['{hsjp}']\nval_dataloader = val_cfg = val_evaluator = None\n"
+    )
+    fine_tuning = str(DEMO / 'td-hm_hrnet-tiny_scratch-1xb16-400i_toy-128x96.py')
+    for arguments, message in (
+        (
+            [str(tmp_path / 'own.py')],
+            'has no val_dataloader, or None there; is --split train meant',
+        ),
+        ([fine_tuning], 'is of no pretraining: TopdownPoseEstimator'),
+        ([hsjp, str(other)], 'of another shape: backbone.conv1.weight'),
+        ([hsjp, 'no.pth'], 'no.pth'),
+        ([str(DEMO)], 'is a folder'),
+    ):
+        assert main([*arguments, '--out', str(tmp_path / 'out')]) == 2
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / 'out').exists()

@@ -68,7 +68,7 @@ def test_other_depth_by_cfg_options(check, capsys):
 
 
 def test_wrong_prefix(check, capsys):
-    assert check(options=['--prefix', 'encoder.']) == 1
+    assert check(options=['--prefix', 'encoder.']) == 2
     assert 'wrong prefix' in capsys.readouterr().err
 
 
@@ -76,6 +76,6 @@ def test_trust_is_asked_for(check, capsys):
     def add_path(state):
         state['extra'] = Path('a')
 
-    assert check(add_path) == 1
+    assert check(add_path) == 2
     assert 'PosixPath' in capsys.readouterr().err
     assert check(add_path, ['--trust']) == 0

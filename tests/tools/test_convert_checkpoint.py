@@ -24,7 +24,7 @@ def release(tmp_path) -> Path:
 
 
 def test_converts_and_says_what_it_found(release, tmp_path, capsys):
-    assert main([str(release), str(tmp_path / 'new.pth')]) == 0
+    assert main([str(release), '--out', str(tmp_path / 'new.pth')]) == 0
     output = capsys.readouterr().out
     assert 'new.pth' in output
     assert 'associative embedding on HRNet-W16 with 3 keypoints' in output
@@ -36,18 +36,18 @@ def test_converts_and_says_what_it_found(release, tmp_path, capsys):
 @pytest.mark.parametrize(
     'arguments, message',
     [
-        (['nowhere.pth', 'new.pth'], 'nowhere.pth'),
-        (['{release}', 'new.txt'], 'out must end in .pth'),
-        (['{broken}', '{folder}/new.pth'], 'conv2.weight'),
+        (['nowhere.pth', '--out', 'new.pth'], 'nowhere.pth'),
+        (['{release}', '--out', 'new.txt'], '--out must end in .pth'),
+        (['{broken}', '--out', '{folder}/new.pth'], 'conv2.weight'),
         (['{code}', '{folder}/new.pth'], 'PosixPath'),
     ],
 )
-def test_errors_are_one_message_and_status_1(arguments, message, release, tmp_path, capsys):
+def test_mistakes_are_one_sentence_and_status_2(arguments, message, release, tmp_path, capsys):
     state = read_checkpoint(release)
     torch.save({**state, 'path': Path('a')}, tmp_path / 'code.pth')
     del state['conv2.weight']
     torch.save(state, tmp_path / 'broken.pth')
     files = dict(release=release, broken=tmp_path / 'broken.pth', code=tmp_path / 'code.pth')
-    assert main([argument.format(folder=tmp_path, **files) for argument in arguments]) == 1
+    assert main([argument.format(folder=tmp_path, **files) for argument in arguments]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / 'new.pth').exists()

@@ -17,14 +17,14 @@ def test_the_pretexts_are_the_configs_that_are_there():
 
 def test_configs_are_pointed_to_the_data(tmp_path):
     for path in (demo['FINE_TUNING'], *demo['PRETEXTS'].values()):
-        config = demo['read_config'](path, tmp_path, '2017', {'train_cfg.max_iters': 7})
+        config = demo['pointed'](path, tmp_path, '2017', ['train_cfg.max_iters=7'])
         dataset = config.val_dataloader.dataset
         assert dataset.data_root == str(tmp_path)
         assert dataset.ann_file == 'annotations/person_keypoints_val2017.json'
         assert dataset.data_prefix.img == 'val2017/'
         assert config.train_dataloader.dataset.data_prefix.img == 'train2017/'
         assert config.train_cfg.max_iters == 7
-    config = demo['read_config'](demo['FINE_TUNING'], tmp_path, '', {})
+    config = demo['pointed'](demo['FINE_TUNING'], tmp_path, '', [])
     assert config.val_evaluator.ann_file == f'{tmp_path}/annotations/person_keypoints_val.json'
 
 

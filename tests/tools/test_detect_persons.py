@@ -41,8 +41,8 @@ def detector(tmp_path_factory):
 @pytest.mark.slow
 def test_tool_writes_what_the_data_set_reads(detector, tiny_coco, tmp_path):
     names = ['person', 'cat', *(f'x{i}' for i in range(78))]
-    arguments = [str(tiny_coco / 'images'), *detector, str(tmp_path / 'boxes.json')]
-    main([*arguments, '--score-thr', '0.0', '--categories', *names])
+    arguments = [*detector, str(tiny_coco / 'images'), '--out', str(tmp_path / 'boxes.json')]
+    assert main([*arguments, '--score-thr', '0.0', '--categories', *names]) == 0
     boxes = json.loads((tmp_path / 'boxes.json').read_text())
     images = json.loads((tmp_path / 'boxes_images.json').read_text())
     assert [image['file_name'] for image in images['images']] == ['1.png', '2.png', '3.png']
@@ -87,3 +87,23 @@ def test_unreadable_images_are_left_out_and_links_followed(detector, tiny_coco, 
     assert names == ['link/1.png', 'link/2.png', 'link/3.png']
     assert {box['image_id'] for box in boxes} == {image['id'] for image in images['images']}
     assert '1 of 4 images could not be read, and are left out' in log_file.read_text()
+
+
+def test_the_order_of_0_1_is_taken_with_a_word(detector, tiny_coco, tmp_path, capsys):
+    config, weights = detector
+    images, out = tiny_coco / 'images', tmp_path / 'out.json'
+    assert main([str(images), config, weights, str(out), '--score-thr', '1']) == 0
+    assert f'{config} {weights} {images} --out {out}' in capsys.readouterr().err
+    assert json.loads(out.read_text()) == []
+
+
+def test_mistakes_are_one_sentence_and_status_2(detector, tiny_coco, tmp_path, capsys):
+    images, out = str(tiny_coco / 'images'), str(tmp_path / 'out.json')
+    for arguments, message in (
+        ([*detector, images], '--out is needed'),
+        ([*detector, 'nowhere', '--out', out], 'nowhere does not exist'),
+        (['no.py', 'no.pth', images, '--out', out], "CONFIG='no.py' does not exist"),
+        ([*detector, images, '--out', out, '--categories', 'horse'], '--categories: the detector'),
+    ):
+        assert main(arguments) == 2
+        assert message in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """The tool draws what a checkpoint makes of image files, here at several scales."""
 
 import runpy
+import shutil
 from pathlib import Path
 
 import cv2
@@ -43,8 +44,8 @@ def model_files(tmp_path) -> tuple[Path, Path]:
     return config, weights
 
 
-def draw(*args) -> None:
-    main([str(argument) for argument in args])
+def draw(*args) -> int:
+    return main([str(argument) for argument in args])
 
 
 @pytest.mark.slow
@@ -58,8 +59,26 @@ def test_a_board_for_each_image(model_files, tiny_coco, tmp_path, capsys):
     assert landscape.std() > 20 and portrait.std() > 20
 
 
-def test_images_of_one_name_are_refused(model_files, tiny_coco, tmp_path, capsys):
-    images = [tiny_coco / 'images/1.png', tmp_path / '1.png']
-    with pytest.raises(SystemExit, match='2'):
-        draw(*model_files, *images)
-    assert 'have the same name' in capsys.readouterr().err
+@pytest.mark.slow
+def test_folders_keep_their_subfolders(model_files, tiny_coco, tmp_path, capsys):
+    folder, out = tmp_path / 'photos', tmp_path / 'out'
+    for name in ('a', 'b/c'):
+        (folder / name).mkdir(parents=True)
+        shutil.copy(tiny_coco / 'images/1.png', folder / name / '1.png')
+    assert draw(*model_files, folder, '--out', out) == 0
+    assert capsys.readouterr().out.split() == [f'{out}/a/1.png', f'{out}/b/c/1.png']
+
+
+def test_mistakes_are_one_sentence_and_status_2(model_files, tiny_coco, tmp_path, capsys):
+    for name in ('1.png', '1.jpg'):
+        shutil.copy(tiny_coco / 'images/1.png', tmp_path / name)
+    hsjp = ROOT / 'configs/demo/hsjp_hrnet-tiny_1xb32-1000i_toy-96x96.py'
+    config, weights = model_files
+    for arguments, message in (
+        ((config, weights, tmp_path / '1.png', tmp_path / '1.jpg'), 'have the same name'),
+        ((config, weights, tmp_path / 'no.png'), 'no.png does not exist'),
+        ((config, weights, config), 'is no image'),
+        ((hsjp, weights, tmp_path / '1.png'), 'must have a hsjp_mm.HigherHRNetHead'),
+    ):
+        assert draw(*arguments) == 2
+        assert message in capsys.readouterr().err

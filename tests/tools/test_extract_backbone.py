@@ -24,7 +24,7 @@ def checkpoint(tmp_path):
 
 
 def test_writes_the_backbone_and_says_what_is_known(checkpoint, tmp_path, capsys):
-    assert main([str(checkpoint), str(tmp_path / 'out/y.safetensors')]) == 0
+    assert main([str(checkpoint), '--out', str(tmp_path / 'out/y.safetensors')]) == 0
     (path,) = (tmp_path / 'out').iterdir()
     tensors = read_checkpoint(path)
     assert list(tensors) == ['backbone.conv1.weight']
@@ -44,7 +44,7 @@ def test_prints_all_measures_of_any_pretext(stage, when, checkpoint, tmp_path, c
     scalars |= {'val/time': HistoryBuffer([7], [1]), 'train/loss': HistoryBuffer([8], [1])}
     content['message_hub'] = dict(log_scalars=scalars, runtime_info=dict(loop_stage=stage))
     torch.save(content, checkpoint)
-    assert main([str(checkpoint), str(tmp_path / 'y.pth')]) == 0
+    assert main([str(checkpoint), '--out', str(tmp_path / 'y.pth')]) == 0
     output = capsys.readouterr().out
     assert f'validation ({when}' in output
     for text in ('hsjp/precision: 0\n', 'hsjp/placed: 0.9375\n', 'mine/solved: 0.333333\n'):
@@ -62,14 +62,14 @@ def test_prints_all_measures_of_any_pretext(stage, when, checkpoint, tmp_path, c
         (['{checkpoint}', 'y.pth', '--prefix', 'net.'], "under prefix 'net.'"),
     ],
 )
-def test_errors_are_one_message_and_status_1(arguments, message, checkpoint, capsys):
-    assert main([argument.format(checkpoint=checkpoint) for argument in arguments]) == 1
+def test_mistakes_are_one_sentence_and_status_2(arguments, message, checkpoint, capsys):
+    assert main([argument.format(checkpoint=checkpoint) for argument in arguments]) == 2
     assert message in capsys.readouterr().err
 
 
 def test_trust_is_asked_for(tmp_path, capsys):
     torch.save({'backbone.w': torch.ones(1), 'path': Path('a')}, tmp_path / 'x.pth')
     arguments = [str(tmp_path / 'x.pth'), str(tmp_path / 'y.pth')]
-    assert main(arguments) == 1
+    assert main(arguments) == 2
     assert 'PosixPath' in capsys.readouterr().err
     assert main([*arguments, '--trust']) == 0

@@ -35,5 +35,5 @@ def test_table_numbers_and_figures(tmp_path, capsys):
 
 
 def test_what_is_wrong_is_said(tmp_path, capsys):
-    assert main([str(tmp_path / 'none.json')]) == 1
-    assert 'none.json' in capsys.readouterr().err
+    assert main([str(tmp_path / 'none.json')]) == 2
+    assert f"ANNOTATIONS='{tmp_path}/none.json' does not exist" in capsys.readouterr().err

@@ -10,7 +10,7 @@ main = runpy.run_path(str(ROOT / 'tools/make_toy_data.py'))['main']
 
 def test_writes_the_data_and_a_preview(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    main(['toy', '--train', '2', '--val', '1', '--preview', 'a.png'])
+    main(['--out', 'toy', '--train', '2', '--val', '1', '--preview', 'a.png'])
     for split, count in (('train', 2), ('val', 1)):
         path = tmp_path / f'toy/annotations/person_keypoints_{split}.json'
         assert len(json.loads(path.read_text())['images']) == count

@@ -12,7 +12,7 @@ main = runpy.run_path(str(ROOT / 'tools/oracle_ae.py'))['main']
 
 @pytest.mark.slow
 def test_a_row_for_each_number_of_resolutions(tiny_coco, capsys):
-    main(
+    status = main(
         [
             str(ROOT / CONFIG), '--cfg-options',
             f'test_dataloader.dataset.data_root={tiny_coco}',
@@ -21,6 +21,7 @@ def test_a_row_for_each_number_of_resolutions(tiny_coco, capsys):
             f'test_evaluator.ann_file={tiny_coco}/boxes.json',
         ]
     )  # fmt: skip
+    assert status == 0
     printed = capsys.readouterr().out.splitlines()
     lines = [line for line in printed if line.startswith(('3 ', 'heat', '1/'))]
     assert lines[0] == '3 images' and 'coco/AP (M)' in lines[1]

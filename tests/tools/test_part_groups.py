@@ -22,7 +22,7 @@ def test_groups_overlap_and_pictures(tmp_path, capsys):
     (tmp_path / 'poses.csv').write_text('\n'.join(rows))
     out = tmp_path / 'new/groups.json'
     options = ['--groups', '14', '--lattice', '4', '--also', 'right_shoulder=right_elbow']
-    main([str(tmp_path / 'poses.csv'), *options, '--out', str(out)])
+    assert main([str(tmp_path / 'poses.csv'), *options, '--out', str(out)]) == 0
     printed = capsys.readouterr().out
     assert '1997 of 2000 poses have the unit of length' in printed
     groups = read_part_groups(out).groups

@@ -80,19 +80,19 @@ def test_trained_protocols_take_their_options(run):
 
 
 def test_cfg_options(run, capsys):
-    assert run('--protocol', 'knn', '--cfg-options', 'model.backbone.depth=34') == (1, None)
+    assert run('--protocol', 'knn', '--cfg-options', 'model.backbone.depth=34') == (2, None)
     assert 'does not fit' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     'options, message',
     [
-        (['--protocol', 'linear', '--labels', '2'], 'labels=2.0 must be in (0, 1]'),
-        (['--protocol', 'knn', '--size', '16'], 'size=16'),
+        (['--protocol', 'linear', '--labels', '2'], '--labels=2.0 must be in (0, 1]'),
+        (['--protocol', 'knn', '--size', '16'], '--size=16'),
     ],
 )
-def test_errors_are_one_message_and_status_1(options, message, run, capsys):
-    assert run(*options) == (1, None)
+def test_mistakes_are_one_sentence_and_status_2(options, message, run, capsys):
+    assert run(*options) == (2, None)
     assert message in capsys.readouterr().err
 
 

@@ -83,16 +83,16 @@ def test_seed_is_that_of_the_random_weights(run):
     'checkpoint, options, data, message',
     [
         ('nowhere.pth', (), 'toy', 'nowhere.pth'),
-        ('epoch_1.pth', ('--persons', '0'), 'toy', 'persons=0 must be at least 1'),
+        ('epoch_1.pth', ('--persons', '0'), 'toy', '--persons=0 must be at least 1'),
         ('epoch_1.pth', (), 'missing', 'train_dataloader.dataset of the config'),
     ],
 )
-def test_errors_are_one_message_and_status_1(run, capsys, checkpoint, options, data, message):
-    assert run(checkpoint, options=options, data=data) == (1, None)
+def test_mistakes_are_one_sentence_and_status_2(run, capsys, checkpoint, options, data, message):
+    assert run(checkpoint, options=options, data=data) == (2, None)
     assert message in capsys.readouterr().err
 
 
 def test_a_pretraining_config_is_told_what_is_wanted(capsys, tmp_path):
     config = ROOT / 'configs/demo/hsjp_hrnet-tiny_1xb32-1000i_toy-96x96.py'
-    assert main([str(config), 'x.pth', '--out', str(tmp_path / 'x.json')]) == 1
+    assert main([str(config), 'x.pth', '--out', str(tmp_path / 'x.json')]) == 2
     assert 'give the top-down config to fine-tune with' in capsys.readouterr().err

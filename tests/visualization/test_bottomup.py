@@ -111,6 +111,28 @@ def test_nobody():
     assert (poses == int(GRAY * 0.7)).all()
 
 
+def test_the_ends_of_a_range_are_written_with_digits_that_differ():
+    assert boards.different_texts(1.0, 6.0) == ('1.0', '6.0')
+    assert boards.different_texts(-0.04, 0.04) == ('-0.04', '0.04')
+    assert boards.different_texts(1.231, 1.244) == ('1.23', '1.24')
+    assert boards.different_texts(0.50001, 0.50002) == ('0.50001', '0.50002')
+    assert boards.different_texts(2.0, 2.0) is None
+
+
+def test_the_legend_of_the_heat_is_the_same_for_every_network():
+    image, heatmaps, tags, sample = scene()
+    full = bottomup_board(image, heatmaps, tags, sample, [])
+    weak = bottomup_board(image, [maps / 100 for maps in heatmaps], tags, sample, [])
+    top = full.shape[0] // 2  # of the row with the heat
+    row = slice(top + 4, top + boards.LINE - 4)
+    for right in (656, 2 * 656):
+        legend = (row, slice(right - 120, right))
+        assert np.array_equal(full[legend], weak[legend]) and full[legend].std() > 40
+    heat = [panels(board, 4)[2] for board in (full, weak)]
+    at = tuple(int(ZOOM * value) for value in PERSONS[0][0][::-1])
+    assert heat[0][at].sum() > 600 and heat[1][at].sum() < 3 * 0.4 * GRAY
+
+
 # --- with a network ---------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ from mmpose.structures import PoseDataSample
 from hsjp_mm.ops import patches
 from hsjp_mm.visualization import puzzle_boards
 from hsjp_mm.visualization.hsjp import TILE, color_maps, patch_colors, put_back
+from hsjp_mm.visualization.pictures import BAR
 
 NORMALISE = dict(
     type='PoseDataPreprocessor',
@@ -112,3 +113,33 @@ def test_the_highest_map_gives_the_color():
     colors = np.array([[1.0, 0, 0], [0, 1, 0], [0, 0.5, 1]])
     painted = color_maps(maps, colors)
     assert painted.tolist() == [[[0, 0, 0], [255, 0, 0], [0, 127, 255]]]
+
+
+def test_maps_are_drawn_on_one_scale_from_zero_to_one(make_model, monkeypatch):
+    model = make_model(2, (224, 224)).eval()
+    crops = torch.zeros(1, 3, 224, 224)
+    puzzle = model.make_puzzle(crops, [1])
+    full = model.head.targets(puzzle.centers)[0]
+    brightest = {}
+    for height in (0.0, 0.004, 0.5, 1.0, 1.5):
+        predicted = (puzzle.centers, None, height * full)
+        monkeypatch.setattr(model.head, 'predict', lambda feats, predicted=predicted: predicted)
+        board = puzzle_boards(model, crops, [1])[0]
+        brightest[height] = int(tiles(board)[4].max())
+        assert tiles(board)[3].max() > 250  # the target is as it was
+    assert brightest[0.0] == 0 and brightest[0.004] <= 1  # no bright square
+    assert brightest[0.5] == pytest.approx(127, abs=3)
+    assert brightest[1.0] > 250 and brightest[1.5] == 255
+
+
+def test_the_legend_of_a_board_goes_from_black_to_white_above_both_maps(make_model):
+    board = puzzle_boards(make_model(2), torch.rand(1, 3, 64, 64), [1])[0]
+    for i in range(6):
+        left = 6 + i * (TILE + 6)
+        row = board[13, left : left + TILE].max(axis=1).astype(int)
+        dark = np.flatnonzero(row < 200)
+        if i not in (3, 4):
+            assert not len(dark)  # no legend, and the captions are lower
+            continue
+        ramp = row[dark[row[dark] == 0][0] :][:BAR]
+        assert ramp[0] == 0 and ramp[-1] == 255 and (np.diff(ramp) >= 0).all()

@@ -1,0 +1,231 @@
+"""What each part of the package would do with a COCO-style file and its images, told beforehand.
+
+Everything is read once, by the readers that training uses.
+"""
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from hsjp_mm.datasets.coco_files import CocoFile, Id, read_coco, require_stock
+from hsjp_mm.datasets.image_files import (
+    UnreadableImageError,
+    find_images,
+    local_name,
+    read_image,
+    stored_size,
+    turned_size,
+)
+from hsjp_mm.datasets.person_crops import PersonCropDataset
+from hsjp_mm.utils.progress import track
+
+NAMED = 5
+"""Examples that a line has at most."""
+NEEDED = {
+    'iscrowd': "MMPose's CocoMetric ends in a KeyError; write 0",
+    'area': "MMPose's CocoMetric ends in a KeyError; write it, or take use_area=False",
+    'num_keypoints': "MMPose's CocoMetric ends in a KeyError; count those with visibility above 0",
+    'segmentation': 'bottom-up training cannot mask persons without keypoints and takes them for '
+    'background',
+}
+"""Keys of an annotation that are often missing, and what comes of it."""
+
+
+@dataclass
+class DataCheck:
+    """What :func:`check_data` found.
+
+    Attributes:
+        sections: lines of text by title.
+        problems: lines about what would fail, or give something else than is meant.
+        paths: of the images that can be read, by their id.
+        boxes: of each image, by its id: the annotations' boxes (left, top, width, height), their
+            keypoints (K, 3), and whether pretraining takes them.
+    """
+
+    sections: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    problems: list[str] = field(default_factory=list)
+    paths: dict[Id, Path] = field(default_factory=dict)
+    boxes: dict[Id, list[tuple[list[float], np.ndarray, bool]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+
+    def note(self, section: str, what: str, names: list, total: int | None = None) -> None:
+        """Add a line with a count and examples, if there are any; a problem as well."""
+        if names:
+            some = ', '.join(map(str, names[:NAMED])) + (', …' if len(names) > NAMED else '')
+            of = f' of {total}' if total else ''
+            self.problems.append(f'{len(names)}{of} {what}: {some}')
+            self.sections[section].append(self.problems[-1])
+
+
+def check_data(ann_file: str | Path, folder: str | Path) -> DataCheck:
+    """Read annotations and images once, and say what would become of them.
+
+    Args:
+        ann_file: COCO-style, with keypoints or without.
+        folder: of the images.
+
+    Raises:
+        FileNotFoundError: no such file or folder.
+        ValueError: a file that no part of the package reads, see
+            :mod:`hsjp_mm.datasets.coco_files`.
+    """
+    if not Path(folder).is_dir():
+        raise FileNotFoundError(f'folder={str(folder)!r} does not exist, or is no folder')
+    coco = read_coco(ann_file)
+    found = DataCheck()
+    _check_images(found, coco, Path(folder))
+    for name in coco.categories.texts('name') if found.paths else ():
+        _check_crops(found, name, ann_file, folder)
+    _check_keypoints(found, coco)
+    return found
+
+
+# --- images -------------------------------------------------------------------------------------
+
+
+def _check_images(found: DataCheck, coco: CocoFile, folder: Path) -> None:
+    section = 'Images'
+    names = coco.images.texts('file_name')
+    bad: dict[str, list[str]] = defaultdict(list)
+    contents: dict[str, list[str]] = defaultdict(list)
+    turned = Counter[str]()
+    rows = list(zip(coco.images, names, coco.sizes(), strict=True))
+    for image, name, size in track(rows, 'images'):
+        path = folder / local_name(folder, name)
+        if not path.is_file():
+            bad['do not exist'].append(name)
+            continue
+        try:
+            read_image(path)
+            stored, orientation = stored_size(path)
+        except UnreadableImageError:
+            bad['cannot be read, or are damaged; training replaces them'].append(name)
+            continue
+        found.paths[image['id']] = path
+        contents[hashlib.sha1(path.read_bytes()).hexdigest()].append(name)
+        upright = turned_size(stored, orientation)
+        if np.isnan(size).any():
+            bad['have no width and height in the file, which MMPose needs'].append(name)
+        elif tuple(size) == upright:
+            turned['upright, as they are read'] += orientation > 1
+        elif tuple(size) == stored:
+            turned["as they are stored; boxes of pretraining are turned, MMPose's are not"] += 1
+        else:
+            sizes = f'{name} ({size[0]:g}x{size[1]:g}, is {upright[0]}x{upright[1]})'
+            bad['have another size than the file says; pretraining skips them'].append(sizes)
+    lines = found.sections[section]
+    lines.append(f'{len(found.paths)} of {len(names)} can be read')
+    for what, some in bad.items():
+        found.note(section, what, some, len(names))
+    lines += [
+        f'{count} are turned by their EXIF orientation and annotated {how}'
+        for how, count in turned.items()
+        if count
+    ]
+    twins = [' = '.join(same) for same in contents.values() if len(same) > 1]
+    found.note(section, 'photographs are there more than once', twins)
+    listed = {Path(local_name(folder, name)).as_posix() for name in names}
+    others = [name for name in find_images(folder) if Path(name).as_posix() not in listed]
+    if others:
+        lines.append(f'{len(others)} images of the folder are not in the file, and not used')
+    annotated = set(coco.annotations.ids('image_id'))
+    empty = sum(image['id'] not in annotated for image in coco.images)
+    if empty:
+        lines.append(f'{empty} have no annotation')
+
+
+# --- pretraining --------------------------------------------------------------------------------
+
+
+def _check_crops(found: DataCheck, category: str, ann_file, folder) -> None:
+    """What :class:`PersonCropDataset` takes and leaves out of a category."""
+    lines = found.sections['Pretraining on boxes (hsjp_mm.PersonCropDataset)']
+    dataset = _attempt(
+        found, lines, category,
+        lambda: PersonCropDataset(
+            str(Path(ann_file).resolve()), category_names=[category],
+            data_prefix=dict(img=str(Path(folder).resolve())), pipeline=[],
+        ),
+    )  # fmt: skip
+    if dataset is None:
+        return
+    left_out = ', '.join(
+        f'{count} {why}'
+        for why, count in dataset.left_out.items()
+        if count and why != 'of other categories'
+    )
+    lines.append(
+        f'category_names=[{category!r}]: {len(dataset)} boxes are used'
+        + (f'; left out: {left_out}' if left_out else '')
+    )
+    for index in range(len(dataset)):
+        info = dataset.get_data_info(index)
+        left, top, right, bottom = info['bbox'][0].tolist()
+        box = [left, top, right - left, bottom - top]
+        found.boxes[info['img_id']].append((box, np.zeros((0, 3)), True))
+
+
+def _attempt(found: DataCheck, lines: list[str], what: str, act: Callable):
+    try:
+        return act()
+    except (ValueError, FileNotFoundError) as error:
+        lines.append(f'{what}: fails: {error}')
+        found.problems.append(lines[-1])
+        return None
+
+
+# --- pose ---------------------------------------------------------------------------------------
+
+
+def _check_keypoints(found: DataCheck, coco: CocoFile) -> None:
+    """What MMPose's data sets, its CocoMetric, LabelSubset and the like make of the persons."""
+    title = 'Pose estimation (MMPose data sets and CocoMetric)'
+    lines = found.sections[title]
+    rows = list(coco.annotations)
+    with_key = [row for row in rows if row.get('keypoints')]
+    if not with_key:
+        lines.append('no annotation has keypoints: of use for pretraining alone')
+        return
+    _attempt(found, lines, 'training', lambda: require_stock(coco))
+    lengths = Counter(_length(row['keypoints']) for row in with_key)
+    usual = lengths.most_common(1)[0][0]
+    named = {row['id']: row.get('keypoints') for row in coco.categories if row.get('keypoints')}
+    wrong = [row.get('id') for row in with_key if _length(row['keypoints']) != usual]
+    found.note(title, f'annotations have not {usual} numbers as keypoints, ids', wrong, len(rows))
+    lines.append(f'{usual // 3} keypoints: x, y and visibility of each')
+    for key, names in named.items():
+        if 3 * len(names) != usual:
+            found.note(
+                title, f'keypoints are named by category {key}, but {usual // 3} given', names
+            )
+    if not named:
+        lines.append('no category names its keypoints; `hsjp-mm priors` needs the names')
+    labelled = without = crowds = 0
+    for row in with_key:
+        crowds += bool(row.get('iscrowd'))
+        if _length(row['keypoints']) == usual and not row.get('iscrowd'):
+            points = np.array(row['keypoints'], dtype=object).reshape(-1, 3)
+            seen = [point for point in points if point[2]]
+            labelled += bool(seen)
+            without += not seen
+            if row.get('bbox'):
+                found.boxes[row['image_id']].append((row['bbox'], points.astype(float), bool(seen)))
+    lines.append(
+        f'{labelled} persons have labelled keypoints, and are used; not used are {without} without '
+        f'one, {len(rows) - len(with_key)} without the key and {crowds} crowds'
+    )
+    for key, consequence in NEEDED.items():
+        missing = [row.get('id') for row in rows if key not in row]
+        found.note(title, f'annotations have no {key!r} ({consequence}), ids', missing, len(rows))
+    boxless = [row.get('id') for row in with_key if not row.get('bbox')]
+    found.note(title, 'annotations with keypoints have no box and are not used, ids', boxless)
+
+
+def _length(keypoints) -> int:
+    return len(keypoints) if isinstance(keypoints, list) else -1

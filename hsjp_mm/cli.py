@@ -1,0 +1,250 @@
+"""``hsjp-mm COMMAND``: the commands by task, and what is alike in all of them.
+
+Each command is a file of tools/. Up to the point where its arguments have been read it imports
+nothing but the standard library and this, so that --help and mistakes cost no wait.
+"""
+
+import argparse
+import difflib
+import functools
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hsjp_mm.environment.requirements import VersionError, check_versions
+from hsjp_mm.utils.files import PACKAGE
+from hsjp_mm.utils.scripts import hide_harmless_warnings, run_script
+from hsjp_mm.version import __version__
+
+TASKS: dict[str, dict[str, tuple[str, str]]] = {
+    'Begin': {
+        'doctor': ('doctor', 'what is installed, what will break, and the fix of each'),
+        'demo': ('demo', 'pretrain, fine-tune with and without, and report, in minutes'),
+    },
+    'Data': {
+        'toy': ('make_toy_data', 'render a small data set of people'),
+        'detect': ('detect_persons', 'find the boxes of persons in images'),
+        'check-data': ('check_data', 'what each part would do with annotations and images'),
+        'subset': ('make_subset', 'write a share of the labels of a COCO file'),
+        'priors': ('keypoint_priors', 'where in their boxes keypoints lie'),
+        'groups': ('part_groups', 'groups of related keypoints, for PBN'),
+    },
+    'Train and test': {
+        'train': ('train', 'train a config: pretraining or fine-tuning'),
+        'test': ('test', 'evaluate a checkpoint'),
+        'compare': ('compare_inits', 'the same fine-tuning from several initialisations'),
+    },
+    'Checkpoints': {
+        'extract': ('extract_backbone', 'take the backbone out of a pretraining'),
+        'check-init': ('check_init', 'whether a checkpoint fits a backbone'),
+        'convert': ('convert_checkpoint', "HigherHRNet's and AE's own weights, or MMPose 0.x's"),
+    },
+    'Look and measure': {
+        'browse': ('browse_puzzles', 'draw puzzles and what a network answers'),
+        'draw': ('draw_bottomup', 'draw poses, tags and heat maps of a bottom-up model'),
+        'probe': ('probe', 'what a backbone is worth for classification'),
+        'probe-pose': ('probe_pose', 'what frozen backbones are worth for pose'),
+        'analyze': ('analyze_keypoints', 'what keypoint results get wrong'),
+        'oracle': ('oracle_ae', 'what the resolution of the heat maps costs'),
+        'benchmark': ('benchmark', 'time and memory against what one would run instead'),
+    },
+}
+"""By task and command: the file in tools/, and what it is for."""
+FILES = {name: file for commands in TASKS.values() for name, (file, _) in commands.items()}
+
+
+def overview() -> str:
+    """The commands by task, on one screen."""
+    lines = ['usage: hsjp-mm COMMAND ...    (hsjp-mm COMMAND --help says more)']
+    for task, commands in TASKS.items():
+        lines += ['', task]
+        lines += [f'  {name:12}{purpose}' for name, (_, purpose) in commands.items()]
+    return '\n'.join(lines)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        argv: its name and arguments; by default those of the process.
+
+    Returns:
+        The exit status; a command ends the process itself.
+    """
+    name, *rest = (sys.argv[1:] if argv is None else list(argv)) or ['--help']
+    if name in ('-h', '--help', 'help'):
+        print(overview())
+        return 0
+    if name == '--version':
+        print(f'hsjp_mm {__version__}')
+        return 0
+    script = PACKAGE / 'tools' / f'{FILES.get(name, "")}.py'
+    if name not in FILES:
+        alike = difflib.get_close_matches(name.replace('_', '-'), FILES, 1, cutoff=0.5)
+        hint = f', is {alike[0]} meant?' if alike else ';'
+        print(f'hsjp-mm: no command {name!r}{hint} `hsjp-mm` lists them all', file=sys.stderr)
+        return 2
+    sys.argv = [f'hsjp-mm {name}', *rest]
+    run_script(script)
+    return 0
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Leaves the description as it is written, and names positional arguments in capitals."""
+
+    def _get_default_metavar_for_positional(self, action: argparse.Action) -> str:
+        return action.dest.upper()
+
+
+class Parser(argparse.ArgumentParser):
+    """Reads the arguments of a command.
+
+    Args:
+        description: of the command; ``%(prog)s`` stands for what the user typed to run it.
+        flags: what a message of the package says, by what the user has to read in its place, where
+            this is not an argument's own name: ``{'use_area=False': '--no-area'}``.
+    """
+
+    def __init__(self, description: str | None, flags: Mapping[str, str] | None = None):
+        super().__init__(description=description, formatter_class=_Formatter)
+        self.flags = flags or {}
+
+    def add_cfg_options(self, flag: str = '--cfg-options', what: str = 'the config') -> None:
+        """Take changes to a config, for :func:`~hsjp_mm.utils.configs.read_config`."""
+        self.add_argument(
+            flag, nargs='+', action='extend', default=[], type=pair, metavar='KEY=VALUE',
+            help=f'changes to {what}',
+        )  # fmt: skip
+
+    def add_out(self, what: str, default: str | None = None, **options: Any) -> None:
+        """Take ``--out``, what is written; needed if it has no default.
+
+        A command of version 0.1 that had it as its last positional argument still takes it there.
+        """
+        said = f'{what} (%(default)s)' if default else f'{what}; needed'
+        self.add_argument('--out', default=default, help=said, **options)
+
+    def parse_args(self, args=None, namespace=None):  # type: ignore[override]
+        """Read the arguments, also in the forms of version 0.1."""
+        found, rest = self.parse_known_args(args, namespace)
+        if 'out' in found and found.out is None:
+            if len(rest) != 1 or rest[0].startswith('-'):
+                self.error(' '.join(['--out is needed', *(['; unknown:', *rest] if rest else [])]))
+            print(
+                f'{self.prog}: write --out {rest[0]}; without --out it is taken until version 1.0',
+                file=sys.stderr,
+            )
+            (found.out,) = rest
+        elif rest:
+            self.error(f'unknown arguments: {" ".join(rest)}')
+        return found
+
+    def in_flags(self, message: str) -> str:
+        """Name arguments in a message of the package as the user types them."""
+        for text, flag in self.flags.items():
+            message = re.sub(rf'(?<![\w.\'"-]){re.escape(text)}', flag, message)
+        known = {
+            action.dest: max(action.option_strings, key=len, default=action.dest.upper())
+            for action in self._actions
+        }
+
+        def spell(match: re.Match) -> str:
+            return known.get(match[1], match[1])
+
+        return re.sub(r'(?<![\w.\'"-])(\w+)(?==|: )', spell, message)
+
+
+def pair(text: str) -> str:
+    """Check that an argument is ``KEY=VALUE``, as ``type`` of argparse."""
+    if not text.partition('=')[0] or '=' not in text:
+        raise argparse.ArgumentTypeError(f'{text!r} must be KEY=VALUE')
+    return text
+
+
+Main = Callable[[argparse.Namespace], int | None]
+
+
+def command(arguments: Callable[[], Parser]) -> Callable[[Main], Callable[..., int]]:
+    """Make a command of a function: it takes strings, and tells mistakes in one sentence.
+
+    Args:
+        arguments: makes what reads them.
+
+    Returns:
+        A decorator of a function that takes the arguments and returns the exit status, None for 0.
+        The command returns it too, or 2 for a mistake of the user, see :func:`report_mistakes`.
+    """
+
+    def decorate(function: Main) -> Callable[..., int]:
+        @functools.wraps(function)
+        def run(argv: Sequence[str] | None = None) -> int:
+            parser = arguments()
+            args = parser.parse_args(argv)
+            return report_mistakes(lambda: function(args), parser.prog, parser.in_flags)
+
+        return run
+
+    return decorate
+
+
+def report_mistakes(
+    function: Callable[[], int | None], name: str = '', spell: Callable[[str], str] | None = None
+) -> int:
+    """Run a function; of a mistake of the user say in one sentence on the standard error.
+
+    What is no such mistake stays a traceback, and in Python's development mode (``python -X dev``)
+    everything does.
+
+    Args:
+        function: returns the exit status, None for 0.
+        name: of the command; by default what the user typed.
+        spell: words the message; by default --cfg-options alone is spelled so.
+
+    Returns:
+        The exit status; 2 for a mistake, 130 if the user stopped it.
+    """
+    hide_harmless_warnings()
+    name = name or Path(sys.argv[0]).name
+    try:
+        check_versions()
+        return function() or 0
+    except KeyboardInterrupt:
+        print(f'{name}: stopped', file=sys.stderr)
+        return 130
+    except Exception as error:
+        if sys.flags.dev_mode or not _is_mistake(error):
+            raise
+        text = error.args[0] if isinstance(error, KeyError) else error
+        said = spell(str(text)) if spell else str(text).replace('cfg_options=', '--cfg-options=')
+        print(f'{name}: {said}', file=sys.stderr)
+        return 2
+
+
+def _is_mistake(error: Exception) -> bool:
+    """Whether an error speaks of files and arguments, rather than of a fault in the code."""
+    coverage = sys.modules.get('hsjp_mm.checkpoint.coverage')
+    images = sys.modules.get('hsjp_mm.datasets.image_files')
+    if isinstance(error, OSError | VersionError):
+        return True
+    if coverage and isinstance(error, coverage.CheckpointError):
+        return True
+    if images and isinstance(error, images.UnreadableImageError):
+        return True
+    if isinstance(error, ImportError):
+        return 'pip install' in str(error)
+    place = _module_of(error)
+    if isinstance(error, ValueError):
+        return place.partition('.')[0] not in ('numpy', 'torch')
+    # a config with a type that does not exist, or an argument that it does not take
+    return isinstance(error, KeyError | TypeError) and place.startswith('mmengine.registry')
+
+
+def _module_of(error: Exception) -> str:
+    """The name of the module that raised an error."""
+    frame = error.__traceback__
+    assert frame is not None
+    while frame.tb_next is not None:
+        frame = frame.tb_next
+    return frame.tb_frame.f_globals.get('__name__', '')

@@ -1,0 +1,71 @@
+"""A contact sheet of a data set: its images with the boxes and keypoints that the file gives."""
+
+import math
+
+import cv2
+import numpy as np
+
+from hsjp_mm.analysis.data_check import DataCheck
+from hsjp_mm.datasets.image_files import read_image
+from hsjp_mm.visualization.pictures import write
+
+SIDE = 240
+"""Of a thumbnail in pixels, the longer one."""
+COLUMNS, LINE, GAP = 6, 20, 8
+GREEN, RED, YELLOW = (0, 190, 60), (230, 40, 40), (255, 220, 0)
+
+
+def contact_sheet(found: DataCheck, number: int = 24) -> np.ndarray:
+    """Draw images spread evenly over the file, those with annotations before the others.
+
+    A box is green if training takes it, red if not; keypoints are yellow dots. The image is as it
+    is read, upright: boxes that lie beside their persons are those of the image as it is stored.
+
+    Args:
+        found: what :func:`~hsjp_mm.analysis.data_check.check_data` found.
+        number: of images at most.
+
+    Returns:
+        (height, width, 3), RGB, uint8.
+
+    Raises:
+        ValueError: there is no image to draw.
+    """
+    keys = sorted(found.paths, key=lambda key: not found.boxes.get(key))
+    full = sum(bool(found.boxes.get(key)) for key in keys)
+    if not keys:
+        raise ValueError('no image can be read, so there is nothing to draw')
+    keys = keys[: max(full, 1)]
+    chosen = [keys[i] for i in np.linspace(0, len(keys) - 1, min(number, len(keys))).astype(int)]
+    rows = math.ceil(len(chosen) / COLUMNS)
+    columns = min(COLUMNS, len(chosen))
+    cell = SIDE + GAP
+    sheet = np.full((rows * (cell + LINE) + GAP, columns * cell + GAP, 3), 255, np.uint8)
+    for place, key in enumerate(chosen):
+        row, column = divmod(place, COLUMNS)
+        top, left = GAP + row * (cell + LINE), GAP + column * cell
+        picture = _thumbnail(found, key)
+        write(sheet, _shortened(found.paths[key].name), left, top + LINE - 6, scale=0.4)
+        top += LINE
+        sheet[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+    return sheet
+
+
+def _thumbnail(found: DataCheck, key) -> np.ndarray:
+    pixels = read_image(found.paths[key])[..., ::-1]
+    zoom = SIDE / max(pixels.shape[:2])
+    size = (max(round(pixels.shape[1] * zoom), 1), max(round(pixels.shape[0] * zoom), 1))
+    picture = np.ascontiguousarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
+    for box, points, used in found.boxes.get(key, ()):
+        left, top, width, height = (round(value * zoom) for value in box)
+        color = GREEN if used else RED
+        cv2.rectangle(picture, (left, top), (left + width, top + height), color, 1)
+        for x, y, visible in points.tolist():
+            if visible:
+                cv2.circle(picture, (round(x * zoom), round(y * zoom)), 2, YELLOW, -1, cv2.LINE_AA)
+    return picture
+
+
+def _shortened(name: str, longest: int = 30) -> str:
+    text = name.encode('ascii', 'replace').decode()  # OpenCV's fonts have no more
+    return text if len(text) <= longest else f'...{text[3 - longest :]}'

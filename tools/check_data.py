@@ -1,0 +1,47 @@
+"""Read annotations and images once, and say what each part of the package would do with them.
+
+What is used, what is left out and why, what would fail at validation; and a contact sheet of the
+images with their boxes and keypoints. The exit status is 1 if there is a problem.
+
+Example:
+    hsjp-mm check-data annotations/persons.json images --out check
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from hsjp_mm.cli import Parser, command
+
+
+def arguments() -> Parser:
+    parser = Parser(__doc__, {'ann_file=': 'ANNOTATIONS=', 'folder=': 'IMAGES='})
+    parser.add_argument('annotations', help='COCO-style JSON, with keypoints or without')
+    parser.add_argument('images', help='folder of the images')
+    parser.add_out('folder of the contact sheet', 'data_check')
+    return parser
+
+
+@command(arguments)
+def main(args: argparse.Namespace) -> int:
+    import cv2
+    from mmengine.registry import init_default_scope
+
+    from hsjp_mm.analysis.data_check import check_data
+    from hsjp_mm.visualization.data_check import contact_sheet
+
+    init_default_scope('mmpose')
+    found = check_data(args.annotations, args.images)
+    for title, lines in found.sections.items():
+        print(f'{title}\n' + ''.join(f'  {line}\n' for line in lines))
+    if found.paths:
+        sheet = Path(args.out) / 'contact_sheet.png'
+        sheet.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(sheet), contact_sheet(found)[..., ::-1])
+        print(sheet)
+    print(f'{len(found.problems)} problems')
+    return 1 if found.problems else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
