@@ -57,7 +57,13 @@ def test_config_for_a_users_project_trains_and_its_backbone_starts_a_stock_confi
     [line] = [json.loads(text) for text in log.read_text().splitlines()]
     assert line['loss_puzzle'] > 0 and 0 <= line['placed'] <= 1
 
-    run(tmp_path, 'extract_backbone.py', 'work_dirs/mine/epoch_1.pth', 'backbone.safetensors')
+    run(
+        tmp_path,
+        'extract_backbone.py',
+        'work_dirs/mine/epoch_1.pth',
+        '--out',
+        'backbone.safetensors',
+    )
     [backbone] = tmp_path.glob('backbone-*.safetensors')
     base = config.splitlines()[0]
     stock = start.replace('backbone-1a2b3c4d.safetensors', backbone.name)
