@@ -110,6 +110,7 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, description: str | None, flags: Mapping[str, str] | None = None):
         super().__init__(description=description, formatter_class=_Formatter)
         self.flags = flags or {}
+        self.needs_out = False
 
     def add_cfg_options(self, flag: str = '--cfg-options', what: str = 'the config') -> None:
         """Take changes to a config, for :func:`~hsjp_mm.utils.configs.read_config`."""
@@ -123,13 +124,14 @@ class Parser(argparse.ArgumentParser):
 
         A command of version 0.1 that had it as its last positional argument still takes it there.
         """
+        self.needs_out = default is None
         said = f'{what} (%(default)s)' if default else f'{what}; needed'
         self.add_argument('--out', default=default, help=said, **options)
 
     def parse_args(self, args=None, namespace=None):  # type: ignore[override]
         """Read the arguments, also in the forms of version 0.1."""
         found, rest = self.parse_known_args(args, namespace)
-        if 'out' in found and found.out is None:
+        if self.needs_out and found.out is None:
             if len(rest) != 1 or rest[0].startswith('-'):
                 self.error(' '.join(['--out is needed', *(['; unknown:', *rest] if rest else [])]))
             print(
@@ -151,9 +153,9 @@ class Parser(argparse.ArgumentParser):
         }
 
         def spell(match: re.Match) -> str:
-            return known.get(match[1], match[1])
+            return known.get(match[0], match[0])
 
-        return re.sub(r'(?<![\w.\'"-])(\w+)(?==|: )', spell, message)
+        return re.sub(r'^(\w+)(?=: )|(?<![\w.\'"-])(\w+)(?==)', spell, message)
 
 
 def pair(text: str) -> str:

@@ -57,13 +57,23 @@ def test_config_for_a_users_project_trains_and_its_backbone_starts_a_stock_confi
     [line] = [json.loads(text) for text in log.read_text().splitlines()]
     assert line['loss_puzzle'] > 0 and 0 <= line['placed'] <= 1
 
-    run(tmp_path, 'extract_backbone.py', 'work_dirs/mine/epoch_1.pth', 'backbone.safetensors')
+    run(
+        tmp_path,
+        'extract_backbone.py',
+        'work_dirs/mine/epoch_1.pth',
+        '--out',
+        'backbone.safetensors',
+    )
     [backbone] = tmp_path.glob('backbone-*.safetensors')
     base = config.splitlines()[0]
     stock = start.replace('backbone-1a2b3c4d.safetensors', backbone.name)
     assert stock != start
     (tmp_path / 'stock.py').write_text(f'{base}\n{stock}')
-    assert '1,918 of 1,918 tensors' in run(tmp_path, 'check_init.py', 'stock.py', backbone.name)
+    printed = run(tmp_path, 'check_init.py', 'stock.py', backbone.name)
+    for page in ('fine-tuning', 'checkpoints'):
+        [line] = re.findall(r'^backbone: .*', (ROOT / f'docs/{page}.md').read_text(), re.M)
+        line = line.replace('hrnet-w32-1a2b3c4d.safetensors', backbone.name)
+        assert line.replace('1a2b3c4d', backbone.stem.rpartition('-')[2]) in printed
 
 
 def test_quick_start_shows_the_readmes_config_and_start():
@@ -103,7 +113,8 @@ def test_the_options_that_the_documentation_names_are_the_tools_own():
         for option in re.findall(r'(?<=\s)--[a-z][\w-]*', command.partition('#')[0])
         if tool not in ('train', 'test')  # MMPose's
     }
-    sources = {tool: (ROOT / 'tools' / f'{tool}.py').read_text() for tool, _ in named}
+    shared = ''.join(path.read_text() for path in ROOT.glob('hsjp_mm/cli.py'))
+    sources = {tool: (ROOT / f'tools/{tool}.py').read_text() + shared for tool, _ in named}
     assert len(named) > 15
     assert [pair for pair in sorted(named) if f"'{pair[1]}'" not in sources[pair[0]]] == []
 

@@ -18,7 +18,7 @@ EXTENT = 5.75
 
 
 def arguments() -> Parser:
-    parser = Parser(__doc__, {'path=': 'POSES='})
+    parser = Parser(__doc__, {'path=': 'POSES=', 'num_groups=': '--groups=', 'side=': '--lattice='})
     parser.add_argument(
         'poses', help='.py: the training data of a config; .json: annotations; .csv or .mat: joints'
     )

@@ -196,8 +196,8 @@ def read_poses(
     """Read poses from a file.
 
     Args:
-        path: by its ending: ``.py``, a config, whose ``train_dataloader.dataset`` is read;
-            ``.json``, an annotation file of the data set; ``.csv``, a row for each pose with a name
+        path: by its ending: ``.py``, a config, also as ``CODEBASE::PATH``, whose
+            ``train_dataloader.dataset`` is read; ``.json``, an annotation file of the data set; ``.csv``, a row for each pose with a name
             and then x, y of each keypoint, empty or ``nan`` where it is not labelled; ``.mat``, the
             joints of LSP or LSP extended.
         dataset: registered name of the data set that reads a JSON, or whose metadata name the
@@ -211,12 +211,12 @@ def read_poses(
     """
     own = parse_metainfo({'from_file': metainfo}) if metainfo else None
     change = {'metainfo': {'from_file': metainfo}} if metainfo else {}
+    if str(path).endswith('.py'):  # mmpose::… is a config too
+        data = required(read_config(str(path), argument='path'), 'train_dataloader.dataset')
+        return _load({**data, **change})
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'path={str(path)!r} is not a file')
-    if path.suffix == '.py':
-        data = required(read_config(str(path), argument='path'), 'train_dataloader.dataset')
-        return _load({**data, **change})
     if path.suffix == '.json':
         return _load(dict(type=dataset, ann_file=str(path.resolve()), pipeline=[], **change))
     if path.suffix == '.mat':

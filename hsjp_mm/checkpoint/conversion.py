@@ -88,7 +88,7 @@ def convert_checkpoint(
     """
     out = Path(out).expanduser()
     if out.suffix != '.pth':
-        raise ValueError(f'out must end in .pth, got {str(out)!r}')
+        raise ValueError(f'out={str(out)!r} must end in .pth')
     state = read_checkpoint(checkpoint, trust)
     try:
         tensors, config = convert(networks_of(state).get('', {}))

@@ -67,7 +67,7 @@ def export_backbone(
     """
     out = Path(out).expanduser()
     if out.suffix not in ('.safetensors', '.pth'):
-        raise ValueError(f'out must end in .safetensors or .pth, got {str(out)!r}')
+        raise ValueError(f'out={str(out)!r} must end in .safetensors or .pth')
     file = open_checkpoint(checkpoint, trust)
     try:
         tensors = _backbone_to_export(file.state, prefix)

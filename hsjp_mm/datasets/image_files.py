@@ -79,13 +79,13 @@ def named_images(paths: str | Sequence[str]) -> tuple[Path, list[str]]:
         FileNotFoundError: a path that is not there, or a folder without an image.
         ValueError: a file with another ending than an image.
     """
+    files: list[str] = []
     given = [paths] if isinstance(paths, str) else list(paths)
     if len(given) == 1 and os.path.isdir(given[0]):
-        root, files = given[0], []
+        root = given[0]
     else:
         folders = [path if os.path.isdir(path) else os.path.dirname(path) for path in given]
         root = os.path.commonpath([os.path.abspath(folder) for folder in folders])
-        files = []
     for path in given:
         if os.path.isdir(path):
             found = [os.path.join(path, name) for name in sorted(find_images(path), key=Path)]

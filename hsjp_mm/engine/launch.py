@@ -79,7 +79,7 @@ def read_arguments(script: Path) -> argparse.Namespace:
     DictAction, which keeps the pairs as they are.
     """
     tree = ast.parse(script.read_text(encoding='utf-8'))
-    wanted = [
+    wanted: list[ast.stmt] = [
         node
         for node in tree.body
         if (isinstance(node, ast.Import) and node.names[0].name in ('argparse', 'os', 'os.path'))

@@ -78,7 +78,7 @@ def _get_mim(facts: Facts) -> str:
 def _compile_mmcv(facts: Facts) -> str:
     return (
         f'pip install --no-cache-dir --no-build-isolation {facts.need("mmcv")}\n'
-        f'It compiles for the torch that it finds, in minutes, and wants {_need_setuptools(facts)}'
+        f'It compiles for the torch that it finds, in minutes, and wants {facts.need("setuptools")}'
         ', wheel, ninja, psutil and a C++ compiler. FORCE_CUDA=1 before it adds the CUDA ops.'
     )
 
@@ -257,27 +257,19 @@ def _checkpoints(facts: Facts) -> list[Problem]:
     ]
 
 
-def _need_setuptools(facts: Facts) -> str:
-    """The requirement as pip takes it; torch before 2.2 wants an older one than hsjp_mm."""
-    if facts.versions.get('torch') and not facts.newer('torch', '2.2'):
-        return "'setuptools<70'"
-    return facts.need('setuptools')
-
-
 def _setuptools(facts: Facts) -> list[Problem]:
-    if not facts.newer('setuptools', '70') or _need_setuptools(facts) == facts.need('setuptools'):
+    misfit = facts.newer('setuptools', '70') and not facts.newer('setuptools', '71')
+    if not misfit or not facts.versions.get('torch') or facts.newer('torch', '2.2'):
         return []
-    has_gpu = ' x ' in facts.details.get('torch', '')
     return [
         Problem(
             'setuptools',
-            f'setuptools {facts.version("setuptools")} is too new for torch '
-            f'{facts.version("torch")}',
-            'Before 2.2 torch compiles extensions with a part of pkg_resources that setuptools 70 '
-            "dropped: 'cannot import name 'packaging' from 'pkg_resources''. MMCV cannot be "
-            'compiled then, and where there is a GPU, MMEngine fails when a run starts.',
-            f'pip install {_need_setuptools(facts)}',
-            breaks=has_gpu,
+            f'setuptools {facts.version("setuptools")} does not fit torch {facts.version("torch")}',
+            'Before 2.2 torch imports packaging from pkg_resources, where setuptools 70, and no '
+            "other, does not have it: 'cannot import name 'packaging' from 'pkg_resources''. MMCV "
+            'cannot be compiled then, and where there is a GPU, MMEngine fails when a run starts.',
+            "pip install 'setuptools>=71,<81'",
+            breaks=' x ' in facts.details.get('torch', ''),
         )
     ]
 

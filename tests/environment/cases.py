@@ -50,7 +50,6 @@ BOUND = 'AssertionError: MMCV==2.2.0 is used but incompatible. Please install mm
 REFUSED = 'RuntimeError: hsjp_mm needs mmcv==2.1.0 (2.2.0 is installed); run `python doctor.py`'
 
 # torch 2.1 on CUDA 12.1, for which there are ready-made wheels of mmcv
-OLD_TORCH = {'torch': '2.1.2', 'setuptools': '69.5.1'}
 WITH_WHEEL = dict(details={'torch': 'built for CUDA 12.1, 1 x A100'})
 
 # what is changed, what the problem must say, and a line of its fix
@@ -108,23 +107,23 @@ BREAKING = {
         'pip uninstall -y mmcv',
     ),
     'mmcv built for another torch, and there is a wheel': (
-        make(OLD_TORCH, {'mmcv ops': UNDEFINED}, **WITH_WHEEL),
+        make({'torch': '2.1.2'}, {'mmcv ops': UNDEFINED}, **WITH_WHEEL),
         'mmcv 2.1.0 is built for another torch than 2.1.2 (mmcv ops)',
         'mim install mmcv==2.1.0',
     ),
     'mmcv absent, and there is a wheel': (
         make(
-            OLD_TORCH | {'mmcv': None},
+            {'torch': '2.1.2', 'mmcv': None},
             {name: "ModuleNotFoundError: No module named 'mmcv'" for name in ('mmcv', 'mmcv ops')},
             **WITH_WHEEL,
         ),
         'Not installed: mmcv',
         'mim install mmcv==2.1.0',
     ),
-    'setuptools too new for torch': (
-        make(OLD_TORCH | {'setuptools': '80.9.0'}, **WITH_WHEEL),
-        'setuptools 80.9.0 is too new for torch 2.1.2',
-        "pip install 'setuptools<70'",
+    'setuptools 70 with torch 2.1': (
+        make({'torch': '2.1.2', 'setuptools': '70.3.0'}, **WITH_WHEEL),
+        'setuptools 70.3.0 does not fit torch 2.1.2',
+        "pip install 'setuptools>=71,<81'",
     ),
     'GPU that torch does not know': (
         make(details={'torch': f'built for CUDA 12.6, 1 x X1, {facts.OLD_GPU_TORCH}'}),
@@ -158,7 +157,7 @@ BREAKING = {
         'pip install mmdet==3.3.0',
     ),
     'torch too old': (
-        make(OLD_TORCH | {'torch': '2.0.1'}),
+        make({'torch': '2.0.1'}),
         'torch 2.0.1 is outside of torch>=2.1',
         'Then compile mmcv again, which fits one torch only.',
     ),
@@ -207,10 +206,10 @@ NOTES = {
         'mmcv 2.1.0 has CPU ops only, and there is a GPU',
         'FORCE_CUDA=1 pip install --no-cache-dir --no-build-isolation mmcv==2.1.0',
     ),
-    'setuptools too new for torch, no GPU': (
-        make(OLD_TORCH | {'setuptools': '70.0'}),
-        'setuptools 70.0 is too new for torch 2.1.2',
-        "pip install 'setuptools<70'",
+    'setuptools 70 with torch 2.1, no GPU': (
+        make({'torch': '2.1.2', 'setuptools': '70.0.0'}),
+        'setuptools 70.0.0 does not fit torch 2.1.2',
+        "pip install 'setuptools>=71,<81'",
     ),
     'ops for other GPUs': (
         make(details={'mmcv ops': facts.OLD_GPU_OPS}),

@@ -50,10 +50,9 @@ def test_without_a_wheel_the_table_says_for_what_there_are_some():
     assert 'mim install' not in problem.fix
 
 
-def test_compiling_for_an_old_torch_wants_an_older_setuptools():
-    facts, what, _ = BREAKING['mmcv built for another torch, and there is a wheel']
-    [problem] = [p for p in find_problems(replace(facts, machine='')) if p.what == what]
-    assert "wants 'setuptools<70', wheel, ninja" in problem.fix
-    facts, what, _ = BREAKING['mmcv built for another torch']
-    [problem] = [p for p in find_problems(facts) if p.what == what]
-    assert "wants 'setuptools<81', wheel, ninja" in problem.fix
+@pytest.mark.parametrize(
+    ('torch', 'setuptools'), [('2.1.2', '69.5.1'), ('2.1.2', '71.0.0'), ('2.2.0', '70.3.0')]
+)
+def test_other_pairs_of_torch_and_setuptools_fit(torch, setuptools):
+    facts = replace(HEALTHY, versions=HEALTHY.versions | dict(torch=torch, setuptools=setuptools))
+    assert 'setuptools' not in [problem.package for problem in find_problems(facts)]

@@ -37,7 +37,7 @@ def test_converts_and_says_what_it_found(release, tmp_path, capsys):
     'arguments, message',
     [
         (['nowhere.pth', '--out', 'new.pth'], 'nowhere.pth'),
-        (['{release}', '--out', 'new.txt'], '--out must end in .pth'),
+        (['{release}', '--out', 'new.txt'], "--out='new.txt' must end in .pth"),
         (['{broken}', '--out', '{folder}/new.pth'], 'conv2.weight'),
         (['{code}', '{folder}/new.pth'], 'PosixPath'),
     ],

@@ -133,7 +133,7 @@ def render(
             raise ValueError(f'{name} must be at least {least}, got {value}')
     folder = Path(folder)
     if folder.exists() and any(folder.iterdir()):
-        raise FileExistsError(f'folder must be new or empty, but {folder} holds files')
+        raise FileExistsError(f'folder={str(folder)!r} must be new or empty, but holds files')
     for split, count in (('train', num_train), ('val', num_val)):
         data = _render_split(folder / split, count, seed, image_size, max_persons, progress)
         file = folder / 'annotations' / f'person_keypoints_{split}.json'
