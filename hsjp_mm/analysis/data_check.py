@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -194,7 +195,7 @@ def _check_keypoints(found: DataCheck, coco: CocoFile) -> None:
     _attempt(found, lines, 'training', lambda: require_stock(coco))
     lengths = Counter(_length(row['keypoints']) for row in with_key)
     usual = lengths.most_common(1)[0][0]
-    named = {row['id']: row.get('keypoints') for row in coco.categories if row.get('keypoints')}
+    named = {row['id']: row['keypoints'] for row in coco.categories if row.get('keypoints')}
     wrong = [row.get('id') for row in with_key if _length(row['keypoints']) != usual]
     found.note(title, f'annotations have not {usual} numbers as keypoints, ids', wrong, len(rows))
     lines.append(f'{usual // 3} keypoints: x, y and visibility of each')
@@ -236,7 +237,7 @@ def _collect_boxes(found: DataCheck, coco: CocoFile) -> None:
         if _length(row.get('bbox')) != 4:
             continue
         use = 'pose' if _is_labelled(row) else 'crops' if row['id'] in found.crops else 'nothing'
-        points = row.get('keypoints')
+        points: Any = row.get('keypoints')
         count = _length(points) if _length(points) % 3 == 0 else 0
         array = np.array(points[:count] if count > 0 else [], float).reshape(-1, 3)
         found.boxes[row['image_id']].append((row['bbox'], array, use))

@@ -52,10 +52,8 @@ def test_own_keypoints(tmp_path, capsys):
     (tmp_path / 'poses.csv').write_text('\n'.join(rows))
     options = ['--groups', '3', '--lattice', '4', '--unit', 'tip', 'tail']
     out = tmp_path / 'groups.json'
-    main(
-        [str(tmp_path / 'poses.csv'), '--metainfo', str(tmp_path / 'own.py'), *options]
-        + ['--out', str(out)]
-    )
+    options += ['--metainfo', str(tmp_path / 'own.py'), '--out', str(out)]
+    main([str(tmp_path / 'poses.csv'), *options])
     assert ('left', 'right') in read_part_groups(out).groups
     said = capsys.readouterr()
     assert '300 poses are too few for a lattice of 4 by 4 cells' in said.out + said.err
