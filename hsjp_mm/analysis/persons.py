@@ -195,9 +195,9 @@ def read_poses(path: str | Path, dataset: str = 'MpiiDataset') -> Persons:
 
     Args:
         path: by its ending: ``.py``, a config, also as ``CODEBASE::PATH``, whose
-            ``train_dataloader.dataset`` is read; ``.json``, an annotation file of the data set; ``.csv``, a row for each pose with a name
-            and then x, y of each keypoint, empty or ``nan`` where it is not labelled; ``.mat``, the
-            joints of LSP or LSP extended.
+            ``train_dataloader.dataset`` is read; ``.json``, an annotation file of the data set;
+            ``.csv``, a row for each pose with a name and then x, y of each keypoint, empty or
+            ``nan`` where it is not labelled; ``.mat``, the joints of LSP or LSP extended.
         dataset: registered name of the data set that reads a JSON, or whose metadata name the
             keypoints of a CSV. The others name their own.
 
