@@ -4,6 +4,7 @@ MMEngine loads with ``strict=False`` and only logs what did not fit, so a run ca
 weights unnoticed. Here every backbone goes through :func:`audit`, and what does not fit stops.
 """
 
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -40,21 +41,13 @@ def load_model(model: nn.Module, path: str | Path) -> None:
             :func:`~hsjp_mm.checkpoint.read_checkpoint`.
     """
     state = read_checkpoint(path)
-    tensors = state.get('state_dict', state)
-    expected = model.state_dict()
-    wrong = {
-        'missing': [name for name in expected if name not in tensors],
-        'left over': [name for name in tensors if name not in expected],
-        'of another shape': [
-            name
-            for name in expected
-            if name in tensors and getattr(tensors[name], 'shape', None) != expected[name].shape
-        ],
-    }
-    if any(wrong.values()):
-        told = [f'{len(names)} {how}: {shorten(names, 3)}' for how, names in wrong.items() if names]
-        raise CheckpointError(f'{path} is no checkpoint of this model; tensors {"; ".join(told)}')
-    model.load_state_dict(tensors)
+    try:
+        model.load_state_dict(state.get('state_dict', state))
+    except RuntimeError as error:  # torch's has a line for each kind of difference, or each shape
+        lines = [textwrap.shorten(line, 160) for line in str(error).splitlines()[:4]]
+        raise CheckpointError(
+            f'{path} is no checkpoint of this model: {" ".join(lines)}'
+        ) from error
 
 
 def _pretrained_part(module: nn.Module) -> tuple[str, dict[str, Tensor], list[str]]:

@@ -9,7 +9,7 @@ from mmengine.model import BaseModule
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
-from hsjp_mm.checkpoint import audit, export_backbone, load_backbone, reading
+from hsjp_mm.checkpoint import audit, export_backbone, load_backbone, load_model, reading
 from hsjp_mm.checkpoint.coverage import CheckpointError
 from tests.checkpoint.helpers import (
     BACKBONES,
@@ -452,3 +452,22 @@ def test_stops_inside_a_stock_model_that_would_have_trained_on(tmp_path):
         MODELS.build(topdown(init(tmp_path / 'x.pth'))).init_weights()
     with pytest.raises(ValueError, match='checkpoint'):
         MODELS.build(topdown(init(''))).init_weights()
+
+
+def test_a_whole_model_is_loaded_or_its_differences_are_named(tmp_path):
+    torch.manual_seed(0)
+    model, other = nn.Linear(2, 3), nn.Linear(2, 3)
+    for name, content in (
+        ('whole', {'state_dict': other.state_dict()}),
+        ('bare', other.state_dict()),
+        ('missing', {'state_dict': {'weight': torch.zeros(3, 2)}}),
+        ('shape', {'state_dict': nn.Linear(3, 3).state_dict()}),
+    ):
+        torch.save(content, tmp_path / f'{name}.pth')
+    for name in ('whole', 'bare'):
+        nn.init.zeros_(model.weight)
+        load_model(model, tmp_path / f'{name}.pth')
+        assert torch.equal(model.weight, other.weight)
+    for name, said in (('missing', r'Missing key.*"bias"'), ('shape', 'size mismatch for weight')):
+        with pytest.raises(CheckpointError, match=rf'{name}\.pth is no checkpoint.*{said}'):
+            load_model(model, tmp_path / f'{name}.pth')

@@ -1,4 +1,5 @@
 import os
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -10,6 +11,7 @@ from hsjp_mm.datasets.image_files import (
     decoding,
     find_images,
     local_name,
+    named_images,
     read_image,
     stored_size,
     turn_boxes,
@@ -170,3 +172,26 @@ def test_sizes_without_exif_and_without_an_image(photo, tmp_path):
     for name in ('b.jpg', 'none.jpg'):
         with pytest.raises(UnreadableImageError, match=rf'{name} cannot be read'):
             stored_size(tmp_path / name)
+
+
+# --------------------------------------------------------------------------- files and folders
+
+
+def test_files_and_folders_are_named_below_one_folder(tmp_path, monkeypatch):
+    for name in ('a/1.jpg', 'a/b/2.png', 'c/3.jpg', 'c/notes.txt'):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    assert named_images('a') == (Path('a'), ['1.jpg', 'b/2.png'])
+    assert named_images(['a']) == (Path('a'), ['1.jpg', 'b/2.png'])
+    assert named_images(['c/3.jpg', 'a']) == (tmp_path, ['c/3.jpg', 'a/1.jpg', 'a/b/2.png'])
+    assert named_images(['a/b/2.png', 'a/1.jpg', 'a/b']) == (tmp_path / 'a', ['b/2.png', '1.jpg'])
+    assert named_images('c/3.jpg') == (tmp_path / 'c', ['3.jpg'])
+    (tmp_path / 'empty').mkdir()
+    for paths, error, said in (
+        (['a', 'no.jpg'], FileNotFoundError, r'no\.jpg does not exist'),
+        ('empty', FileNotFoundError, 'empty holds no image'),
+        (['c/notes.txt'], ValueError, r'notes\.txt is no image'),
+    ):
+        with pytest.raises(error, match=said):
+            named_images(paths)

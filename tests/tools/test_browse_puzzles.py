@@ -68,7 +68,7 @@ def test_mistakes_are_one_sentence_and_status_2(tmp_path, capsys):
             'has no val_dataloader, or None there; is --split train meant',
         ),
         ([fine_tuning], 'is of no pretraining: TopdownPoseEstimator'),
-        ([hsjp, str(other)], 'of another shape: backbone.conv1.weight'),
+        ([hsjp, str(other)], 'other.pth is no checkpoint of this model: Error(s) in loading'),
         ([hsjp, 'no.pth'], 'no.pth'),
         ([str(DEMO)], 'is a folder'),
     ):
