@@ -200,16 +200,24 @@ def test_check_says_all_in_one_line(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_import_of_the_package_refuses(tmp_path):
+def test_the_package_with_mmengine_refuses(tmp_path):
     write_dist(tmp_path, 'numpy', '2.2.6')
-    result = subprocess.run(
-        [sys.executable, '-c', f'import sys; sys.path[0] = {str(tmp_path)!r}; import hsjp_mm'],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-    )
-    assert result.returncode == 1
-    assert result.stderr.splitlines()[-1].startswith('RuntimeError: hsjp_mm needs numpy<2 (2.2.6 ')
+
+    def run(code: str) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [sys.executable, '-c', f'import sys; sys.path[0] = {str(tmp_path)!r}; {code}'],
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+        )
+
+    for code in ('import hsjp_mm, mmengine', 'import mmengine, hsjp_mm'):
+        result = run(code)
+        assert result.returncode == 1
+        last = result.stderr.splitlines()[-1]
+        assert 'VersionError: hsjp_mm needs numpy<2 (2.2.6 ' in last
+    # the command line goes so far as to run the doctor
+    assert run('import hsjp_mm.cli').returncode == 0
 
 
 def test_needs_the_standard_library_only():
