@@ -3,6 +3,7 @@
 The three files of ``PACKAGE`` are all that a user writes; nothing of hsjp_mm is touched.
 """
 
+import itertools
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ import sys
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 import torch
 
@@ -192,3 +194,20 @@ def test_the_best_checkpoint_is_exported_with_its_identity_and_measures(place):
 def test_puzzles_can_be_browsed(place):
     run(place, 'browse_puzzles.py', 'pretrain.py', '--num', '3', '--out', 'browsed')
     assert [path.name for path in place.glob('browsed/*.png')] == ['val_0.png']
+
+
+@pytest.mark.slow
+def test_its_backbone_is_probed(place):
+    (best,) = place.glob('work/best_turned_right_*.pth')
+    rng = np.random.RandomState(0)
+    for part, name, level in itertools.product(('train', 'val'), ('dark', 'light'), range(3)):
+        folder = place / 'classes' / part / name
+        folder.mkdir(parents=True, exist_ok=True)
+        low = 150 if name == 'light' else 0
+        image = rng.randint(low, low + 100, (64, 64, 3), dtype=np.uint8)
+        cv2.imwrite(str(folder / f'{level}.png'), image)
+    options = ['--protocol', 'knn', '--size', '64', '--workers', '0', '--out', 'probe.json']
+    run(place, 'probe.py', 'pretrain.py', str(best), 'classes', *options)
+    probed = json.loads((place / 'probe.json').read_text())
+    assert 'backbone: 234 of 234 tensors' in probed['coverage']
+    assert probed['top1'] == 1  # even a hardly trained network tells dark from light
