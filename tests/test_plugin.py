@@ -203,7 +203,9 @@ def test_our_tools_take_mmposes_arguments(project, monkeypatch):
     for tool, arguments in (('train.py', train), ('test.py', test)):
         options = '--launcher none --cfg-options model.grid=4'
         monkeypatch.setattr(sys, 'argv', [tool, *arguments.split(), *options.split()])
-        runpy.run_path(str(ROOT / 'tools' / tool), run_name='__main__')
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(ROOT / 'tools' / tool), run_name='__main__')
+        assert not ended.value.code
     train_config, test_config = configs
     assert train_config.work_dir == 'a'
     assert train_config.optim_wrapper.type == 'AmpOptimWrapper'

@@ -240,8 +240,13 @@ def test_interrupting_stops_the_trainings(config, tmp_path, run):
         if 'starts' in text:
             threading.Timer(1, interrupt).start()
 
-    with pytest.raises(KeyboardInterrupt):
-        run_all(runs, 1, tell)
+    # a shell's background jobs begin with the signal ignored
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_all(runs, 1, tell)
+    finally:
+        signal.signal(signal.SIGINT, before)
     attempts = json.loads((runs[0].folder / 'attempts.json').read_text())
     assert [attempt['exit_status'] for attempt in attempts] == [-15]
     assert not runs[1].folder.exists()
