@@ -70,15 +70,16 @@ def report_on(
         failures: Runs that are missing.
 
     Returns:
-        What it shows, in lines for the screen, and all failures.
+        What it shows, in lines for the screen, and all failures. Without a finished run there is no
+        report, and the lines say so.
 
     Raises:
-        ValueError: No run is finished, or they cannot be compared.
+        ValueError: The runs cannot be compared.
     """
     runs, unfinished = collect(folders, names, metric, rule)
     failures = [*failures, *unfinished]
     if not runs:
-        raise ValueError('no run is finished: no report')
+        return ['no run is finished: no report'], failures
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     errors, undiagnosed = diagnose_all(runs)

@@ -203,7 +203,7 @@ def test_a_failed_run_is_told_and_status_1(arguments, tmp_path, capsys, monkeypa
     said = capsys.readouterr()
     assert said.out.count('FAILED: exit status 1') == 2
     assert 'RuntimeError: out of memory' in said.out
-    assert 'no run is finished: no report' in said.err
+    assert 'no run is finished: no report' in said.out
 
 
 @pytest.mark.parametrize(
