@@ -78,6 +78,7 @@ def input_sizes(pipeline: list) -> list:
     return [step['input_size'] for step in pipeline if 'input_size' in step]
 
 
+@pytest.mark.slow
 @every_config
 def test_builds(path):
     config = read(path)
