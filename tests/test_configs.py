@@ -255,7 +255,7 @@ def shrink(config: Config, folder: Path) -> Config:
     boxes = 'boxes.json' if dataset.ann_file else ''
     dataset.update(data_root=str(folder), ann_file=boxes, data_prefix=dict(img='images/'))
     for step in dataset.pipeline:
-        if step['type'] == 'TopdownAffine':
+        if step['type'] in ('TopdownAffine', 'hsjp_mm.InputAffine'):
             step['input_size'] = (64, 64)
     backbone = config.model.backbone
     if backbone.type == 'hsjp_mm.PartBranchHourglass':

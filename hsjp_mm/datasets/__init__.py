@@ -15,10 +15,12 @@ if TYPE_CHECKING:
         BottomupResize,
         ColorAugmentation,
         ColourAugmentation,
+        InputAffine,
         PackImagePyramid,
         PatchAugmentation,
         TopdownPyramid,
         TopdownShearAffine,
+        set_input_size,
         set_patches,
     )
 
@@ -29,6 +31,7 @@ __all__ = [
     'ColorAugmentation',
     'ColourAugmentation',
     'FixedLengthSampler',
+    'InputAffine',
     'LSPDataset',
     'LabelSubset',
     'PackImagePyramid',
@@ -36,6 +39,7 @@ __all__ = [
     'PersonCropDataset',
     'TopdownPyramid',
     'TopdownShearAffine',
+    'set_input_size',
     'set_patches',
 ]
 

@@ -6,7 +6,7 @@ from hsjp_mm.datasets.transforms.pyramid import (
     PackImagePyramid,
     TopdownPyramid,
 )
-from hsjp_mm.datasets.transforms.topdown import TopdownShearAffine
+from hsjp_mm.datasets.transforms.topdown import InputAffine, TopdownShearAffine, set_input_size
 
 __all__ = [
     'BottomupGetHeatmapMask',
@@ -14,9 +14,11 @@ __all__ = [
     'BottomupResize',
     'ColorAugmentation',
     'ColourAugmentation',
+    'InputAffine',
     'PackImagePyramid',
     'PatchAugmentation',
     'TopdownPyramid',
     'TopdownShearAffine',
+    'set_input_size',
     'set_patches',
 ]
