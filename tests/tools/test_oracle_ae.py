@@ -36,8 +36,8 @@ def test_a_keypoint_set_in_place_of_the_data_sets(tiny_coco, tmp_path, capsys):
     own = tmp_path / 'own.py'
     own.write_text(
         "dataset_info = dict(dataset_name='own', joint_weights=[1.0] * 4, sigmas=[0.05] * 4,\n"
-        '    skeleton_info={}, keypoint_info={i: dict(name=str(i), id=i, color=[0, 0, 0], type="",\n'
-        '    swap="") for i in range(4)})\n'
+        '    skeleton_info={}, keypoint_info={i: dict(name=str(i), id=i, color=[0, 0, 0],\n'
+        '    type="", swap="") for i in range(4)})\n'
     )
     coco = json.loads((tiny_coco / 'boxes.json').read_text())
     for annotation in coco['annotations']:
