@@ -4,6 +4,7 @@ from hsjp_mm.models.heads import (
     HSJPHead,
     HSJPStackHead,
     JigCluHead,
+    MAEHead,
     PartBranchHead,
 )
 from hsjp_mm.models.losses import GroupingLoss, SupervisedContrastiveLoss
@@ -11,16 +12,18 @@ from hsjp_mm.models.pose_estimators import (
     MultiscalePoseEstimator,
     MultiscaleTopdownPoseEstimator,
 )
-from hsjp_mm.models.pretext import HSJP, JigClu, Measure, PretextModel, PuzzleModel
+from hsjp_mm.models.pretext import HSJP, MAE, JigClu, Measure, PretextModel, PuzzleModel
 
 __all__ = [
     'HSJP',
+    'MAE',
     'GroupingLoss',
     'HSJPHead',
     'HSJPStackHead',
     'HigherHRNetHead',
     'JigClu',
     'JigCluHead',
+    'MAEHead',
     'Measure',
     'MultiscalePoseEstimator',
     'MultiscaleTopdownPoseEstimator',
