@@ -17,6 +17,8 @@ XAVIER = [
     dict(type='Xavier', layer='Linear', distribution='uniform'),
     dict(type='Constant', layer='LayerNorm', val=1.0),
 ]
+EPS = 1e-6
+"""Of the layer norms, as in MMPretrain's ViT."""
 
 
 def position_embedding(grid: tuple[int, int], channels: int) -> Tensor:
@@ -73,15 +75,16 @@ class MAEHead(BaseModule):
     ):
         super().__init__(init_cfg=XAVIER if init_cfg is None else init_cfg)
         layers = import_optional('mmpretrain.models.backbones.vision_transformer', 'hsjp_mm.MAE')
-        norm = dict(type='LN', eps=1e-6)
         self.windows = windows
         self.embed = nn.Linear(in_channels, channels)
         self.mask_token = nn.Parameter(torch.zeros(1, 1, channels))
         self.layers = nn.ModuleList(
-            layers.TransformerEncoderLayer(channels, num_heads, 4 * channels, norm_cfg=norm)
+            layers.TransformerEncoderLayer(
+                channels, num_heads, 4 * channels, norm_cfg=dict(type='LN', eps=EPS)
+            )
             for _ in range(depth)
         )
-        self.norm = nn.LayerNorm(channels, eps=norm['eps'])
+        self.norm = nn.LayerNorm(channels, eps=EPS)
         self.pixels = nn.Linear(channels, 3 * windows.size[0] * windows.size[1])
         positions = position_embedding(windows.grid, channels)[0]
         self.register_buffer('positions', positions, persistent=False)

@@ -196,7 +196,9 @@ def _windows(vit: nn.Module) -> Windows:
     """
     stock = import_optional('mmpretrain.models', 'hsjp_mm.MAE').VisionTransformer
     if not isinstance(vit, stock):
-        raise ValueError(f"backbone.type={type(vit).__name__!r} must be 'mmpretrain.VisionTransformer'")
+        raise ValueError(
+            f"backbone.type={type(vit).__name__!r} must be 'mmpretrain.VisionTransformer'"
+        )
     if vit.num_extra_tokens or vit.out_type != 'featmap':
         raise ValueError(
             f'backbone.with_cls_token={vit.with_cls_token} and out_type={vit.out_type!r} must be '
