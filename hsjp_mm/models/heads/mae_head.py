@@ -61,7 +61,19 @@ class MAEHead(BaseModule):
         init_cfg: by default the paper's, Xavier's for all linear layers.
 
     Examples:
-        >>> head = dict(type='hsjp_mm.MAEHead', channels=64, depth=2, num_heads=4)
+        A smaller decoder; the encoder's numbers are the model's:
+
+        >>> model = dict(
+        ...     type='hsjp_mm.MAE',
+        ...     backbone=dict(
+        ...         type='mmpretrain.VisionTransformer',
+        ...         arch='deit-tiny',
+        ...         img_size=(64, 48),
+        ...         with_cls_token=False,
+        ...         out_type='featmap',
+        ...     ),
+        ...     head=dict(type='hsjp_mm.MAEHead', channels=64, depth=2, num_heads=4),
+        ... )
     """
 
     def __init__(

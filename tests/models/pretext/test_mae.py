@@ -6,13 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine import Config
-from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.runner import Runner
 from mmengine.structures import InstanceData
 from mmpose.registry import MODELS
 from mmpose.structures import PoseDataSample
 
-from hsjp_mm.checkpoint import export_backbone, load_backbone
+from hsjp_mm.checkpoint import export_backbone
 from hsjp_mm.models import MAE
 from hsjp_mm.models.pretext import mae
 from tests.helpers import ROOT, run_pair
