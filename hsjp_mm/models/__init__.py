@@ -6,6 +6,7 @@ from hsjp_mm.models.heads import (
     HSJPHead,
     HSJPStackHead,
     JigCluHead,
+    MAEHead,
     MoCoHead,
     PartBranchHead,
     PeCLRHead,
@@ -21,6 +22,7 @@ from hsjp_mm.models.pose_estimators import (
 from hsjp_mm.models.pretext import (
     BYOL,
     HSJP,
+    MAE,
     JigClu,
     Measure,
     MoCo,
@@ -36,6 +38,7 @@ from hsjp_mm.models.pretext import (
 __all__ = [
     'BYOL',
     'HSJP',
+    'MAE',
     'BYOLHead',
     'GroupingLoss',
     'HSJPHead',
@@ -43,6 +46,7 @@ __all__ = [
     'HigherHRNetHead',
     'JigClu',
     'JigCluHead',
+    'MAEHead',
     'Measure',
     'MoCo',
     'MoCoHead',

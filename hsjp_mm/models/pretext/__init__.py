@@ -2,6 +2,7 @@ from hsjp_mm.models.pretext.base import Measure, PretextModel
 from hsjp_mm.models.pretext.byol import BYOL
 from hsjp_mm.models.pretext.hsjp import HSJP
 from hsjp_mm.models.pretext.jigclu import JigClu
+from hsjp_mm.models.pretext.mae import MAE
 from hsjp_mm.models.pretext.moco import MoCo
 from hsjp_mm.models.pretext.peclr import PeCLR
 from hsjp_mm.models.pretext.puzzle import PuzzleModel
@@ -13,6 +14,7 @@ from hsjp_mm.models.pretext.views import ViewsModel
 __all__ = [
     'BYOL',
     'HSJP',
+    'MAE',
     'JigClu',
     'Measure',
     'MoCo',
