@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 from hsjp_mm.utils.lazy import lazy_imports
 
 if TYPE_CHECKING:
+    from hsjp_mm.datasets.densepose import DensePoseDataset
     from hsjp_mm.datasets.label_subset import LabelSubset
     from hsjp_mm.datasets.lsp import LSPDataset
+    from hsjp_mm.datasets.part_masks import PartMaskDataset
     from hsjp_mm.datasets.person_crops import PersonCropDataset
     from hsjp_mm.datasets.samplers import FixedLengthSampler
     from hsjp_mm.datasets.transforms import (
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
         ColourAugmentation,
         PackImagePyramid,
         PatchAugmentation,
+        TopdownDenseAffine,
         TopdownPyramid,
         TopdownShearAffine,
         set_patches,
@@ -28,12 +31,15 @@ __all__ = [
     'BottomupResize',
     'ColorAugmentation',
     'ColourAugmentation',
+    'DensePoseDataset',
     'FixedLengthSampler',
     'LSPDataset',
     'LabelSubset',
     'PackImagePyramid',
+    'PartMaskDataset',
     'PatchAugmentation',
     'PersonCropDataset',
+    'TopdownDenseAffine',
     'TopdownPyramid',
     'TopdownShearAffine',
     'set_patches',
