@@ -27,8 +27,8 @@ class PartIoU(BaseMetric):
     Reports ``iou``, the mean over the N parts, without the background; ``iou/NAME`` of each part
     and of the background; ``accuracy``, the share of cells that are right. Chance: for ``iou``
     labels drawn at random by their share p, which have an IoU of p / (2 − p); for ``accuracy`` the
-    most frequent label everywhere. A part that is nowhere, neither annotated nor predicted, has no IoU:
-    it is left out and named in the log, which has all of it as a table.
+    most frequent label everywhere. A part that is nowhere, neither annotated nor predicted, has no
+    IoU: it is left out and named in the log, which has all of it as a table.
 
     The names are those of the data set.
 

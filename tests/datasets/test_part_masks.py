@@ -181,7 +181,7 @@ def test_a_model_of_other_parts_is_refused(dense_bodies):
     require_parts(data, PLAIN_PARTS)
     wrapped = SimpleNamespace(datasets=[SimpleNamespace(dataset=data)], metainfo={})
     require_parts(wrapped, PLAIN_PARTS)
-    with pytest.raises(ValueError, match='the data labels the parts torso, right_upper_arm.*hand'):
+    with pytest.raises(ValueError, match=r'the data labels the parts torso, right_.*hand'):
         require_parts(wrapped, DENSEPOSE_PARTS)
     with pytest.raises(ValueError, match='SimpleNamespace has no masks of parts'):
         require_parts(SimpleNamespace(metainfo={}), PLAIN_PARTS)
