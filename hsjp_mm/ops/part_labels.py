@@ -50,7 +50,7 @@ def mirrored(parts: Sequence[str]) -> np.ndarray:
     return np.array(found)
 
 
-def at_cells(labels: Tensor, size: tuple[int, int]) -> Tensor:
+def at_cells(labels: Tensor, size: Sequence[int]) -> Tensor:
     """Take the labels of the pixels that a map's cells look at: cell (i, j) at pixel (4i, 4j).
 
     Args:

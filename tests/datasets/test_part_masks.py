@@ -1,4 +1,5 @@
 import json
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,6 +10,7 @@ from PIL import Image
 from hsjp_mm.datasets.part_masks import box_frame, paint, require_parts
 from hsjp_mm.ops.part_labels import DENSEPOSE_PARTS
 from tests.dense_bodies import PLAIN_PARTS, encode, frame_labels, image_labels, write_dense_bodies
+from tests.helpers import ROOT
 
 STEPS = [
     dict(type='LoadImage'),
@@ -82,6 +84,15 @@ def test_later_masks_cover_earlier_ones_and_plain_rle_is_read():
     assert paint([None, []]).tolist() == [[0]]
     with pytest.raises(ValueError, match='different sizes'):
         paint([encode(one), encode(np.ones((2, 2)))])
+
+
+def test_label_pictures_become_masks_as_the_documentation_shows():
+    page = (ROOT / 'docs/dense_labels.md').read_text()
+    [code] = [code for code in re.findall('```python\n(.*?)```', page, re.S) if 'def ' in code]
+    names: dict = {}
+    exec(code, names)
+    labels = np.random.RandomState(0).randint(0, 4, (7, 5))
+    assert (paint(json.loads(json.dumps(names['part_masks'](labels, 3)))) == labels).all()
 
 
 def test_official_masks_are_read_as_they_were_painted(dense_bodies):

@@ -39,7 +39,7 @@ def test_head_follows_from_the_parts():
 def test_other_parts_than_the_datas_are_refused_before_training(dense_bodies):
     data = dense_dataset('PartSegmentation', dense_bodies)
     tiny_dense('PartSegmentation').prepare(data)
-    with pytest.raises(ValueError, match='the data labels the parts torso.*the model predicts'):
+    with pytest.raises(ValueError, match=r'the data labels the parts torso.*the model predicts'):
         tiny_dense('PartSegmentation', parts=DENSEPOSE_PARTS).prepare(data)
 
 
@@ -47,7 +47,7 @@ def test_samples_without_labels_are_refused(dense_bodies):
     model = tiny_dense('PartSegmentation')
     inputs, samples = batch(model, 'PartSegmentation', dense_bodies, 0, 2)
     del samples[1].gt_fields
-    with pytest.raises(ValueError, match='a data sample has no part labels: hsjp_mm.TopdownDense'):
+    with pytest.raises(ValueError, match='a data sample has no part labels'):
         model.loss(inputs, samples)
 
 
@@ -99,25 +99,28 @@ def test_two_processes_compute_what_one_does(ranks, dense_bodies, kind, name):
 
 
 def config(folder, work_dir) -> Config:
-    """The config of full size on painted bodies: a ResNet-18, crops of 64×96, 100 iterations."""
-    cfg = Config.fromfile(ROOT / 'configs/dense_labels/partseg_res50_4xb32-140e_coco-256x192.py')
-    cfg.model.merge_from_dict(
-        {'parts': PLAIN_PARTS, 'backbone.depth': 18, 'backbone.init_cfg': None,
-         'head.in_channels': 512, 'head.deconv_out_channels': (64, 64, 64)}
-    )  # fmt: skip
+    """The config of full size on painted bodies: a tiny HRNet, crops of 64×96, 100 iterations."""
+    configs = ROOT / 'configs'
+    cfg = Config.fromfile(
+        configs / 'dense_labels/partseg_hrnet-w32_scratch-4xb32-140e_coco-256x192.py'
+    )
+    cfg.model.backbone = Config.fromfile(configs / '_base_/hrnet-tiny.py').hrnet_tiny
+    cfg.model.head.in_channels = 16
+    cfg.model.parts = PLAIN_PARTS
     for loader, images in ((cfg.train_dataloader, 'train'), (cfg.val_dataloader, 'val')):
         loader.update(batch_size=8, num_workers=0, persistent_workers=False)
         loader.dataset.update(
             data_root=str(folder / images), ann_file='parts.json', data_prefix=dict(img='images')
         )
-        for step in loader.dataset.pipeline:
-            if 'input_size' in step:
-                step.input_size = (64, 96)
-            if 'rotate_factor' in step:
-                step.rotate_factor = 20
+        for transform in loader.dataset.pipeline:
+            if 'input_size' in transform:
+                transform.input_size = (64, 96)
+            if 'rotate_factor' in transform:
+                transform.rotate_factor = 20
     cfg.train_dataloader.sampler = dict(type='InfiniteSampler', shuffle=True)
     cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=100, val_interval=50)
     cfg.param_scheduler = [dict(type='ConstantLR', factor=1.0, by_epoch=False)]
+    cfg.optim_wrapper.optimizer.lr = 4e-3
     cfg.default_hooks.checkpoint.update(by_epoch=False, interval=50)
     cfg.default_hooks.logger.interval = 10
     cfg.log_processor = dict(by_epoch=False)
@@ -138,7 +141,8 @@ def test_parts_are_learnt_and_the_backbone_starts_a_stock_model(tmp_path):
     iou = scalars['val/parts/iou'].data[0]
     chance = scalars['val/parts/iou_chance'].current()
     assert len(iou) == 2
-    assert iou[-1] > 3 * chance
+    assert chance < 0.05
+    assert iou[-1] > 0.5
     assert len(list((tmp_path / 'work').rglob('puzzle_*.png'))) == 8  # 4 persons, 2 validations
 
     [best] = (tmp_path / 'work').glob('best_parts_iou_*.pth')
@@ -153,13 +157,10 @@ def test_parts_are_learnt_and_the_backbone_starts_a_stock_model(tmp_path):
     assert 'parts/iou' in done.stdout and 'parts: 6' in done.stdout
     [exported] = tmp_path.glob('backbone-*.safetensors')
     stock = Config.fromfile(
-        ROOT / 'configs/topdown_heatmap/coco/td-hm_res50_hsjp-pre-8xb64-210e_coco-256x192.py'
-    ).model
-    stock.merge_from_dict(
-        {'backbone.depth': 18, 'head.in_channels': 512,
-         'backbone.init_cfg.checkpoint': str(exported)}
-    )  # fmt: skip
-    model = MODELS.build(stock)
+        ROOT / 'configs/demo/td-hm_hrnet-tiny_hsjp-pre-1xb16-400i_toy-128x96.py'
+    )
+    stock.model.backbone.init_cfg.checkpoint = str(exported)
+    model = MODELS.build(stock.model)
     model.init_weights()
     trained = torch.load(best, weights_only=True)['state_dict']
     state = model.backbone.state_dict()
