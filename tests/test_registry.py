@@ -198,8 +198,8 @@ def test_names_are_found_without_custom_imports(scope, tmp_path):
         'HSJPPrecision', 'JigCluAccuracy', 'PartIoU', 'DensePoseAccuracy', 'PCKh', 'LSPPCK',
         'ColorAugmentation', 'PatchAugmentation', 'BottomupResize', 'TopdownShearAffine',
         'TopdownPyramid', 'TopdownDenseAffine', 'PersonCropDataset', 'PartMaskDataset',
-        'DensePoseDataset', 'PretextInit', 'GroupingLoss', 'PartBranchHourglass', 'HSJPHead', 'HSJP',
-        'JigCluHead', 'JigClu', 'PartSegmentationHead', 'PartSegmentation', 'DensePoseHead',
+        'DensePoseDataset', 'PretextInit', 'GroupingLoss', 'PartBranchHourglass', 'HSJPHead',
+        'HSJP', 'JigCluHead', 'JigClu', 'PartSegmentationHead', 'PartSegmentation', 'DensePoseHead',
         'DensePose',
     ]  # fmt: skip
     assert run(BUILD, tmp_path, scope) == [['hsjp_mm', name] for name in names for _ in range(2)]
