@@ -7,7 +7,7 @@ from torch import Tensor
 
 from hsjp_mm.models.pretext.densepose import DensePose, dense_points
 from hsjp_mm.models.pretext.part_segmentation import part_labels
-from hsjp_mm.ops.part_labels import CHARTS
+from hsjp_mm.ops.part_labels import CHARTS, IGNORED, at_cells
 from hsjp_mm.visualization.label_maps import label_colors, overlay, side_by_side
 from hsjp_mm.visualization.pictures import to_rgb
 
@@ -22,7 +22,7 @@ def draw_densepose(
 
     Tiles: the annotated points in the colors of their charts; the same points in the colors of the
     charts that the network tells, black for the background; annotated and predicted parts; the
-    charts everywhere.
+    charts everywhere. What is beside the image is gray.
 
     Args:
         model: in evaluation mode.
@@ -32,9 +32,11 @@ def draw_densepose(
     """
     charts, parts = label_colors(CHARTS), label_colors(len(model.parts))
     points = dense_points(samples)
-    truth = part_labels(samples).cpu().numpy()
+    truth = part_labels(samples).cpu()
     found = model.head.predict(model.extract_feat(inputs), points, inputs.shape[-1])
-    found_parts, found_charts, told, _ = (value.cpu().numpy() for value in found)
+    beside = at_cells(truth, found[0].shape[-2:]) == IGNORED
+    found_parts, found_charts = (v.cpu().masked_fill(beside, IGNORED).numpy() for v in found[:2])
+    told = found[2].cpu().numpy()
     boards = []
     for i, sample in enumerate(samples):
         image = to_rgb(model, inputs[i])
@@ -44,7 +46,7 @@ def draw_densepose(
         tiles = [
             _dots(image, places, charts[annotated]),
             _dots(image, places, charts[told[own]]),
-            overlay(image, truth[i], parts),
+            overlay(image, truth[i].numpy(), parts),
             overlay(image, found_parts[i], parts),
             overlay(image, found_charts[i], charts),
         ]

@@ -18,7 +18,7 @@ def draw_parts(
 ) -> list[tuple[str, np.ndarray]]:
     """Draw a board for each instance: crop, annotated parts, predicted parts, wrong cells.
 
-    Each part has its color in both; what is wrong is white.
+    Each part has its color in both; what is wrong is white, what is beside the image gray.
 
     Args:
         model: in evaluation mode.
@@ -38,7 +38,7 @@ def draw_parts(
         tiles = [
             image,
             overlay(image, labels.numpy(), colors),
-            overlay(image, cells.numpy(), colors),
+            overlay(image, cells.where(asked != IGNORED, IGNORED).numpy(), colors),
             overlay(image, wrong, white),
         ]
         names = [*CAPTIONS[:3], f'{CAPTIONS[3]}: {wrong.mean():.0%}']
