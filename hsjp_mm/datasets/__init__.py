@@ -17,12 +17,16 @@ if TYPE_CHECKING:
         BottomupResize,
         ColorAugmentation,
         ColourAugmentation,
+        HSVAugmentation,
+        MakeViews,
         PackImagePyramid,
+        PackViews,
         PatchAugmentation,
         TopdownDenseAffine,
         TopdownPyramid,
         TopdownShearAffine,
         set_patches,
+        set_views,
     )
 
 __all__ = [
@@ -33,9 +37,12 @@ __all__ = [
     'ColourAugmentation',
     'DensePoseDataset',
     'FixedLengthSampler',
+    'HSVAugmentation',
     'LSPDataset',
     'LabelSubset',
+    'MakeViews',
     'PackImagePyramid',
+    'PackViews',
     'PartMaskDataset',
     'PatchAugmentation',
     'PersonCropDataset',
@@ -43,6 +50,7 @@ __all__ = [
     'TopdownPyramid',
     'TopdownShearAffine',
     'set_patches',
+    'set_views',
 ]
 
 __getattr__ = lazy_imports(__name__, __file__)

@@ -4,5 +4,14 @@ from hsjp_mm.evaluation.jigclu_accuracy import JigCluAccuracy
 from hsjp_mm.evaluation.lsp_pck import LSPPCK
 from hsjp_mm.evaluation.part_iou import PartIoU
 from hsjp_mm.evaluation.pckh import PCKh
+from hsjp_mm.evaluation.view_retrieval import ViewRetrieval
 
-__all__ = ['LSPPCK', 'DensePoseAccuracy', 'HSJPPrecision', 'JigCluAccuracy', 'PCKh', 'PartIoU']
+__all__ = [
+    'LSPPCK',
+    'DensePoseAccuracy',
+    'HSJPPrecision',
+    'JigCluAccuracy',
+    'PCKh',
+    'PartIoU',
+    'ViewRetrieval',
+]

@@ -1,12 +1,19 @@
 from hsjp_mm.models.backbones import PartBranchHourglass
+from hsjp_mm.models.data_preprocessors import ViewsDataPreprocessor
 from hsjp_mm.models.heads import (
+    BYOLHead,
     DensePoseHead,
     HigherHRNetHead,
     HSJPHead,
     HSJPStackHead,
     JigCluHead,
+    MoCoHead,
     PartBranchHead,
     PartSegmentationHead,
+    PeCLRHead,
+    SimCLRHead,
+    SimSiamHead,
+    SwAVHead,
 )
 from hsjp_mm.models.losses import GroupingLoss, SupervisedContrastiveLoss
 from hsjp_mm.models.pose_estimators import (
@@ -14,17 +21,26 @@ from hsjp_mm.models.pose_estimators import (
     MultiscaleTopdownPoseEstimator,
 )
 from hsjp_mm.models.pretext import (
+    BYOL,
     HSJP,
     DensePose,
     JigClu,
     Measure,
+    MoCo,
     PartSegmentation,
+    PeCLR,
     PretextModel,
     PuzzleModel,
+    SimCLR,
+    SimSiam,
+    SwAV,
+    ViewsModel,
 )
 
 __all__ = [
+    'BYOL',
     'HSJP',
+    'BYOLHead',
     'DensePose',
     'DensePoseHead',
     'GroupingLoss',
@@ -34,13 +50,25 @@ __all__ = [
     'JigClu',
     'JigCluHead',
     'Measure',
+    'MoCo',
+    'MoCoHead',
     'MultiscalePoseEstimator',
     'MultiscaleTopdownPoseEstimator',
     'PartBranchHead',
     'PartBranchHourglass',
     'PartSegmentation',
     'PartSegmentationHead',
+    'PeCLR',
+    'PeCLRHead',
     'PretextModel',
     'PuzzleModel',
+    'SimCLR',
+    'SimCLRHead',
+    'SimSiam',
+    'SimSiamHead',
     'SupervisedContrastiveLoss',
+    'SwAV',
+    'SwAVHead',
+    'ViewsDataPreprocessor',
+    'ViewsModel',
 ]

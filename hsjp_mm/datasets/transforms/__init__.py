@@ -1,6 +1,7 @@
 from hsjp_mm.datasets.transforms.bottomup import BottomupGetHeatmapMask, BottomupRandomAffine
 from hsjp_mm.datasets.transforms.color import ColorAugmentation, ColourAugmentation
 from hsjp_mm.datasets.transforms.dense import TopdownDenseAffine
+from hsjp_mm.datasets.transforms.hsv import HSVAugmentation
 from hsjp_mm.datasets.transforms.patches import PatchAugmentation, set_patches
 from hsjp_mm.datasets.transforms.pyramid import (
     BottomupResize,
@@ -8,6 +9,7 @@ from hsjp_mm.datasets.transforms.pyramid import (
     TopdownPyramid,
 )
 from hsjp_mm.datasets.transforms.topdown import TopdownShearAffine
+from hsjp_mm.datasets.transforms.views import MakeViews, PackViews, set_views
 
 __all__ = [
     'BottomupGetHeatmapMask',
@@ -15,10 +17,14 @@ __all__ = [
     'BottomupResize',
     'ColorAugmentation',
     'ColourAugmentation',
+    'HSVAugmentation',
+    'MakeViews',
     'PackImagePyramid',
+    'PackViews',
     'PatchAugmentation',
     'TopdownDenseAffine',
     'TopdownPyramid',
     'TopdownShearAffine',
     'set_patches',
+    'set_views',
 ]
