@@ -14,6 +14,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 
 from hsjp_mm.models import HSJP
+from tests.dense_bodies import write_dense_bodies
 from tests.helpers import (
     BOXES,
     CROWD,
@@ -113,6 +114,12 @@ def painted_persons(tmp_path_factory) -> Path:
     }
     (root / 'persons.json').write_text(json.dumps(coco))
     return root
+
+
+@pytest.fixture(scope='session')
+def dense_bodies(tmp_path_factory) -> Path:
+    """A folder with four painted persons with dense labels, see tests/dense_bodies.py."""
+    return write_dense_bodies(tmp_path_factory.mktemp('dense_bodies'))
 
 
 @pytest.fixture
