@@ -271,6 +271,7 @@ def test_the_rule_is_asked_for_before_anything_runs(config, tmp_path):
     assert run.rule == 'less'
 
 
+@pytest.mark.slow
 def test_a_fraction_of_a_combined_data_set_is_one_of_each_part(config, toy, tmp_path):
     part = config.train_dataloader.dataset
     other = dict(part, ann_file='annotations/person_keypoints_val.json')
