@@ -78,6 +78,7 @@ def ap_by_oks(diagnoses: Diagnoses) -> Figure:
     columns = 2 if len(diagnoses) > 1 else 1
     figure, panels = _panels(columns, 5, 3.8)
     first = next(iter(diagnoses))
+    differences: list[np.ndarray] = []
     for name, diagnosis in diagnoses.items():
         look: dict[str, Any] = dict(marker='o', ms=4, lw=1.6)
         label = f'{name} ({diagnosis["AP"]:.3f})'
@@ -85,11 +86,11 @@ def ap_by_oks(diagnoses: Diagnoses) -> Figure:
         if columns == 2:
             gain = np.subtract(diagnosis['AP_by_oks'], diagnoses[first]['AP_by_oks'])
             panels[1].plot(diagnosis['oks_thresholds'], gain, label=label, **look)
+            differences.append(gain)
     panels[0].set(ylim=(0, 1), ylabel='AP', title='AP by OKS threshold')
     panels[0].legend(fontsize=9)
     if columns == 2:
-        gains = [abs(y) for line in panels[1].lines for y in line.get_ydata()]
-        _, reach = limits_of_shares(gains)
+        _, reach = limits_of_shares(np.abs(differences).ravel())
         panels[1].set(ylim=(-reach, reach), ylabel='AP', title=f'difference to {first}')
     for ax in panels:
         ax.set(xlabel='OKS threshold', xticks=diagnoses[first]['oks_thresholds'][::2])
