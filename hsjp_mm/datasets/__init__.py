@@ -15,11 +15,15 @@ if TYPE_CHECKING:
         BottomupResize,
         ColorAugmentation,
         ColourAugmentation,
+        HSVAugmentation,
+        MakeViews,
         PackImagePyramid,
+        PackViews,
         PatchAugmentation,
         TopdownPyramid,
         TopdownShearAffine,
         set_patches,
+        set_views,
     )
 
 __all__ = [
@@ -29,14 +33,18 @@ __all__ = [
     'ColorAugmentation',
     'ColourAugmentation',
     'FixedLengthSampler',
+    'HSVAugmentation',
     'LSPDataset',
     'LabelSubset',
+    'MakeViews',
     'PackImagePyramid',
+    'PackViews',
     'PatchAugmentation',
     'PersonCropDataset',
     'TopdownPyramid',
     'TopdownShearAffine',
     'set_patches',
+    'set_views',
 ]
 
 __getattr__ = lazy_imports(__name__, __file__)

@@ -1,32 +1,70 @@
 from hsjp_mm.models.backbones import PartBranchHourglass
+from hsjp_mm.models.data_preprocessors import ViewsDataPreprocessor
 from hsjp_mm.models.heads import (
+    BYOLHead,
     HigherHRNetHead,
     HSJPHead,
     HSJPStackHead,
     JigCluHead,
+    MAEHead,
+    MoCoHead,
     PartBranchHead,
+    PeCLRHead,
+    SimCLRHead,
+    SimSiamHead,
+    SwAVHead,
 )
 from hsjp_mm.models.losses import GroupingLoss, SupervisedContrastiveLoss
 from hsjp_mm.models.pose_estimators import (
     MultiscalePoseEstimator,
     MultiscaleTopdownPoseEstimator,
 )
-from hsjp_mm.models.pretext import HSJP, JigClu, Measure, PretextModel, PuzzleModel
+from hsjp_mm.models.pretext import (
+    BYOL,
+    HSJP,
+    MAE,
+    JigClu,
+    Measure,
+    MoCo,
+    PeCLR,
+    PretextModel,
+    PuzzleModel,
+    SimCLR,
+    SimSiam,
+    SwAV,
+    ViewsModel,
+)
 
 __all__ = [
+    'BYOL',
     'HSJP',
+    'MAE',
+    'BYOLHead',
     'GroupingLoss',
     'HSJPHead',
     'HSJPStackHead',
     'HigherHRNetHead',
     'JigClu',
     'JigCluHead',
+    'MAEHead',
     'Measure',
+    'MoCo',
+    'MoCoHead',
     'MultiscalePoseEstimator',
     'MultiscaleTopdownPoseEstimator',
     'PartBranchHead',
     'PartBranchHourglass',
+    'PeCLR',
+    'PeCLRHead',
     'PretextModel',
     'PuzzleModel',
+    'SimCLR',
+    'SimCLRHead',
+    'SimSiam',
+    'SimSiamHead',
     'SupervisedContrastiveLoss',
+    'SwAV',
+    'SwAVHead',
+    'ViewsDataPreprocessor',
+    'ViewsModel',
 ]

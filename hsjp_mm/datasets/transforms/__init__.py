@@ -1,5 +1,6 @@
 from hsjp_mm.datasets.transforms.bottomup import BottomupGetHeatmapMask, BottomupRandomAffine
 from hsjp_mm.datasets.transforms.color import ColorAugmentation, ColourAugmentation
+from hsjp_mm.datasets.transforms.hsv import HSVAugmentation
 from hsjp_mm.datasets.transforms.patches import PatchAugmentation, set_patches
 from hsjp_mm.datasets.transforms.pyramid import (
     BottomupResize,
@@ -7,6 +8,7 @@ from hsjp_mm.datasets.transforms.pyramid import (
     TopdownPyramid,
 )
 from hsjp_mm.datasets.transforms.topdown import TopdownShearAffine
+from hsjp_mm.datasets.transforms.views import MakeViews, PackViews, set_views
 
 __all__ = [
     'BottomupGetHeatmapMask',
@@ -14,9 +16,13 @@ __all__ = [
     'BottomupResize',
     'ColorAugmentation',
     'ColourAugmentation',
+    'HSVAugmentation',
+    'MakeViews',
     'PackImagePyramid',
+    'PackViews',
     'PatchAugmentation',
     'TopdownPyramid',
     'TopdownShearAffine',
     'set_patches',
+    'set_views',
 ]
