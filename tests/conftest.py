@@ -1,5 +1,6 @@
 """Fixtures that several test files share: tiny data sets, tiny models, tiny configs."""
 
+import gc
 import json
 import logging
 import os
@@ -28,6 +29,16 @@ from tests.helpers import (
 )
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')  # of the processes that tests start
+
+
+def pytest_collection_finish():
+    """Let the garbage collector leave out what the imports have made.
+
+    MMEngine's data sets collect all garbage when they are read; through the modules of torch and
+    MMPose that takes a third of a second each time.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -605,6 +605,7 @@ def test_detection_differs_from_stock_only_in_its_backbone(path):
     }
 
 
+@pytest.mark.slow
 def test_detection_trains_every_parameter_of_the_backbone():
     backbone = build_model(read(DETECTION[0])).backbone
     backbone.train()
