@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 from hsjp_mm.utils.lazy import lazy_imports
 
 if TYPE_CHECKING:
+    from hsjp_mm.datasets.densepose import DensePoseDataset
     from hsjp_mm.datasets.label_subset import LabelSubset
     from hsjp_mm.datasets.lsp import LSPDataset
+    from hsjp_mm.datasets.part_masks import PartMaskDataset
     from hsjp_mm.datasets.person_crops import PersonCropDataset
     from hsjp_mm.datasets.samplers import FixedLengthSampler
     from hsjp_mm.datasets.transforms import (
@@ -15,13 +17,18 @@ if TYPE_CHECKING:
         BottomupResize,
         ColorAugmentation,
         ColourAugmentation,
+        HSVAugmentation,
         InputAffine,
+        MakeViews,
         PackImagePyramid,
+        PackViews,
         PatchAugmentation,
+        TopdownDenseAffine,
         TopdownPyramid,
         TopdownShearAffine,
         set_input_size,
         set_patches,
+        set_views,
     )
 
 __all__ = [
@@ -30,17 +37,24 @@ __all__ = [
     'BottomupResize',
     'ColorAugmentation',
     'ColourAugmentation',
+    'DensePoseDataset',
     'FixedLengthSampler',
+    'HSVAugmentation',
     'InputAffine',
     'LSPDataset',
     'LabelSubset',
+    'MakeViews',
     'PackImagePyramid',
+    'PackViews',
+    'PartMaskDataset',
     'PatchAugmentation',
     'PersonCropDataset',
+    'TopdownDenseAffine',
     'TopdownPyramid',
     'TopdownShearAffine',
     'set_input_size',
     'set_patches',
+    'set_views',
 ]
 
 __getattr__ = lazy_imports(__name__, __file__)

@@ -1,5 +1,7 @@
 from hsjp_mm.datasets.transforms.bottomup import BottomupGetHeatmapMask, BottomupRandomAffine
 from hsjp_mm.datasets.transforms.color import ColorAugmentation, ColourAugmentation
+from hsjp_mm.datasets.transforms.dense import TopdownDenseAffine
+from hsjp_mm.datasets.transforms.hsv import HSVAugmentation
 from hsjp_mm.datasets.transforms.patches import PatchAugmentation, set_patches
 from hsjp_mm.datasets.transforms.pyramid import (
     BottomupResize,
@@ -7,6 +9,7 @@ from hsjp_mm.datasets.transforms.pyramid import (
     TopdownPyramid,
 )
 from hsjp_mm.datasets.transforms.topdown import InputAffine, TopdownShearAffine, set_input_size
+from hsjp_mm.datasets.transforms.views import MakeViews, PackViews, set_views
 
 __all__ = [
     'BottomupGetHeatmapMask',
@@ -14,11 +17,16 @@ __all__ = [
     'BottomupResize',
     'ColorAugmentation',
     'ColourAugmentation',
+    'HSVAugmentation',
     'InputAffine',
+    'MakeViews',
     'PackImagePyramid',
+    'PackViews',
     'PatchAugmentation',
+    'TopdownDenseAffine',
     'TopdownPyramid',
     'TopdownShearAffine',
     'set_input_size',
     'set_patches',
+    'set_views',
 ]

@@ -12,10 +12,11 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from hsjp_mm.datasets.transforms.color import ColorAugmentation, Random
+from hsjp_mm.datasets.transforms.pipelines import find_transforms
 from hsjp_mm.ops import patches
 from hsjp_mm.ops.seeds import instance_random_state
 from hsjp_mm.registry import TRANSFORMS
-from hsjp_mm.utils.moved import old_arguments
+from hsjp_mm.utils.moved import old_arguments, with_new_names
 
 Box = tuple[int, int, int, int]
 
@@ -91,9 +92,7 @@ class PatchAugmentation(BaseTransform):
         self.scale = scale
         self.ratio = ratio
         self.flip_prob = flip_prob
-        colors = dict(colors or {})
-        if 'solarise_prob' in colors:  # its name in version 0.1
-            colors.setdefault('solarize_prob', colors.pop('solarise_prob'))
+        colors = with_new_names(colors or {}, {'solarise_prob': 'solarize_prob'})
         self.colors = ColorAugmentation(**{**MOCO_V2_COLORS, **colors})
         self.seed = seed
         self.grid: int | None = None
@@ -242,11 +241,7 @@ def set_patches(dataset, grid: int, size: tuple[int, int], **options) -> int:
     Raises:
         ValueError: as in :meth:`PatchAugmentation.set_patches`.
     """
-    steps = getattr(getattr(dataset, 'pipeline', None), 'transforms', ())
-    mine = [step for step in steps if isinstance(step, PatchAugmentation)]
+    mine = list(find_transforms(dataset, PatchAugmentation))
     for step in mine:
         step.set_patches(grid, size, **options)
-    wrapped = [*getattr(dataset, 'datasets', ())]
-    if hasattr(dataset, 'dataset'):
-        wrapped.append(dataset.dataset)
-    return len(mine) + sum(set_patches(inner, grid, size, **options) for inner in wrapped)
+    return len(mine)

@@ -8,6 +8,7 @@ import numpy as np
 from mmpose.datasets.transforms import TopdownAffine
 from mmpose.structures.bbox import get_udp_warp_matrix, get_warp_matrix
 
+from hsjp_mm.datasets.transforms.pipelines import find_transforms
 from hsjp_mm.registry import TRANSFORMS
 
 
@@ -64,9 +65,7 @@ def set_input_size(dataset, size: tuple[int, int]) -> None:
         ValueError: a TopdownAffine, stock or not, states another size.
     """
     size = (size[0], size[1])
-    for step in getattr(getattr(dataset, 'pipeline', None), 'transforms', ()):
-        if not isinstance(step, TopdownAffine):
-            continue
+    for step in find_transforms(dataset, TopdownAffine):
         if isinstance(step, InputAffine) and not step.told:
             step.input_size, step.told = size, True
         elif tuple(step.input_size) != size:
@@ -76,11 +75,6 @@ def set_input_size(dataset, size: tuple[int, int]) -> None:
                 f"input_size={tuple(step.input_size)}; with type='hsjp_mm.InputAffine' and no "
                 'input_size the model alone says it'
             )
-    wrapped = [*getattr(dataset, 'datasets', ())]
-    if hasattr(dataset, 'dataset'):
-        wrapped.append(dataset.dataset)
-    for inner in wrapped:
-        set_input_size(inner, size)
 
 
 @TRANSFORMS.register_module()

@@ -1,7 +1,6 @@
 """Testing a model at several scales: bottom-up on whole images, top-down on crops."""
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -12,21 +11,8 @@ from mmpose.models.pose_estimators import BottomupPoseEstimator, TopdownPoseEsti
 from torch import Tensor
 
 from hsjp_mm.codecs import HighestCell
+from hsjp_mm.models.data_preprocessors.views_data_preprocessor import preprocess_each
 from hsjp_mm.registry import MODELS
-
-
-def preprocess_pyramid(preprocessor: Callable, data: dict) -> tuple[list[Tensor], list]:
-    """Preprocess each scale by itself, for stock takes images of one size.
-
-    Args:
-        preprocessor: a data preprocessor.
-        data: ``inputs``, for each scale the B images (3, H, W); ``data_samples``.
-
-    Returns:
-        for each scale (B, 3, H, W), and the B data samples, as those of the first scale.
-    """
-    scales = [preprocessor({**data, 'inputs': images}, False) for images in data['inputs']]
-    return [scale['inputs'] for scale in scales], scales[0]['data_samples']
 
 
 @MODELS.register_module()
@@ -73,7 +59,7 @@ class MultiscalePoseEstimator(BottomupPoseEstimator):
                 f'{self.test_cfg.get("multiscale_test")}, and in the pipeline aug_scales and '
                 f'hsjp_mm.PackImagePyramid, got {"a pyramid" if pyramid else "one scale"}'
             )
-        return self.predict(*preprocess_pyramid(self.data_preprocessor, data))
+        return self.predict(*preprocess_each(self.data_preprocessor, data, False))
 
     val_step = test_step
 
@@ -141,7 +127,7 @@ class MultiscaleTopdownPoseEstimator(TopdownPoseEstimator):
         """
         if isinstance(data['inputs'][0], Tensor):
             return super().test_step(data)
-        inputs, samples = preprocess_pyramid(self.data_preprocessor, data)
+        inputs, samples = preprocess_each(self.data_preprocessor, data, False)
         return self._run_forward(
             {'inputs': torch.stack(inputs), 'data_samples': samples}, mode='predict'
         )
