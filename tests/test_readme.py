@@ -53,8 +53,7 @@ def test_config_for_a_users_project_trains_and_its_backbone_starts_a_stock_confi
         'train_cfg.max_epochs=1', 'train_cfg.val_interval=1', 'train_dataloader.batch_size=2',
         'train_dataloader.num_workers=0', 'val_dataloader.num_workers=0',
         'val_dataloader.persistent_workers=False', 'default_hooks.logger.interval=1',
-        'default_hooks.checkpoint.interval=1', 'train_dataloader.dataset.num_samples=4',
-        'model.input_size=(96,96)',
+        'default_hooks.checkpoint.interval=1', 'model.input_size=(96,96)',
     ]  # fmt: skip
     printed = run(tmp_path, 'browse_puzzles.py', 'mine.py', '--num', '1')
     assert "part='val' of held_out=0.1" in printed and (tmp_path / 'puzzles/val_0.png').is_file()

@@ -22,10 +22,12 @@ optim_wrapper = dict(optimizer=dict(type='Adam', lr=1e-3))
 param_scheduler = [dict(type='MultiStepLR', milestones=[190, 220], gamma=0.1, by_epoch=True)]
 
 # not by precision, which stays 0 for long: the first of equals would be kept
-default_hooks = dict(checkpoint=dict(save_best='hsjp/placed', rule='greater', max_keep_ckpts=2))
+default_hooks = dict(
+    checkpoint=dict(save_best='hsjp/placed', rule='greater', max_keep_ckpts=2),
+    prepare_data=dict(type='hsjp_mm.PrepareDataHook'),  # here a child's custom_hooks keep it
+)
 custom_hooks = [
     dict(type='SyncBuffersHook'),
-    dict(type='hsjp_mm.PrepareDataHook'),
     dict(type='hsjp_mm.SeedHook'),
     dict(type='hsjp_mm.SkippedImagesHook'),
     dict(type='hsjp_mm.PuzzleVisualizationHook'),

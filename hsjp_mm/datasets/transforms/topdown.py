@@ -36,7 +36,7 @@ class InputAffine(TopdownAffine):
         ...     dict(type='GetBBoxCenterScale'),
         ...     dict(type='hsjp_mm.InputAffine'),
         ... ]
-        >>> custom_hooks = [dict(type='hsjp_mm.PrepareDataHook')]
+        >>> default_hooks = dict(prepare_data=dict(type='hsjp_mm.PrepareDataHook'))
     """
 
     def __init__(self, input_size: tuple[int, int] | None = None, use_udp: bool = False):
@@ -48,8 +48,8 @@ class InputAffine(TopdownAffine):
         if not self.told:
             raise RuntimeError(
                 "InputAffine has not been told the size of the crops, which is the model's "
-                "input_size: add dict(type='hsjp_mm.PrepareDataHook') to custom_hooks, or without "
-                'a runner call model.prepare(dataset)'
+                "input_size: set default_hooks.prepare_data = dict(type='hsjp_mm.PrepareDataHook') "
+                'in the config, or without a runner call model.prepare(dataset)'
             )
         return super().transform(results)
 
@@ -57,23 +57,24 @@ class InputAffine(TopdownAffine):
 def set_input_size(dataset, size: tuple[int, int]) -> None:
     """Tell every InputAffine of a data set, and of those that it wraps, the size of the crops.
 
+    Other transforms are left as they are: what comes after a stock TopdownAffine may change its
+    size, and the model refuses crops of another size than its own.
+
     Args:
         dataset: with a ``pipeline``, a ``dataset`` or ``datasets``, as MMEngine's and MMPose's.
         size: (width, height) in pixels.
 
     Raises:
-        ValueError: a TopdownAffine, stock or not, states another size.
+        ValueError: an InputAffine states another size.
     """
     size = (size[0], size[1])
-    for step in find_transforms(dataset, TopdownAffine):
-        if isinstance(step, InputAffine) and not step.told:
+    for step in find_transforms(dataset, InputAffine):
+        if not step.told:
             step.input_size, step.told = size, True
         elif tuple(step.input_size) != size:
-            name = type(step).__name__
             raise ValueError(
-                f'model.input_size={size}, but {name} in the pipeline states '
-                f"input_size={tuple(step.input_size)}; with type='hsjp_mm.InputAffine' and no "
-                'input_size the model alone says it'
+                f'model.input_size={size}, but InputAffine in the pipeline states '
+                f'input_size={tuple(step.input_size)}; without it the model alone says the size'
             )
 
 

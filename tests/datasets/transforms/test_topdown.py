@@ -220,9 +220,9 @@ def test_the_model_tells_the_size_of_the_crops():
         assert step(person())['input_size'] == SIZE
 
 
-@pytest.mark.parametrize('step', [TopdownAffine((64, 64)), InputAffine((64, 64))])
-def test_a_pipeline_that_states_another_size_is_not_overruled(step):
-    name = type(step).__name__
-    with pytest.raises(ValueError, match=rf'input_size=\(96, 64\), but {name} .*\(64, 64\)'):
-        set_input_size(Pipeline(step), SIZE)
-    assert step.input_size == (64, 64)
+def test_a_pipeline_that_states_another_size_is_not_overruled():
+    ours, stock = InputAffine((64, 64)), TopdownAffine((64, 64))
+    with pytest.raises(ValueError, match=r'input_size=\(96, 64\), but InputAffine .*\(64, 64\)'):
+        set_input_size(Pipeline(ours), SIZE)
+    set_input_size(Pipeline(stock), SIZE)  # another transform may follow
+    assert ours.input_size == stock.input_size == (64, 64)
