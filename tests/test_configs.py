@@ -128,9 +128,10 @@ def test_does_what_its_name_says(path):
     assert config.train_dataloader.batch_size == int(batch)
     assert config.train_cfg[{'e': 'max_epochs', 'i': 'max_iters'}[unit]] == int(length)
     size = (int(width), int(height))
-    views = 'hsjp_mm.MakeViews' in str(config.train_dataloader.dataset)
-    # whole images have no size of their own, and that of views stands on the model
-    cropped = [] if views or data.startswith('imagenet') else [size]
+    transforms = str(config.train_dataloader.dataset)
+    on_model = any(f'hsjp_mm.{name}' in transforms for name in ('MakeViews', 'InputAffine'))
+    # whole images have no size of their own
+    cropped = [] if on_model or data.startswith('imagenet') else [size]
     for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
         dataset = loader.dataset.get('dataset', loader.dataset)  # of a wrapper
         roots = [Path(d.data_root).name for d in dataset.get('datasets', [dataset])]
@@ -138,7 +139,7 @@ def test_does_what_its_name_says(path):
         assert [tuple(s) for s in input_sizes(dataset.pipeline)] == cropped
     if path in INDEXED:
         assert config.auto_scale_lr.base_batch_size == int(gpus) * int(batch)
-    if path in HSJP + JIGCLU or views:
+    if path in JIGCLU or on_model:
         assert tuple(config.model.input_size) == size
 
 
