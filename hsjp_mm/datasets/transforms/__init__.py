@@ -1,6 +1,7 @@
 from hsjp_mm.datasets.transforms.bottomup import BottomupGetHeatmapMask, BottomupRandomAffine
 from hsjp_mm.datasets.transforms.color import ColorAugmentation, ColourAugmentation
 from hsjp_mm.datasets.transforms.hsv import HSVAugmentation
+from hsjp_mm.datasets.transforms.occlusion import DropOccluded
 from hsjp_mm.datasets.transforms.patches import PatchAugmentation, set_patches
 from hsjp_mm.datasets.transforms.pyramid import (
     BottomupResize,
@@ -16,6 +17,7 @@ __all__ = [
     'BottomupResize',
     'ColorAugmentation',
     'ColourAugmentation',
+    'DropOccluded',
     'HSVAugmentation',
     'MakeViews',
     'PackImagePyramid',

@@ -2,6 +2,7 @@ from hsjp_mm.models.heads.byol_head import BYOLHead
 from hsjp_mm.models.heads.higherhrnet_head import HigherHRNetHead
 from hsjp_mm.models.heads.hsjp_head import HSJPHead, HSJPStackHead
 from hsjp_mm.models.heads.jigclu_head import JigCluHead
+from hsjp_mm.models.heads.jointcon_head import JointConHead
 from hsjp_mm.models.heads.moco_head import MoCoHead
 from hsjp_mm.models.heads.part_branch_head import PartBranchHead
 from hsjp_mm.models.heads.peclr_head import PeCLRHead
@@ -15,6 +16,7 @@ __all__ = [
     'HSJPStackHead',
     'HigherHRNetHead',
     'JigCluHead',
+    'JointConHead',
     'MoCoHead',
     'PartBranchHead',
     'PeCLRHead',

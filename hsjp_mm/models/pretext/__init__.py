@@ -2,6 +2,7 @@ from hsjp_mm.models.pretext.base import Measure, PretextModel
 from hsjp_mm.models.pretext.byol import BYOL
 from hsjp_mm.models.pretext.hsjp import HSJP
 from hsjp_mm.models.pretext.jigclu import JigClu
+from hsjp_mm.models.pretext.jointcon import JointCon
 from hsjp_mm.models.pretext.moco import MoCo
 from hsjp_mm.models.pretext.peclr import PeCLR
 from hsjp_mm.models.pretext.puzzle import PuzzleModel
@@ -14,6 +15,7 @@ __all__ = [
     'BYOL',
     'HSJP',
     'JigClu',
+    'JointCon',
     'Measure',
     'MoCo',
     'PeCLR',
