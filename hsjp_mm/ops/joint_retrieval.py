@@ -41,7 +41,7 @@ def _sums(cosines: Tensor, allowed: Tensor, right: Tensor) -> Tensor:
     asked = allowed.any(dim=1)
     nearest = cosines.masked_fill(~allowed, -torch.inf).argmax(dim=1, keepdim=True)
     found = right.gather(1, nearest)[:, 0] & asked
-    chance = (right & allowed).sum(dim=1) / allowed.sum(dim=1).clamp(min=1)
+    chance = (right & allowed).sum(dim=1).double() / allowed.sum(dim=1).clamp(min=1)
     return torch.stack([found.sum(), chance.sum(), asked.sum()]).double()
 
 

@@ -21,6 +21,8 @@ HEIGHT = 160
 """Of a view on the board in pixels."""
 PATCH = 56
 """Side of the patch around a joint on the board in pixels, cut out of the view at HEIGHT."""
+COLUMN = 76
+"""Width of a pair of patches with its text."""
 SHOWN = 5
 """Joints of a crop that are looked up."""
 FRAME = 3
@@ -125,9 +127,8 @@ def _pair(
         patch = cv2.getRectSubPix(tiles[crop][view], (PATCH, PATCH), (x, y))
         patches.append(cv2.copyMakeBorder(patch, *[FRAME] * 4, cv2.BORDER_CONSTANT, value=frame))
     text = f'{pair[0][2]}: {pair[1][2]} {cosine:.2f}'
-    width = cv2.getTextSize(text, FONT, 0.4, 1)[0][0]
     column = np.vstack(patches)
-    missing = max(0, width - column.shape[1])
+    missing = COLUMN - column.shape[1]
     column = np.pad(column, ((0, LINE), (0, missing), (0, 0)), constant_values=255)
     write(column, text, 0, column.shape[0] - 6, color, 0.4)
     return column
