@@ -32,7 +32,7 @@ LINE = 20
 
 @torch.no_grad()
 def draw_joints(
-    model: JointCon, inputs: list[Tensor], samples: list, fixed: bool
+    model: JointCon, inputs: tuple[Tensor, ...], samples: list, fixed: bool
 ) -> list[tuple[str, np.ndarray]]:
     """Draw some crops with their joints, a row each; the ``board`` of JointCon.
 

@@ -160,7 +160,7 @@ class JointCon(ViewsModel):
         height, width = images.shape[-2:]
         return sample_at(maps[self.in_index], points, (width, height)), seen.to(images.device)
 
-    def loss(self, inputs: list[Tensor], data_samples: list) -> dict[str, Tensor]:
+    def loss(self, inputs: tuple[Tensor, ...], data_samples: list) -> dict[str, Tensor]:
         """Compare the joints of the views, V of (B, 3, h, w), of all processes."""
         self.require_views(inputs)
         vectors, seen = self._sample_views(inputs, data_samples)
@@ -169,7 +169,7 @@ class JointCon(ViewsModel):
         labels[:, 0] += sum(sizes[: distributed.get_rank()])
         return self.head.loss(vectors[seen], labels)
 
-    def embed_joints(self, inputs: list[Tensor], data_samples: list) -> tuple[Tensor, Tensor]:
+    def embed_joints(self, inputs: tuple[Tensor, ...], data_samples: list) -> tuple[Tensor, Tensor]:
         """Embed the joints of the views, V of (B, 3, h, w).
 
         Returns:
@@ -179,12 +179,14 @@ class JointCon(ViewsModel):
         vectors, seen = self._sample_views(inputs, data_samples)
         return self.head.embed(vectors.flatten(0, 2)).unflatten(0, seen.shape), seen
 
-    def _sample_views(self, inputs: list[Tensor], data_samples: list) -> tuple[Tensor, Tensor]:
+    def _sample_views(
+        self, inputs: tuple[Tensor, ...], data_samples: list
+    ) -> tuple[Tensor, Tensor]:
         sampled = [self.sample_joints(images, data_samples, i) for i, images in enumerate(inputs)]
         vectors, seen = (torch.stack(parts, dim=1) for parts in zip(*sampled, strict=True))
         return vectors, seen
 
-    def predict(self, inputs: list[Tensor], data_samples: list) -> list:
+    def predict(self, inputs: tuple[Tensor, ...], data_samples: list) -> list:
         """Embed the joints of the views of each image.
 
         Adds to each data sample, one instance each, ``pred_instances.joint_embeddings``

@@ -46,7 +46,7 @@ def tiny(**options) -> JointCon:
     return model
 
 
-def batch(number: int = 3, dtype: torch.dtype = torch.float64) -> tuple[list, list]:
+def batch(number: int = 3, dtype: torch.dtype = torch.float64) -> tuple[tuple, list]:
     """Two views of some images, and samples with the joints that each shows."""
     generator = torch.Generator().manual_seed(5)
     width, height = SIZE
@@ -57,10 +57,10 @@ def batch(number: int = 3, dtype: torch.dtype = torch.float64) -> tuple[list, li
         seen = torch.rand(1, 2, JOINTS, generator=generator) < 0.75
         joints = InstanceData(view_keypoints=points, view_keypoints_visible=seen.float())
         samples.append(PoseDataSample(metainfo={'id': image}, gt_instances=joints))
-    return [view.to(dtype) for view in views], samples
+    return tuple(view.to(dtype) for view in views), samples
 
 
-def step(model, inputs: list, samples: list) -> dict:
+def step(model, inputs: tuple, samples: list) -> dict:
     """What one training step computes; ``model`` may be wrapped."""
     plain = getattr(model, 'module', model)
     loss, logged = plain.parse_losses(model(inputs, samples, mode='loss'))
@@ -156,14 +156,16 @@ def run_rank(rank: int, folder: str) -> None:
             wrapped = MMDistributedDataParallel(
                 model, device_ids=None, find_unused_parameters=False
             )
-            found[parts, positives] = step(wrapped, [view[own] for view in inputs], samples[own])
+            found[parts, positives] = step(
+                wrapped, tuple(view[own] for view in inputs), samples[own]
+            )
     model = tiny().double()
     inputs, samples = batch(4)
     for sample in samples[2:]:
         sample.gt_instances.view_keypoints_visible[:] = 0
     own = slice(2 * rank, 2 * rank + 2)
     try:
-        model([view[own] for view in inputs], samples[own], mode='loss')
+        model(tuple(view[own] for view in inputs), samples[own], mode='loss')
     except ValueError as error:
         found['refused'] = str(error)
     torch.save(found, f'{folder}/{rank}')
