@@ -102,7 +102,8 @@ def _with_joints(tile: np.ndarray, points: np.ndarray, seen: np.ndarray) -> np.n
     """Draw the joints (K, 2) that are seen (K,), each in a color and with its number."""
     tile = tile.copy()
     for joint in np.flatnonzero(seen):
-        color = tuple(int(255 * part) for part in COLORS(joint / len(seen))[:3])
+        red, green, blue = (int(255 * part) for part in COLORS(joint / len(seen))[:3])
+        color = (red, green, blue)
         x, y = points[joint].round().astype(int).tolist()
         cv2.circle(tile, (x, y), 3, color, -1, cv2.LINE_AA)
         write(tile, str(joint), x + 4, y + 4, color, 0.35)
@@ -125,13 +126,20 @@ def _pair(
     for (crop, view, joint), frame in zip(pair, ((255, 255, 255), color), strict=True):
         x, y = points[crop, view, joint].tolist()
         patch = cv2.getRectSubPix(tiles[crop][view], (PATCH, PATCH), (x, y))
-        patches.append(cv2.copyMakeBorder(patch, *[FRAME] * 4, cv2.BORDER_CONSTANT, value=frame))
+        patches.append(_framed(patch, frame))
     text = f'{pair[0][2]}: {pair[1][2]} {cosine:.2f}'
     column = np.vstack(patches)
     missing = COLUMN - column.shape[1]
     column = np.pad(column, ((0, LINE), (0, missing), (0, 0)), constant_values=255)
     write(column, text, 0, column.shape[0] - 6, color, 0.4)
     return column
+
+
+def _framed(patch: np.ndarray, color: tuple[int, int, int]) -> np.ndarray:
+    height, width = patch.shape[:2]
+    framed = np.full((height + 2 * FRAME, width + 2 * FRAME, 3), color, np.uint8)
+    framed[FRAME:-FRAME, FRAME:-FRAME] = patch
+    return framed
 
 
 def _row(parts: list[np.ndarray]) -> np.ndarray:
