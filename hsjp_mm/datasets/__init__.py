@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 from hsjp_mm.utils.lazy import lazy_imports
 
 if TYPE_CHECKING:
+    from hsjp_mm.datasets.densepose import DensePoseDataset
     from hsjp_mm.datasets.label_subset import LabelSubset
     from hsjp_mm.datasets.lsp import LSPDataset
+    from hsjp_mm.datasets.part_masks import PartMaskDataset
     from hsjp_mm.datasets.person_crops import PersonCropDataset
     from hsjp_mm.datasets.samplers import FixedLengthSampler
     from hsjp_mm.datasets.transforms import (
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
         PackImagePyramid,
         PackViews,
         PatchAugmentation,
+        TopdownDenseAffine,
         TopdownPyramid,
         TopdownShearAffine,
         set_patches,
@@ -33,6 +36,7 @@ __all__ = [
     'BottomupResize',
     'ColorAugmentation',
     'ColourAugmentation',
+    'DensePoseDataset',
     'DropOccluded',
     'FixedLengthSampler',
     'HSVAugmentation',
@@ -41,8 +45,10 @@ __all__ = [
     'MakeViews',
     'PackImagePyramid',
     'PackViews',
+    'PartMaskDataset',
     'PatchAugmentation',
     'PersonCropDataset',
+    'TopdownDenseAffine',
     'TopdownPyramid',
     'TopdownShearAffine',
     'set_patches',

@@ -224,6 +224,7 @@ class PersonCropDataset(BaseDataset):
             ('of other categories', wanted),
             ('crowd regions', ~boxes.flags('iscrowd')),
             ('below score_thr', scores >= self.score_thr),
+            *self._with_labels(boxes, coco).items(),
         ):
             dropped[why] = int((taken & ~fits).sum())
             taken &= fits
@@ -246,11 +247,20 @@ class PersonCropDataset(BaseDataset):
                 'bbox': corners[place : place + 1],
                 'bbox_score': scores[index : index + 1],
                 'img_index': image,
+                **self._labels(boxes, rows[index]),
             }
             for place, (index, image) in enumerate(zip(kept, images.tolist(), strict=True))
             if fits[place]
         ]
         return instances, coco.images.texts('file_name')
+
+    def _with_labels(self, boxes: Entries, coco: CocoFile) -> dict[str, np.ndarray]:
+        """For subclasses that read labels: why a box is left out, and (N,) whether it is not."""
+        return {}
+
+    def _labels(self, boxes: Entries, row: dict) -> dict:
+        """For subclasses that read labels: what a box that is taken has of them."""
+        return {}
 
     def _paths(self, coco: CocoFile) -> list[str]:
         folder = self.data_prefix['img']

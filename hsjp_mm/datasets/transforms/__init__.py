@@ -1,5 +1,6 @@
 from hsjp_mm.datasets.transforms.bottomup import BottomupGetHeatmapMask, BottomupRandomAffine
 from hsjp_mm.datasets.transforms.color import ColorAugmentation, ColourAugmentation
+from hsjp_mm.datasets.transforms.dense import TopdownDenseAffine
 from hsjp_mm.datasets.transforms.hsv import HSVAugmentation
 from hsjp_mm.datasets.transforms.occlusion import DropOccluded
 from hsjp_mm.datasets.transforms.patches import PatchAugmentation, set_patches
@@ -23,6 +24,7 @@ __all__ = [
     'PackImagePyramid',
     'PackViews',
     'PatchAugmentation',
+    'TopdownDenseAffine',
     'TopdownPyramid',
     'TopdownShearAffine',
     'set_patches',

@@ -1,10 +1,13 @@
 from hsjp_mm.models.heads.byol_head import BYOLHead
+from hsjp_mm.models.heads.densepose_head import DensePoseHead
 from hsjp_mm.models.heads.higherhrnet_head import HigherHRNetHead
 from hsjp_mm.models.heads.hsjp_head import HSJPHead, HSJPStackHead
 from hsjp_mm.models.heads.jigclu_head import JigCluHead
 from hsjp_mm.models.heads.jointcon_head import JointConHead
+from hsjp_mm.models.heads.mae_head import MAEHead
 from hsjp_mm.models.heads.moco_head import MoCoHead
 from hsjp_mm.models.heads.part_branch_head import PartBranchHead
+from hsjp_mm.models.heads.part_segmentation_head import PartSegmentationHead
 from hsjp_mm.models.heads.peclr_head import PeCLRHead
 from hsjp_mm.models.heads.simclr_head import SimCLRHead
 from hsjp_mm.models.heads.simsiam_head import SimSiamHead
@@ -12,13 +15,16 @@ from hsjp_mm.models.heads.swav_head import SwAVHead
 
 __all__ = [
     'BYOLHead',
+    'DensePoseHead',
     'HSJPHead',
     'HSJPStackHead',
     'HigherHRNetHead',
     'JigCluHead',
     'JointConHead',
+    'MAEHead',
     'MoCoHead',
     'PartBranchHead',
+    'PartSegmentationHead',
     'PeCLRHead',
     'SimCLRHead',
     'SimSiamHead',
