@@ -2,6 +2,7 @@ from hsjp_mm.datasets.transforms.bottomup import BottomupGetHeatmapMask, Bottomu
 from hsjp_mm.datasets.transforms.color import ColorAugmentation, ColourAugmentation
 from hsjp_mm.datasets.transforms.dense import TopdownDenseAffine
 from hsjp_mm.datasets.transforms.hsv import HSVAugmentation
+from hsjp_mm.datasets.transforms.occlusion import DropOccluded
 from hsjp_mm.datasets.transforms.patches import PatchAugmentation, set_patches
 from hsjp_mm.datasets.transforms.pyramid import (
     BottomupResize,
@@ -17,6 +18,7 @@ __all__ = [
     'BottomupResize',
     'ColorAugmentation',
     'ColourAugmentation',
+    'DropOccluded',
     'HSVAugmentation',
     'MakeViews',
     'PackImagePyramid',

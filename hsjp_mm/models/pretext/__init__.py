@@ -3,6 +3,7 @@ from hsjp_mm.models.pretext.byol import BYOL
 from hsjp_mm.models.pretext.densepose import DensePose
 from hsjp_mm.models.pretext.hsjp import HSJP
 from hsjp_mm.models.pretext.jigclu import JigClu
+from hsjp_mm.models.pretext.jointcon import JointCon
 from hsjp_mm.models.pretext.mae import MAE
 from hsjp_mm.models.pretext.moco import MoCo
 from hsjp_mm.models.pretext.part_segmentation import PartSegmentation
@@ -19,6 +20,7 @@ __all__ = [
     'MAE',
     'DensePose',
     'JigClu',
+    'JointCon',
     'Measure',
     'MoCo',
     'PartSegmentation',

@@ -54,7 +54,7 @@ class ViewsModel(PretextModel):
             two images in a batch.
     """
 
-    measures = (
+    measures: ClassVar[tuple[Measure, ...]] = (
         Measure('views/retrieval', 'views whose nearest one is of the same crop', share=True),
         Measure('views/feature_std', 'spread of the embeddings (collapsed: 0)'),
     )
