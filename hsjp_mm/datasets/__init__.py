@@ -20,9 +20,11 @@ if TYPE_CHECKING:
         PackImagePyramid,
         PackViews,
         PatchAugmentation,
+        SegmentCrop,
         TopdownPyramid,
         TopdownShearAffine,
         set_patches,
+        set_segments,
         set_views,
     )
 
@@ -41,9 +43,11 @@ __all__ = [
     'PackViews',
     'PatchAugmentation',
     'PersonCropDataset',
+    'SegmentCrop',
     'TopdownPyramid',
     'TopdownShearAffine',
     'set_patches',
+    'set_segments',
     'set_views',
 ]
 

@@ -2,6 +2,8 @@ from hsjp_mm.models.backbones import PartBranchHourglass
 from hsjp_mm.models.data_preprocessors import ViewsDataPreprocessor
 from hsjp_mm.models.heads import (
     BYOLHead,
+    DetConBHead,
+    DetConSHead,
     HigherHRNetHead,
     HSJPHead,
     HSJPStackHead,
@@ -21,6 +23,8 @@ from hsjp_mm.models.pose_estimators import (
 from hsjp_mm.models.pretext import (
     BYOL,
     HSJP,
+    DetConB,
+    DetConS,
     JigClu,
     Measure,
     MoCo,
@@ -37,6 +41,10 @@ __all__ = [
     'BYOL',
     'HSJP',
     'BYOLHead',
+    'DetConB',
+    'DetConBHead',
+    'DetConS',
+    'DetConSHead',
     'GroupingLoss',
     'HSJPHead',
     'HSJPStackHead',

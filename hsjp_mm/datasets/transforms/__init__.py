@@ -7,6 +7,7 @@ from hsjp_mm.datasets.transforms.pyramid import (
     PackImagePyramid,
     TopdownPyramid,
 )
+from hsjp_mm.datasets.transforms.segments import SegmentCrop, set_segments
 from hsjp_mm.datasets.transforms.topdown import TopdownShearAffine
 from hsjp_mm.datasets.transforms.views import MakeViews, PackViews, set_views
 
@@ -21,8 +22,10 @@ __all__ = [
     'PackImagePyramid',
     'PackViews',
     'PatchAugmentation',
+    'SegmentCrop',
     'TopdownPyramid',
     'TopdownShearAffine',
     'set_patches',
+    'set_segments',
     'set_views',
 ]

@@ -1,4 +1,5 @@
 from hsjp_mm.models.heads.byol_head import BYOLHead
+from hsjp_mm.models.heads.detcon_head import DetConBHead, DetConSHead
 from hsjp_mm.models.heads.higherhrnet_head import HigherHRNetHead
 from hsjp_mm.models.heads.hsjp_head import HSJPHead, HSJPStackHead
 from hsjp_mm.models.heads.jigclu_head import JigCluHead
@@ -11,6 +12,8 @@ from hsjp_mm.models.heads.swav_head import SwAVHead
 
 __all__ = [
     'BYOLHead',
+    'DetConBHead',
+    'DetConSHead',
     'HSJPHead',
     'HSJPStackHead',
     'HigherHRNetHead',

@@ -1,5 +1,6 @@
 from hsjp_mm.models.pretext.base import Measure, PretextModel
 from hsjp_mm.models.pretext.byol import BYOL
+from hsjp_mm.models.pretext.detcon import DetConB, DetConS
 from hsjp_mm.models.pretext.hsjp import HSJP
 from hsjp_mm.models.pretext.jigclu import JigClu
 from hsjp_mm.models.pretext.moco import MoCo
@@ -13,6 +14,8 @@ from hsjp_mm.models.pretext.views import ViewsModel
 __all__ = [
     'BYOL',
     'HSJP',
+    'DetConB',
+    'DetConS',
     'JigClu',
     'Measure',
     'MoCo',
