@@ -23,7 +23,7 @@ LINE = 20
 
 @torch.no_grad()
 def draw_views(
-    model: ViewsModel, inputs: list[Tensor], samples: list, fixed: bool
+    model: ViewsModel, inputs: tuple[Tensor, ...], samples: list, fixed: bool
 ) -> list[tuple[str, np.ndarray]]:
     """Draw the views of some crops, a row each; the ``board`` of the models that compare views.
 

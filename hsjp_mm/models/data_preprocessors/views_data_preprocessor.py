@@ -34,13 +34,13 @@ class ViewsDataPreprocessor(PoseDataPreprocessor):
             training: whether to augment batches, as in stock.
 
         Returns:
-            ``inputs``, for each place (B, 3, H, W), or (B, 3, H, W); ``data_samples``, with the
-            shapes of the first place.
+            ``inputs``, a tuple of (B, 3, H, W) for each place, or (B, 3, H, W); ``data_samples``,
+            with the shapes of the first place.
         """
         if isinstance(data['inputs'][0], Tensor):
             return super().forward(data, training)
         inputs, samples = preprocess_each(super().forward, data, training)
-        return {'inputs': inputs, 'data_samples': samples}
+        return {'inputs': tuple(inputs), 'data_samples': samples}  # MMPose would stack a list
 
 
 def preprocess_each(preprocess, data: dict, training: bool) -> tuple[list[Tensor], list]:

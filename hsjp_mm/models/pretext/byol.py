@@ -46,7 +46,7 @@ class BYOL(MomentumModel):
     def __init__(self, *, momentum: float = 0.004, **arguments):
         super().__init__(momentum=momentum, anneal=True, **arguments)
 
-    def loss(self, inputs: list[Tensor], data_samples=None) -> dict[str, Tensor]:
+    def loss(self, inputs: tuple[Tensor, ...], data_samples=None) -> dict[str, Tensor]:
         """Predict the targets of both views, (B, 3, h, w) each, from one another."""
         self.require_views(inputs)
         self.update_target()

@@ -66,7 +66,7 @@ class MoCo(MomentumModel):
         splits = (ALONE if alone else 1) if self.splits is None else self.splits
         return images.chunk(max(1, min(splits, len(images) // 2)))
 
-    def loss(self, inputs: list[Tensor], data_samples=None) -> dict[str, Tensor]:
+    def loss(self, inputs: tuple[Tensor, ...], data_samples=None) -> dict[str, Tensor]:
         """Find the keys of the second views by the first ones, (B, 3, h, w) each."""
         self.require_views(inputs)
         self.update_target()

@@ -74,7 +74,7 @@ class PeCLR(ViewsModel):
         poses = lying(matrices, centers, (width, height))
         return self.head.embed_view(self.vectors(images), *poses)
 
-    def loss(self, inputs: list[Tensor], data_samples: list) -> dict[str, Tensor]:
+    def loss(self, inputs: tuple[Tensor, ...], data_samples: list) -> dict[str, Tensor]:
         """Compare the views, V of (B, 3, h, w), of all processes."""
         self.require_views(inputs)
         embeddings = [self.embed(view, data_samples, i) for i, view in enumerate(inputs)]

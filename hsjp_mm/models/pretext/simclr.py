@@ -42,7 +42,7 @@ class SimCLR(ViewsModel):
         ),
     )  # fmt: skip
 
-    def loss(self, inputs: list[Tensor], data_samples=None) -> dict[str, Tensor]:
+    def loss(self, inputs: tuple[Tensor, ...], data_samples=None) -> dict[str, Tensor]:
         """Compare the views, V of (B, 3, h, w), of all processes."""
         self.require_views(inputs)
         embeddings = [self.embed(view) for view in inputs]

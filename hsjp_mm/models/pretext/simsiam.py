@@ -44,7 +44,7 @@ class SimSiam(ViewsModel):
     head_class = SimSiamHead
     recipe = MOCO_V2_VIEWS
 
-    def loss(self, inputs: list[Tensor], data_samples=None) -> dict[str, Tensor]:
+    def loss(self, inputs: tuple[Tensor, ...], data_samples=None) -> dict[str, Tensor]:
         """Predict both views, (B, 3, h, w) each, from one another."""
         self.require_views(inputs)
         projections = [self.head.project(self.vectors(view)) for view in inputs]

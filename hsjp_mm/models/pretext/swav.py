@@ -43,7 +43,7 @@ class SwAV(ViewsModel):
     )
     health = Measure('prototypes_used', 'share of the prototypes in use', share=True)
 
-    def loss(self, inputs: list[Tensor], data_samples=None) -> dict[str, Tensor]:
+    def loss(self, inputs: tuple[Tensor, ...], data_samples=None) -> dict[str, Tensor]:
         """Compare the assignments of the views, V of (B, 3, h, w), of all processes."""
         self.require_views(inputs)
         embeddings = [self.embed(view) for view in inputs]

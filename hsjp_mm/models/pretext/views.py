@@ -140,15 +140,15 @@ class ViewsModel(PretextModel):
         """
         return self.head.embed(self.vectors(images))
 
-    def require_views(self, inputs: list[Tensor]) -> None:
+    def require_views(self, inputs: tuple[Tensor, ...]) -> None:
         """Refuse inputs that are no views, and batches too small for the task.
 
         Raises:
             ValueError: another number of views than the model makes, or too few images.
         """
         number = sum(view.get('num', 1) for view in self.views)
-        if not isinstance(inputs, list | tuple) or len(inputs) != number:
-            got = f'{len(inputs)} views' if isinstance(inputs, list | tuple) else 'single images'
+        if not isinstance(inputs, tuple) or len(inputs) != number:
+            got = f'{len(inputs)} views' if isinstance(inputs, tuple) else 'single images'
             raise ValueError(
                 f'the data pipeline gives {got}, but {type(self).__name__} compares {number} '
                 'views: the pipeline needs hsjp_mm.MakeViews and hsjp_mm.PackViews, and the model '
@@ -161,7 +161,7 @@ class ViewsModel(PretextModel):
                 'that is too small'
             )
 
-    def predict(self, inputs: list[Tensor], data_samples: list) -> list:
+    def predict(self, inputs: tuple[Tensor, ...], data_samples: list) -> list:
         """Embed the views of each image.
 
         Adds to each data sample, one instance each, ``pred_instances.view_embeddings`` (1, 2, D)
