@@ -19,7 +19,7 @@ TINT = 0.55
 
 @torch.no_grad()
 def draw_segments(
-    model: SegmentsModel, inputs: list[Tensor], samples: list, fixed: bool
+    model: SegmentsModel, inputs: tuple[Tensor, ...], samples: list, fixed: bool
 ) -> list[tuple[str, np.ndarray]]:
     """Draw the segments of some crops, a row each; the ``board`` of the models that compare them.
 

@@ -160,7 +160,7 @@ class SegmentCrop(BaseTransform):
 
 
 def _felzenszwalb(crop: np.ndarray, how: Segmentation) -> np.ndarray:
-    library = import_optional('skimage.segmentation', "segments by method='felzenszwalb'")
+    library = import_optional('skimage.segmentation', "dividing a crop by method='felzenszwalb'")
     share = crop.shape[0] * crop.shape[1] / REFERENCE_SIDE**2
     return library.felzenszwalb(
         crop, scale=how.scale * share, min_size=round(how.min_size * share)

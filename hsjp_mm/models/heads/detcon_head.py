@@ -78,10 +78,11 @@ class DetConHead(ProjectionHead):
             return self._losses(F.normalize(anchors, dim=3), F.normalize(keys, dim=3), drawn)
 
     def _losses(self, anchors: Tensor, keys: Tensor, drawn: Tensor) -> dict[str, Tensor]:
-        require_finite(anchors)
         sizes = distributed.sizes_of(len(keys), keys.device)
         first = sum(sizes[: distributed.get_rank()])
         keys, everyone = distributed.gather(keys, sizes), distributed.gather(drawn, sizes)
+        for embeddings in (keys, anchors):
+            require_finite(embeddings)
         same, other_view = compare(drawn, everyone, first)
         positive, excluded = same & other_view, same & ~other_view
         cosines = anchors.flatten(0, 2) @ keys.flatten(0, 2).T

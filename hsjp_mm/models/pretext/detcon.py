@@ -106,7 +106,7 @@ class SegmentsModel(ViewsModel):
         return torch.stack([draw(one, own[:, view]) for view, one in enumerate(cells)], dim=1)
 
     def project_views(
-        self, inputs: list[Tensor], data_samples: list
+        self, inputs: tuple[Tensor, ...], data_samples: list
     ) -> tuple[list[Tensor], list[Tensor], Tensor]:
         """Draw segments of two views and project them.
 
@@ -173,7 +173,7 @@ class DetConS(SegmentsModel):
     head_class = DetConSHead
     recipe = SimCLR.recipe
 
-    def loss(self, inputs: list[Tensor], data_samples: list) -> dict[str, Tensor]:
+    def loss(self, inputs: tuple[Tensor, ...], data_samples: list) -> dict[str, Tensor]:
         """Compare the segments of both views, (B, 3, h, w) each, of all processes."""
         self.require_views(inputs)
         _, projections, drawn = self.project_views(inputs, data_samples)
@@ -212,7 +212,7 @@ class DetConB(SegmentsModel, MomentumModel):
     def __init__(self, *, momentum: float = 0.004, **arguments):
         super().__init__(momentum=momentum, anneal=True, **arguments)
 
-    def loss(self, inputs: list[Tensor], data_samples: list) -> dict[str, Tensor]:
+    def loss(self, inputs: tuple[Tensor, ...], data_samples: list) -> dict[str, Tensor]:
         """Compare the predicted segments of both views, (B, 3, h, w) each, with the targets."""
         self.require_views(inputs)
         self.update_target()
