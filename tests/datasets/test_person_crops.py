@@ -752,7 +752,7 @@ def test_without_annotation_keys_nothing_goes_on(load, tiny_coco, tmp_path):
             "needs the annotations of ann_file; ann_file=''",
         ),
         (dict(annotation_keys=['a'], bbox_file='b.json'), "bbox_file='b.json'"),
-        (dict(annotation_keys=['a']), 'no box is left.*6 without a'),
+        (dict(annotation_keys=['a']), 'no box is left.*8 without a '),
     ],
 )
 def test_annotation_keys_that_cannot_be(load, options, message):
