@@ -162,7 +162,14 @@ def require_same_end(cfg: Config, workers: dict, processes: int = 1) -> dict:
 
 @pytest.mark.parametrize(
     ('name', 'workers', 'persistent'),
-    [('hsjp', 2, True), ('jigclu', 1, False), ('td-hm_hrnet-tiny_scratch', 2, True)],
+    [
+        ('hsjp', 2, True),
+        ('jigclu', 1, False),
+        ('mocov2', 2, True),
+        ('byol', 1, False),
+        ('swav', 1, True),
+        ('td-hm_hrnet-tiny_scratch', 2, True),
+    ],
 )
 def test_the_demos_runs_resume_to_the_same_result(toy, tmp_path, name, workers, persistent):
     cfg = demo_config(name, toy)
