@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hsjp_mm.datasets.transforms.segments import read_segmentation, set_segments
+from hsjp_mm.datasets.transforms.views import expand
 from hsjp_mm.models.heads.detcon_head import DetConBHead, DetConSHead
 from hsjp_mm.models.heads.projection_head import widened
 from hsjp_mm.models.pretext.byol import BYOL
@@ -58,7 +59,7 @@ class SegmentsModel(ViewsModel):
         super().__init__(**arguments)
         if num_draws < 1:
             raise ValueError(f'num_draws={num_draws} must be at least 1')
-        sizes = [view['size'] for view in self.views for _ in range(view.get('num', 1))]
+        sizes = [view.size for view in expand(self.views)]
         if len(sizes) != 2 or sizes[0] != sizes[1]:
             raise ValueError(
                 f'views: {type(self).__name__} compares the segments of two views of one size, '

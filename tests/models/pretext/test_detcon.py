@@ -267,6 +267,12 @@ def test_a_pipeline_without_its_step_is_refused():
             model.double().loss(views, samples)
 
 
+def test_sizes_may_be_lists_as_in_a_file():
+    whole = dict(area=(0.5, 1))
+    model = tiny_detcon('DetConS', views=[dict(**whole, size=[48, 32]), whole])
+    assert model.segments == dict(method='grid', size=(48, 32))
+
+
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
