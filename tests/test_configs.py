@@ -14,16 +14,19 @@ import torch
 from mmengine.config import Config, DictAction
 from mmengine.dataset import pseudo_collate
 from mmengine.hub import get_config
+from mmengine.logging import MessageHub
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DATASETS, HOOKS, MODELS, PARAM_SCHEDULERS, TRANSFORMS
 from modelindex.load_model_index import load as load_index
 
 from hsjp_mm.datasets.lsp import LSP_TO_MPII, MPII_OF_LSP
+from hsjp_mm.models import PeCLR, PeCLRHead, SimCLRHead, SwAV
 from tests.helpers import ROOT
 
 CONFIGS = sorted(p for p in ROOT.glob('configs/*/**/*.py') if '_base_' not in p.parts)
 HSJP = [path for path in CONFIGS if path.parent.name == 'hsjp']
 JIGCLU = [path for path in CONFIGS if path.parent.name == 'jigclu']
+CONTRASTIVE = [path for path in CONFIGS if path.parent.name == 'contrastive']
 TOPDOWN = [path for path in CONFIGS if 'topdown_heatmap' in path.parts]
 FEW_LABELS = [path for path in TOPDOWN if '-labels' in path.stem]
 FROZEN = [path for path in TOPDOWN if '-frozen' in path.stem]
@@ -31,7 +34,7 @@ DETECTION = [path for path in CONFIGS if 'detection' in path.parts]
 HIGHERHRNET = [path for path in CONFIGS if 'higherhrnet' in path.parts]
 PBN = [path for path in CONFIGS if 'pbn' in path.parts]
 PBN_OWN = [path for path in PBN if path.name.startswith('pbn_')]
-INDEXED = HSJP + JIGCLU + TOPDOWN + DETECTION + HIGHERHRNET + PBN
+INDEXED = HSJP + JIGCLU + CONTRASTIVE + TOPDOWN + DETECTION + HIGHERHRNET + PBN
 DEFAULT = ROOT / 'configs/hsjp/hsjp_hrnet-w32_4xb64-240e_coco-224x224.py'
 SEED_HOOK = {'custom_hooks.1.type': 'hsjp_mm.SeedHook'}
 STOCK = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_{}_8xb64-210e_coco-256x192.py'
@@ -88,7 +91,7 @@ def test_builds(path):
             build('DATASETS', dataset)
     for hook in config.get('custom_hooks', []):
         build('HOOKS', hook)
-    if path in HSJP + JIGCLU + PBN_OWN:
+    if path in HSJP + JIGCLU + CONTRASTIVE + PBN_OWN:
         build('METRICS', config.val_evaluator)
         build('METRICS', config.test_evaluator)
 
@@ -120,7 +123,9 @@ def test_does_what_its_name_says(path):
     assert config.train_dataloader.batch_size == int(batch)
     assert config.train_cfg[{'e': 'max_epochs', 'i': 'max_iters'}[unit]] == int(length)
     size = (int(width), int(height))
-    cropped = [] if data.startswith('imagenet') else [size]  # those are whole images
+    views = 'hsjp_mm.MakeViews' in str(config.train_dataloader.dataset)
+    # whole images have no size of their own, and that of views stands on the model
+    cropped = [] if views or data.startswith('imagenet') else [size]
     for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
         dataset = loader.dataset.get('dataset', loader.dataset)  # of a wrapper
         roots = [Path(d.data_root).name for d in dataset.get('datasets', [dataset])]
@@ -128,7 +133,7 @@ def test_does_what_its_name_says(path):
         assert [tuple(s) for s in input_sizes(dataset.pipeline)] == cropped
     if path in INDEXED:
         assert config.auto_scale_lr.base_batch_size == int(gpus) * int(batch)
-    if path in HSJP + JIGCLU:
+    if path in HSJP + JIGCLU or views:
         assert tuple(config.model.input_size) == size
 
 
@@ -247,6 +252,64 @@ def test_jigclu_learning_rate_is_that_of_the_authors_code():
         scheduler.step()
 
 
+def contrastive(network: str) -> Path:
+    """The family's default of this method and network."""
+    return ROOT / f'configs/contrastive/{network}_4xb64-140e_coco-224x224.py'
+
+
+CONTRASTIVE_CHANGES = {
+    'temperature0.5': {'model.head.temperature': 0.5},
+    'queue4096': {'model.head.queue_length': 4096},
+}
+
+
+@pytest.mark.parametrize('path', CONTRASTIVE, ids=lambda path: path.stem)
+def test_contrastive_leaf_changes_only_what_its_name_says(path):
+    pattern = r'(\w+_(?:res50|hrnet-w32))_(?:(.+)-)?4xb64-140e_coco-224x224'
+    network, change = re.fullmatch(pattern, path.stem).groups()
+    changed = difference(read(path), read(contrastive(network)))
+    if change == 'two-views':
+        [views] = read(path).model.views
+        [large, _] = SwAV.recipe
+        assert {**views, 'colors': dict(views.colors)} == large
+        assert {name.split('.')[1] for name in changed} == {'views'}
+    elif change == 'invariant':
+        assert read(path).model.views[0].to_dict() == PeCLR.recipe[0]
+        head = read(path).model.head
+        peclr, simclr = (
+            PeCLRHead(4),
+            SimCLRHead(
+                **{
+                    k: v
+                    for k, v in head.items()
+                    if k[0] != '_' and k not in ('type', 'in_channels')
+                },
+                in_channels=4,
+            ),
+        )
+        assert str(peclr.projector) == str(simclr.projector)
+        assert {name.partition('.')[0] for name in changed} == {'model'}
+    else:
+        assert changed == (CONTRASTIVE_CHANGES[change] if change else {})
+
+
+def test_contrastive_families_differ_in_network_alone():
+    for method in ('simclr', 'mocov2'):
+        changed = difference(
+            read(contrastive(f'{method}_hrnet-w32')), read(contrastive(f'{method}_res50'))
+        )
+        assert all(re.match(r'hrnet_w32|model\.(backbone|neck|head)\.', name) for name in changed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('path', CONTRASTIVE, ids=lambda path: path.stem)
+def test_contrastive_trains(path, tiny_coco):
+    MessageHub.get_current_instance().update_info('max_iters', 100)
+    log = train_once(shrink(read(path), tiny_coco))
+    assert log['retrieval_chance'] == pytest.approx(1 / 3)
+    assert math.isfinite(log['loss'])
+
+
 def shrink(config: Config, folder: Path) -> Config:
     """Put a pretext config on tiny data: 64×64 crops, and few channels for its network."""
     config = copy.deepcopy(config)
@@ -284,11 +347,12 @@ def train_once(config: Config) -> dict:
     dataset = DATASETS.build(config.train_dataloader.dataset)
     if dict(type='hsjp_mm.PrepareDataHook') in config.custom_hooks:
         model.prepare(dataset)
-    before = {name: value.clone() for name, value in model.named_parameters()}
+    trained = {n: value for n, value in model.named_parameters() if value.requires_grad}
+    before = {name: value.clone() for name, value in trained.items()}
     optim_wrapper = build_optim_wrapper(model, config.optim_wrapper)
     for _ in range(2):
         log = model.train_step(pseudo_collate([dataset[0], dataset[1]]), optim_wrapper)
-    still = [n for n, value in model.named_parameters() if torch.equal(value, before[n])]
+    still = [n for n, value in trained.items() if torch.equal(value, before[n])]
     assert still == [], 'parameters that no gradient reaches'
     assert all(value.isfinite().all() for value in model.parameters())
     return {name: float(value) for name, value in log.items()}
