@@ -1,9 +1,9 @@
 _base_ = ['../_base_/views-lars_coco-224x224.py']
 
-# The authors' values of Felzenszwalb's method are for whole photographs; here they are for a crop.
+# Scale and least size of a segment are the authors', who segment whole photographs and not crops.
 model = dict(
     type='hsjp_mm.DetConB',
-    segments=dict(method='felzenszwalb', scale=1000, min_size=1000),
+    segments=dict(method='felzenszwalb'),
     input_size=_base_.input_size,
     data_preprocessor=_base_.data_preprocessor,
     backbone=dict(type='ResNet', depth=50),
