@@ -50,7 +50,7 @@ def draw_views(
         view, crop = divmod(found, len(samples))
         color = RIGHT if right[row] else WRONG
         answer = cv2.copyMakeBorder(
-            tiles[crop][view], *[FRAME] * 4, cv2.BORDER_CONSTANT, value=color
+            tiles[crop][view], FRAME, FRAME, FRAME, FRAME, cv2.BORDER_CONSTANT, value=color
         )
         text = f'{"same crop" if right[row] else "another"} {cosines[row, found]:.2f}'
         rows.append(_row([*tiles[row], answer], text, color))

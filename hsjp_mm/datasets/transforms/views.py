@@ -332,11 +332,12 @@ def _move_segments(results: dict, matrix: np.ndarray, size: tuple[int, int]) -> 
     if results.get('segments') is None:
         return {}
     from_segments = np.linalg.inv(np.vstack([results['segments_matrix'], [0, 0, 1]]))
+    direct: np.ndarray = (np.vstack([matrix, [0, 0, 1]]) @ from_segments)[:2]
     moved = cv2.warpAffine(
         results['segments'].astype(np.int16),
-        (np.vstack([matrix, [0, 0, 1]]) @ from_segments)[:2],
+        direct,
         size,
         flags=cv2.INTER_NEAREST,
-        borderValue=OUTSIDE,
+        borderValue=(OUTSIDE,),
     )
     return {'view_segments': moved}
