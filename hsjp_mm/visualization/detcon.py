@@ -37,36 +37,28 @@ def draw_segments(
     Returns:
         One caption and picture (height, width, 3), RGB, uint8.
     """
-    (rows, numbers), (others, theirs) = (
-        model.embed_segments(inputs[view], samples, view) for view in range(2)
-    )
-    owners = [(crop, int(number)) for crop, found in enumerate(theirs) for number in found]
-    nearest = (rows @ others.T).argmax(dim=1).tolist()
-    segments = [
-        [sample.gt_fields.view_segments[view].cpu().numpy() for view in range(2)]
-        for sample in samples
-    ]
+    answers, owners = _search(model, inputs, samples)
     pictures: list[np.ndarray] = []
     hits: list[bool] = []
-    chance, place = 0.0, 0
-    for crop, found in enumerate(numbers):
-        answers = {}
-        for number in found.tolist():
-            answers[number] = owners[nearest[place]]
-            place += 1
-        shared = [number for number in answers if (crop, number) in owners]
-        right = {number: answers[number] == (crop, number) for number in shared}
+    chance = 0.0
+    for crop, found in enumerate(answers):
+        shown = [number for number in found if (crop, number) in owners]
+        right = {number: found[number] == (crop, number) for number in shown}
         hits += right.values()
-        chance += len(shared) / len(owners)
-        views = [to_rgb(model, view[crop]) for view in inputs]
-        tiles = [_outlined(*pair) for pair in zip(views, segments[crop], strict=True)]
-        tiles.append(_tinted(views[0], segments[crop][0], right))
-        largest = max(answers, key=lambda number: (segments[crop][0] == number).sum())
-        other, number = answers[largest]
-        target = segments[other][1]
-        tiles.append(_outlined(to_rgb(model, inputs[1][other]), target, number))
-        text = f'{sum(right.values())} of {len(right)}; the largest: {_verdict(right, largest)}'
-        pictures.append(_row(tiles, text))
+        chance += len(shown) / len(owners)
+        largest = max(found, key=lambda number: (_segments(samples, crop, 0) == number).sum())
+        pictures.append(
+            _row(
+                [
+                    *(_outlined(*_view(model, inputs, samples, crop, view)) for view in range(2)),
+                    _tinted(*_view(model, inputs, samples, crop, 0), right),
+                    _outlined(
+                        *_view(model, inputs, samples, found[largest][0], 1), found[largest][1]
+                    ),
+                ],
+                f'{sum(right.values())} of {len(right)}; the largest: {_verdict(right, largest)}',
+            )
+        )
     lines = [
         f'segments of two views of {len(samples)} crops; then those of the first view that are',
         'found again in the second one, or not; then the nearest to the largest one',
@@ -79,6 +71,34 @@ def draw_segments(
     spare = [(0, 0), (0, width - pictures[0].shape[1]), (0, 0)]
     board = np.vstack([head, np.pad(np.vstack(pictures), spare, constant_values=255)])
     return [(f'instances {", ".join(map(str, instance_ids(samples)))}', board)]
+
+
+def _search(
+    model: SegmentsModel, inputs: tuple[Tensor, ...], samples: list
+) -> tuple[list[dict[int, tuple[int, int]]], list[tuple[int, int]]]:
+    """Find the nearest of all segments of the second views for those of the first ones.
+
+    Returns:
+        For each crop, crop and number of the one found by the number of its own; and crop and number
+        of all that there are to be found.
+    """
+    (rows, numbers), (others, theirs) = (
+        model.embed_segments(inputs[view], samples, view) for view in range(2)
+    )
+    owners = [(crop, number) for crop, found in enumerate(theirs) for number in found.tolist()]
+    nearest = iter((rows @ others.T).argmax(dim=1).tolist())
+    return [
+        {number: owners[next(nearest)] for number in found.tolist()} for found in numbers
+    ], owners
+
+
+def _segments(samples: list, crop: int, view: int) -> np.ndarray:
+    return samples[crop].gt_fields.view_segments[view].cpu().numpy()
+
+
+def _view(model: SegmentsModel, inputs, samples: list, crop: int, view: int) -> tuple:
+    """A view (h, w, 3), RGB, and its segments (h, w)."""
+    return to_rgb(model, inputs[view][crop]), _segments(samples, crop, view)
 
 
 def _verdict(right: dict[int, bool], number: int) -> str:
