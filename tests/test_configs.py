@@ -28,6 +28,8 @@ CONFIGS = sorted(p for p in ROOT.glob('configs/*/**/*.py') if '_base_' not in p.
 HSJP = [path for path in CONFIGS if path.parent.name == 'hsjp']
 JIGCLU = [path for path in CONFIGS if path.parent.name == 'jigclu']
 CONTRASTIVE = [path for path in CONFIGS if path.parent.name == 'contrastive']
+MAE = [path for path in CONFIGS if path.parent.name == 'mae']
+PRETEXT = HSJP + JIGCLU + CONTRASTIVE + MAE
 TOPDOWN = [path for path in CONFIGS if 'topdown_heatmap' in path.parts]
 FEW_LABELS = [path for path in TOPDOWN if '-labels' in path.stem]
 FROZEN = [path for path in TOPDOWN if '-frozen' in path.stem]
@@ -35,7 +37,7 @@ DETECTION = [path for path in CONFIGS if 'detection' in path.parts]
 HIGHERHRNET = [path for path in CONFIGS if 'higherhrnet' in path.parts]
 PBN = [path for path in CONFIGS if 'pbn' in path.parts]
 PBN_OWN = [path for path in PBN if path.name.startswith('pbn_')]
-INDEXED = HSJP + JIGCLU + CONTRASTIVE + TOPDOWN + DETECTION + HIGHERHRNET + PBN
+INDEXED = PRETEXT + TOPDOWN + DETECTION + HIGHERHRNET + PBN
 DEFAULT = ROOT / 'configs/hsjp/hsjp_hrnet-w32_4xb64-240e_coco-224x224.py'
 SEED_HOOK = {'custom_hooks.1.type': 'hsjp_mm.SeedHook'}
 STOCK = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_{}_8xb64-210e_coco-256x192.py'
@@ -92,7 +94,7 @@ def test_builds(path):
             build('DATASETS', dataset)
     for hook in config.get('custom_hooks', []):
         build('HOOKS', hook)
-    if path in HSJP + JIGCLU + CONTRASTIVE + PBN_OWN:
+    if path in PRETEXT + PBN_OWN:
         build('METRICS', config.val_evaluator)
         build('METRICS', config.test_evaluator)
 
@@ -434,7 +436,7 @@ def test_jigclu_on_an_hourglass_takes_the_last_stack(tiny_coco):
 )
 def test_topdown_differs_from_stock_only_in_what_its_name_says(path):
     network, pretraining, epochs = re.fullmatch(
-        r'td-hm_(hrnet-w32|res50)_(scratch|\w+-pre)-8xb64-(\d+)e_coco-256x192',
+        r'td-hm_(hrnet-w32|res50|ViTPose-\w+)_(scratch|\w+-pre)-8xb64-(\d+)e_coco-256x192',
         path.stem,
     ).groups()
     stock = get_config(STOCK.format(network))
@@ -449,7 +451,7 @@ def test_topdown_differs_from_stock_only_in_what_its_name_says(path):
         assert init == {}
         assert backbone.init_cfg.type == 'Pretrained'
     else:
-        assert pretraining in ('hsjp-pre', 'jigclu-pre')
+        assert pretraining in ('hsjp-pre', 'jigclu-pre', 'mae-pre')
         names = {'type': 'hsjp_mm.PretextInit', 'checkpoint': ''}
         assert {k: v for k, v in backbone.init_cfg.items() if k != '_scope_'} == names
     old = stock.param_scheduler[1]
@@ -806,7 +808,9 @@ def test_index_names_every_config():
     for path in INDEXED:
         model = models[str(path.relative_to(ROOT))]
         assert model.name == path.stem
-        assert model.metadata.data['Epochs'] == read(path).train_cfg.max_epochs
+        length = read(path).train_cfg
+        unit = 'Epochs' if 'max_epochs' in length else 'Iterations'
+        assert model.metadata.data[unit] == length.get('max_epochs', length.get('max_iters'))
         assert model.in_collection in collections
 
 

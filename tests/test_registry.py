@@ -58,6 +58,7 @@ parts = [
     ('HOOKS', dict(type='hsjp_mm.FreezeHook', layers=[0])),
     ('METRICS', dict(type='hsjp_mm.HSJPPrecision')),
     ('METRICS', dict(type='hsjp_mm.JigCluAccuracy')),
+    ('METRICS', dict(type='hsjp_mm.MAEExplainedVariance')),
     ('METRICS', dict(type='hsjp_mm.PCKh')),
     ('METRICS', dict(type='hsjp_mm.LSPPCK')),
     ('TRANSFORMS', colors),
@@ -184,10 +185,10 @@ def run(script: str, folder, *arguments: str):
 def test_names_are_found_without_custom_imports(scope, tmp_path):
     names = [
         'SkippedImagesHook', 'PrepareDataHook', 'BottomupVisualizationHook', 'FreezeHook',
-        'HSJPPrecision', 'JigCluAccuracy', 'PCKh', 'LSPPCK', 'ColorAugmentation',
-        'PatchAugmentation', 'BottomupResize', 'TopdownShearAffine', 'TopdownPyramid',
-        'PersonCropDataset', 'PretextInit', 'GroupingLoss', 'PartBranchHourglass', 'HSJPHead',
-        'HSJP', 'JigCluHead', 'JigClu',
+        'HSJPPrecision', 'JigCluAccuracy', 'MAEExplainedVariance', 'PCKh', 'LSPPCK',
+        'ColorAugmentation', 'PatchAugmentation', 'BottomupResize', 'TopdownShearAffine',
+        'TopdownPyramid', 'PersonCropDataset', 'PretextInit', 'GroupingLoss', 'PartBranchHourglass',
+        'HSJPHead', 'HSJP', 'JigCluHead', 'JigClu',
     ]  # fmt: skip
     assert run(BUILD, tmp_path, scope) == [['hsjp_mm', name] for name in names for _ in range(2)]
 

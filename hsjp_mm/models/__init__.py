@@ -8,6 +8,7 @@ from hsjp_mm.models.heads import (
     HSJPHead,
     HSJPStackHead,
     JigCluHead,
+    MAEHead,
     MoCoHead,
     PartBranchHead,
     PeCLRHead,
@@ -23,6 +24,7 @@ from hsjp_mm.models.pose_estimators import (
 from hsjp_mm.models.pretext import (
     BYOL,
     HSJP,
+    MAE,
     DetConB,
     DetConS,
     JigClu,
@@ -40,6 +42,7 @@ from hsjp_mm.models.pretext import (
 __all__ = [
     'BYOL',
     'HSJP',
+    'MAE',
     'BYOLHead',
     'DetConB',
     'DetConBHead',
@@ -51,6 +54,7 @@ __all__ = [
     'HigherHRNetHead',
     'JigClu',
     'JigCluHead',
+    'MAEHead',
     'Measure',
     'MoCo',
     'MoCoHead',

@@ -79,8 +79,8 @@ def _search(
     """Find the nearest of all segments of the second views for those of the first ones.
 
     Returns:
-        For each crop, crop and number of the one found by the number of its own; and crop and number
-        of all that there are to be found.
+        For each crop, by the number of its segment, crop and number of the one found; and crop and
+        number of all that there are to be found.
     """
     (rows, numbers), (others, theirs) = (
         model.embed_segments(inputs[view], samples, view) for view in range(2)

@@ -3,6 +3,7 @@ from hsjp_mm.models.heads.detcon_head import DetConBHead, DetConSHead
 from hsjp_mm.models.heads.higherhrnet_head import HigherHRNetHead
 from hsjp_mm.models.heads.hsjp_head import HSJPHead, HSJPStackHead
 from hsjp_mm.models.heads.jigclu_head import JigCluHead
+from hsjp_mm.models.heads.mae_head import MAEHead
 from hsjp_mm.models.heads.moco_head import MoCoHead
 from hsjp_mm.models.heads.part_branch_head import PartBranchHead
 from hsjp_mm.models.heads.peclr_head import PeCLRHead
@@ -18,6 +19,7 @@ __all__ = [
     'HSJPStackHead',
     'HigherHRNetHead',
     'JigCluHead',
+    'MAEHead',
     'MoCoHead',
     'PartBranchHead',
     'PeCLRHead',

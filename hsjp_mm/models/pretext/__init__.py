@@ -3,6 +3,7 @@ from hsjp_mm.models.pretext.byol import BYOL
 from hsjp_mm.models.pretext.detcon import DetConB, DetConS
 from hsjp_mm.models.pretext.hsjp import HSJP
 from hsjp_mm.models.pretext.jigclu import JigClu
+from hsjp_mm.models.pretext.mae import MAE
 from hsjp_mm.models.pretext.moco import MoCo
 from hsjp_mm.models.pretext.peclr import PeCLR
 from hsjp_mm.models.pretext.puzzle import PuzzleModel
@@ -14,6 +15,7 @@ from hsjp_mm.models.pretext.views import ViewsModel
 __all__ = [
     'BYOL',
     'HSJP',
+    'MAE',
     'DetConB',
     'DetConS',
     'JigClu',
