@@ -96,7 +96,9 @@ def _segments(samples: list, crop: int, view: int) -> np.ndarray:
     return samples[crop].gt_fields.view_segments[view].cpu().numpy()
 
 
-def _view(model: SegmentsModel, inputs, samples: list, crop: int, view: int) -> tuple:
+def _view(
+    model: SegmentsModel, inputs: tuple[Tensor, ...], samples: list, crop: int, view: int
+) -> tuple[np.ndarray, np.ndarray]:
     """A view (h, w, 3), RGB, and its segments (h, w)."""
     return to_rgb(model, inputs[view][crop]), _segments(samples, crop, view)
 
