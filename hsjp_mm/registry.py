@@ -34,7 +34,12 @@ def _child(parent: Registry, *modules: str) -> Registry:
 
 
 DATASETS = _child(
-    MMENGINE_DATASETS, 'datasets.label_subset', 'datasets.lsp', 'datasets.person_crops'
+    MMENGINE_DATASETS,
+    'datasets.densepose',
+    'datasets.label_subset',
+    'datasets.lsp',
+    'datasets.part_masks',
+    'datasets.person_crops',
 )
 TRANSFORMS = _child(MMENGINE_TRANSFORMS, 'datasets.transforms')
 MODELS = _child(MMENGINE_MODELS, 'models')

@@ -116,6 +116,7 @@ def test_choices_and_defaults_are_those_of_the_modules():
     assert tool('benchmark')['MEASURES'] == tuple(benchmark.MEASURES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('module', ['analysis.keypoint_errors', 'analysis.keypoint_priors'])
 def test_what_needs_no_network_imports_no_torch(module):
     code = f'import sys, hsjp_mm.{module}, hsjp_mm.visualization.{module.split(".")[1]}; '

@@ -29,7 +29,8 @@ HSJP = [path for path in CONFIGS if path.parent.name == 'hsjp']
 JIGCLU = [path for path in CONFIGS if path.parent.name == 'jigclu']
 CONTRASTIVE = [path for path in CONFIGS if path.parent.name == 'contrastive']
 MAE = [path for path in CONFIGS if path.parent.name == 'mae']
-PRETEXT = HSJP + JIGCLU + CONTRASTIVE + MAE
+DENSE = [path for path in CONFIGS if path.parent.name == 'dense_labels']
+DENSE_POSE = [path for path in DENSE if path.stem.startswith('td-hm')]
 TOPDOWN = [path for path in CONFIGS if 'topdown_heatmap' in path.parts]
 FEW_LABELS = [path for path in TOPDOWN if '-labels' in path.stem]
 FROZEN = [path for path in TOPDOWN if '-frozen' in path.stem]
@@ -37,7 +38,8 @@ DETECTION = [path for path in CONFIGS if 'detection' in path.parts]
 HIGHERHRNET = [path for path in CONFIGS if 'higherhrnet' in path.parts]
 PBN = [path for path in CONFIGS if 'pbn' in path.parts]
 PBN_OWN = [path for path in PBN if path.name.startswith('pbn_')]
-INDEXED = PRETEXT + TOPDOWN + DETECTION + HIGHERHRNET + PBN
+PRETEXT = HSJP + JIGCLU + CONTRASTIVE + MAE + [path for path in DENSE if path not in DENSE_POSE]
+INDEXED = PRETEXT + DENSE_POSE + TOPDOWN + DETECTION + HIGHERHRNET + PBN
 DEFAULT = ROOT / 'configs/hsjp/hsjp_hrnet-w32_4xb64-240e_coco-224x224.py'
 SEED_HOOK = {'custom_hooks.1.type': 'hsjp_mm.SeedHook'}
 STOCK = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_{}_8xb64-210e_coco-256x192.py'
@@ -95,8 +97,9 @@ def test_builds(path):
     for hook in config.get('custom_hooks', []):
         build('HOOKS', hook)
     if path in PRETEXT + PBN_OWN:
-        build('METRICS', config.val_evaluator)
-        build('METRICS', config.test_evaluator)
+        for evaluator in (config.val_evaluator, config.test_evaluator):
+            for metric in evaluator if isinstance(evaluator, list) else [evaluator]:
+                build('METRICS', metric)
 
 
 @every_config
@@ -418,6 +421,84 @@ def test_jigclu_trains_with_the_grid_alone_changed(network, grid, tiny_coco):
     assert_jigclu_trains(config, tiny_coco)
 
 
+def dense(name: str) -> Path:
+    """A config on COCO, by its task, network and change."""
+    join = '-' if name.count('_') > 1 else '_'
+    return ROOT / f'configs/dense_labels/{name}{join}4xb32-140e_coco-256x192.py'
+
+
+@pytest.mark.parametrize('path', DENSE_POSE, ids=lambda path: path.stem)
+def test_2d_pose_differs_from_stock_in_the_studys_schedule(path):
+    data, size = re.search(r'140e_(coco|mpii)-(.+)', path.stem).groups()
+    stock = get_config(
+        f'mmpose::body_2d_keypoint/topdown_heatmap/{data}/td-hm_res50_8xb64-210e_{data}-{size}.py'
+    )
+    config = read(path)
+    changed = difference(config, stock)
+    expected = {
+        'train_dataloader.batch_size': 32,
+        'train_cfg.max_epochs': 140,
+        'optim_wrapper.optimizer.lr': 1e-3,
+        'auto_scale_lr.base_batch_size': 128,
+        **SEED_HOOK,
+    }
+    assert expected.items() <= changed.items()
+    assert all(
+        name in expected or name.startswith(('param_scheduler.', 'model.backbone.init_cfg'))
+        for name in changed
+    )
+    assert (config.model.backbone.init_cfg is None) == ('scratch' in path.stem)
+
+
+@pytest.mark.parametrize('path', DENSE, ids=lambda path: path.stem)
+def test_dense_labels_have_the_studys_schedule(path):
+    config = read(path)
+    [scheduler] = config.param_scheduler
+    assert (scheduler.type, scheduler.gamma, scheduler.by_epoch) == ('MultiStepLR', 0.1, True)
+    assert scheduler.milestones == [90, 120]
+    assert config.train_cfg.max_epochs == 140
+    assert config.optim_wrapper.optimizer.type == 'Adam'
+    assert config.optim_wrapper.optimizer.lr == 1e-3
+
+
+def test_dense_labels_leaves_change_what_their_names_say():
+    for task in ('partseg', 'densepose'):
+        changed = difference(read(dense(f'{task}_res50_scratch')), read(dense(f'{task}_res50')))
+        assert set(changed) == {f'model.backbone.init_cfg{k}' for k in ('', '.type', '.checkpoint')}
+    parts, points = read(dense('partseg_res50')), read(dense('densepose_res50'))
+    flip = read(dense('densepose_res50_flip'))
+    steps = [
+        [step.type for step in config.train_dataloader.dataset.pipeline]
+        for config in (parts, points, flip)
+    ]
+    assert steps[0] == steps[2]
+    assert steps[1] == [name for name in steps[0] if name != 'RandomFlip']
+    assert flip.train_dataloader.dataset.symmetry_file
+    assert {
+        name.partition('.')[0] for name in difference(flip, points)
+    } == {'train_dataloader'}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ['partseg_res50', 'partseg_hrnet-w32_scratch', 'densepose_res50'])
+def test_dense_labels_train(name, dense_bodies):
+    config = copy.deepcopy(read(dense(name)))
+    dataset = config.train_dataloader.dataset
+    dataset.update(
+        data_root=str(dense_bodies), ann_file='densepose.json', data_prefix=dict(img='images/')
+    )
+    if 'hrnet' in name:
+        config.model.backbone = read(ROOT / 'configs/_base_/hrnet-tiny.py').hrnet_tiny
+        config.model.head.in_channels = 16
+    else:
+        config.model.backbone.update(stem_channels=8, base_channels=8, init_cfg=None)
+        config.model.head.in_channels = 256
+    log = train_once(config)
+    losses = {'loss_parts'} | ({'loss_charts', 'loss_uv'} if 'densepose' in name else set())
+    assert {key for key in log if key.startswith('loss_')} == losses
+    assert log['loss'] == pytest.approx(sum(log[key] for key in losses))
+
+
 @pytest.mark.slow
 def test_jigclu_on_an_hourglass_takes_the_last_stack(tiny_coco):
     """As its README says, with fewer channels; 128 must divide the side."""
@@ -550,6 +631,7 @@ def test_detection_differs_from_stock_only_in_its_backbone(path):
     }
 
 
+@pytest.mark.slow
 def test_detection_trains_every_parameter_of_the_backbone():
     backbone = build_model(read(DETECTION[0])).backbone
     backbone.train()

@@ -7,7 +7,9 @@ import runpy
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tarfile
+import venv
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -145,6 +147,23 @@ def wheel(tmp_path_factory, distributions) -> Path:
     options = [*PIP, '--no-compile', '--target', folder]
     run(folder, sys.executable, '-m', 'pip', 'install', *options, distributions[1])
     return folder
+
+
+@pytest.fixture(scope='module')
+def clean(tmp_path_factory, distributions) -> Path:
+    """The programs of an environment that has the wheel, and what it needs by a path.
+
+    Nothing of the clone is in it: an editable install works by a .pth file, and those of a folder
+    on a path are not read.
+    """
+    folder = tmp_path_factory.mktemp('clean') / 'environment'
+    venv.create(folder, with_pip=False)
+    programs = folder / 'bin'
+    pip = (sys.executable, '-m', 'pip', '--python', programs / 'python')
+    run(folder, *pip, 'install', *PIP, distributions[1])
+    [site] = folder.glob('lib/python*/site-packages')
+    (site / 'needed.pth').write_text(sysconfig.get_path('purelib'))
+    return programs
 
 
 def run(folder: Path, *command, **environment) -> str:
@@ -293,6 +312,25 @@ def test_mim_train_hsjp_mm_from_the_wheel(wheel, project):
     )  # fmt: skip
     assert f'will use {wheel / "hsjp_mm/.mim/configs" / DEFAULT} instead' in output
     assert 0 <= scalars(project / 'mim')[0]['placed'] <= 1
+
+
+@pytest.mark.slow
+def test_mim_run_runs_every_tool_of_the_wheel(wheel, project):
+    arguments = 'data/boxes.json', '--out', 'subset.json', '--fraction', '1'
+    output = run(project, MIM, 'run', 'hsjp_mm', 'make_subset', *arguments, PYTHONPATH=str(wheel))
+    assert f'Use the script {wheel}/hsjp_mm/.mim/tools/make_subset.py' in output
+    assert 'subset.json: 1 of 1 images with labelled persons' in output
+
+
+@pytest.mark.slow
+def test_the_commands_of_a_clean_environment_run_from_any_folder(clean, project):
+    command = clean / 'hsjp-mm'
+    where = run(project, clean / 'python', '-c', 'import hsjp_mm; print(hsjp_mm.__file__)')
+    assert Path(where.strip()).is_relative_to(clean.parent)
+    assert {'train', 'compare', 'check-data'} <= set(run(project, command).split())
+    run(project, command, 'train', 'inheriting.py', '--work-dir', 'clean')
+    output = run(project, command, 'check-init', 'inheriting.py', 'clean/epoch_1.pth')
+    assert '234 of 234 tensors' in output
 
 
 @pytest.mark.skipif(

@@ -49,6 +49,8 @@ roots.init_default_scope(scope)
 assert 'hsjp_mm' not in sys.modules
 head = dict(type='hsjp_mm.HSJPHead', in_channels=512)
 jigclu_head = dict(type='hsjp_mm.JigCluHead', in_channels=512)
+parts_head = dict(type='hsjp_mm.PartSegmentationHead', in_channels=512)
+surface_head = dict(type='hsjp_mm.DensePoseHead', in_channels=512)
 backbone = dict(type='ResNet', depth=18)
 colors = dict(type='hsjp_mm.ColorAugmentation')
 parts = [
@@ -59,6 +61,8 @@ parts = [
     ('METRICS', dict(type='hsjp_mm.HSJPPrecision')),
     ('METRICS', dict(type='hsjp_mm.JigCluAccuracy')),
     ('METRICS', dict(type='hsjp_mm.MAEExplainedVariance')),
+    ('METRICS', dict(type='hsjp_mm.PartIoU')),
+    ('METRICS', dict(type='hsjp_mm.DensePoseAccuracy')),
     ('METRICS', dict(type='hsjp_mm.PCKh')),
     ('METRICS', dict(type='hsjp_mm.LSPPCK')),
     ('TRANSFORMS', colors),
@@ -66,7 +70,10 @@ parts = [
     ('TRANSFORMS', dict(type='hsjp_mm.BottomupResize', input_size=(64, 64))),
     ('TRANSFORMS', dict(type='hsjp_mm.TopdownShearAffine', input_size=(64, 64))),
     ('TRANSFORMS', dict(type='hsjp_mm.TopdownPyramid', input_size=(64, 64))),
+    ('TRANSFORMS', dict(type='hsjp_mm.TopdownDenseAffine', input_size=(64, 64))),
     ('DATASETS', dict(type='hsjp_mm.PersonCropDataset', lazy_init=True, pipeline=[colors])),
+    ('DATASETS', dict(type='hsjp_mm.PartMaskDataset', ann_file='a.json', lazy_init=True)),
+    ('DATASETS', dict(type='hsjp_mm.DensePoseDataset', ann_file='a.json', lazy_init=True)),
     ('WEIGHT_INITIALIZERS', dict(type='hsjp_mm.PretextInit', checkpoint='backbone.pth')),
     ('MODELS', dict(type='hsjp_mm.GroupingLoss')),
     ('MODELS', dict(type='hsjp_mm.PartBranchHourglass', num_keypoints=2, num_stacks=1)),
@@ -74,6 +81,10 @@ parts = [
     ('MODELS', dict(type='hsjp_mm.HSJP', backbone=backbone, head=head)),
     ('MODELS', dict(jigclu_head, grid=2)),
     ('MODELS', dict(type='hsjp_mm.JigClu', backbone=backbone, head=jigclu_head)),
+    ('MODELS', dict(parts_head, num_parts=2)),
+    ('MODELS', dict(type='hsjp_mm.PartSegmentation', backbone=backbone, head=parts_head)),
+    ('MODELS', surface_head),
+    ('MODELS', dict(type='hsjp_mm.DensePose', backbone=backbone, head=surface_head)),
 ]
 built = [
     (type(part).__module__.split('.')[0], type(part).__name__)
@@ -189,6 +200,11 @@ def test_names_are_found_without_custom_imports(scope, tmp_path):
         'ColorAugmentation', 'PatchAugmentation', 'BottomupResize', 'TopdownShearAffine',
         'TopdownPyramid', 'PersonCropDataset', 'PretextInit', 'GroupingLoss', 'PartBranchHourglass',
         'HSJPHead', 'HSJP', 'JigCluHead', 'JigClu',
+        'HSJPPrecision', 'JigCluAccuracy', 'PartIoU', 'DensePoseAccuracy', 'PCKh', 'LSPPCK',
+        'TopdownPyramid', 'TopdownDenseAffine', 'PersonCropDataset', 'PartMaskDataset',
+        'DensePoseDataset', 'PretextInit', 'GroupingLoss', 'PartBranchHourglass', 'HSJPHead',
+        'HSJP', 'JigCluHead', 'JigClu', 'PartSegmentationHead', 'PartSegmentation', 'DensePoseHead',
+        'DensePose',
     ]  # fmt: skip
     assert run(BUILD, tmp_path, scope) == [['hsjp_mm', name] for name in names for _ in range(2)]
 

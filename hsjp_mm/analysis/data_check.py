@@ -34,6 +34,11 @@ NEEDED = {
 }
 """Keys of an annotation that are often missing, and what comes of it."""
 
+DAMAGED = (
+    "cannot be read, or are damaged: pretraining takes others in their place, MMPose's data sets "
+    'stop at the first that cannot be read and do not see damage'
+)
+
 
 @dataclass
 class DataCheck:
@@ -108,7 +113,7 @@ def _check_images(found: DataCheck, coco: CocoFile, folder: Path) -> None:
             read_image(path)
             stored, orientation = stored_size(path)
         except UnreadableImageError:
-            bad['cannot be read, or are damaged; training replaces them'].append(name)
+            bad[DAMAGED].append(name)
             continue
         found.paths[image['id']] = path
         contents[hashlib.sha1(path.read_bytes()).hexdigest()].append(name)

@@ -18,6 +18,7 @@ from hsjp_mm.analysis.persons import Persons, skeleton
 from hsjp_mm.datasets.coco_files import check_coco, read_coco, read_results
 from hsjp_mm.datasets.metainfo import parse_metainfo
 from hsjp_mm.ops.oks import similarity
+from hsjp_mm.utils.progress import track
 
 ERRORS = ('jitter', 'inversion', 'swap', 'miss')
 KINDS = ('good', *ERRORS)
@@ -71,19 +72,19 @@ def diagnose(
         raise ValueError(f'iou_type={iou_type!r} must be one of {", ".join(IOU_TYPES)}')
     meta = parse_metainfo({'from_file': metainfo})
     names, _ = skeleton(meta)
-    with contextlib.redirect_stdout(io.StringIO()):  # the COCO tools talk
+    with _silence():
         coco = annotations if isinstance(annotations, COCO) else _read_annotations(annotations)
         _check_annotations(coco, len(names), iou_type, use_area)
         detections = _read_results(results, coco, len(names))
         evaluator = _Evaluator(coco, detections, meta, iou_type, use_area)
-        precision = evaluator.precision()
-        counts = evaluator.counts()
-        kinds, corrected = _classify_all(evaluator, np.array(meta['flip_indices']))
-        gains = {}
-        for error in (*ERRORS, 'all'):
-            wrong = kinds > 0 if error == 'all' else kinds == KINDS.index(error)
-            points = np.where(wrong[..., None], corrected, evaluator.original)
-            gains[error] = _by_oks(evaluator.precision(points)) - _by_oks(precision)
+    precision = evaluator.precision()
+    counts = evaluator.counts()
+    kinds, corrected = _classify_all(evaluator, np.array(meta['flip_indices']))
+    gains = {}
+    for error in track((*ERRORS, 'all'), 'kinds of error corrected'):
+        wrong = kinds > 0 if error == 'all' else kinds == KINDS.index(error)
+        points = np.where(wrong[..., None], corrected, evaluator.original)
+        gains[error] = _by_oks(evaluator.precision(points)) - _by_oks(precision)
     return {
         'results': str(results),
         **counts,
@@ -198,8 +199,9 @@ class _Evaluator(COCOeval):
             (T, 101, categories with persons), precision by OKS threshold and recall.
         """
         self.points = self.original if points is None else points
-        self.evaluate()
-        self.accumulate()
+        with _silence():
+            self.evaluate()
+            self.accumulate()
         precision = self.eval['precision'][1:, :, :, 0, 0]
         return precision[..., (precision > -1).all(axis=(0, 1))]
 
@@ -268,6 +270,11 @@ def _classify_all(evaluator: _Evaluator, flip: np.ndarray) -> tuple[np.ndarray, 
             evaluator.original[rows], owners, persons, evaluator.sigmas, flip
         )
     return kinds, corrected
+
+
+def _silence() -> contextlib.AbstractContextManager:
+    """The COCO tools print what they do."""
+    return contextlib.redirect_stdout(io.StringIO())
 
 
 def _by_oks(precision: np.ndarray) -> np.ndarray:

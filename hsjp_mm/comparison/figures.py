@@ -17,6 +17,7 @@ from hsjp_mm.comparison.pretrainings import Pretraining
 from hsjp_mm.comparison.runs import FineTuning
 from hsjp_mm.comparison.verdicts import Spread, groups
 from hsjp_mm.models.pretext.base import Measure
+from hsjp_mm.visualization.axes import limits_around, limits_of_shares
 from hsjp_mm.visualization.page import svg
 
 # told apart also by those who see few colors (Okabe and Ito)
@@ -90,14 +91,8 @@ def limits_of(runs: Sequence[FineTuning], values: Iterable[float]) -> tuple[floa
     """Ends of the axis of a measure: from 0 for shares, around the values for all else."""
     known = [value for value in values if math.isfinite(value)]
     if runs[0].rule == 'greater' and all(0 <= value <= 1 for value in known):
-        return 0, top_of_shares(known)
-    margin = 0.05 * ((max(known) - min(known)) or abs(known[0]) or 1)
-    return min(known) - margin, max(known) + margin
-
-
-def top_of_shares(shares: Iterable[float]) -> float:
-    """Where the axis of shares ends: at a few thousandths nothing would look like a lead."""
-    return 1.05 * max(0.1, *shares)
+        return limits_of_shares(known)
+    return limits_around(known)
 
 
 def _draw_band(axes: Axes, x: Sequence[float], ys: np.ndarray, name: str, looks: Looks) -> None:
@@ -168,14 +163,14 @@ def draw_thresholds(
     group: dict[str, list[FineTuning]],
     errors: Mapping[str, dict],
     looks: Looks,
-    top: float,
+    limits: tuple[float, float],
 ) -> None:
     """AP by OKS threshold."""
     for name, runs in group.items():
         x = errors[runs[0].folder]['oks_thresholds']
         ys = np.array([errors[run.folder]['AP_by_oks'] for run in runs])
         _draw_band(axes, x, ys, name, looks)
-    axes.set(xlabel='OKS threshold', ylabel='AP', ylim=(0, top))
+    axes.set(xlabel='OKS threshold', ylabel='AP', ylim=limits)
     axes.legend(frameon=False)
 
 
@@ -233,8 +228,7 @@ def _draw_measures(pretraining: Pretraining, measures: Sequence[Measure], axes: 
             axes.axhline(chance, ls='--', label='by chance', **look)
     share = all(measure.share for measure in measures)
     axes.set(xlabel='iterations', ylabel='share' if share else '', xlim=(0, None))
-    if share:
-        axes.set_ylim(0, 1)
+    axes.set_ylim((0, 1) if share else _limits_of_lines(axes))
     _finish(axes)
 
 
@@ -248,8 +242,12 @@ def _draw_health(pretraining: Pretraining, axes: Axes) -> None:
 
 def _draw_loss(pretraining: Pretraining, axes: Axes) -> None:
     axes.plot(*_curve(pretraining.train, 'loss'))
-    axes.set(xlabel='iterations', xlim=(0, None))
+    axes.set(xlabel='iterations', xlim=(0, None), ylim=_limits_of_lines(axes))
     _ticks(axes)
+
+
+def _limits_of_lines(axes: Axes) -> tuple[float, float]:
+    return limits_around(float(y) for line in axes.lines for y in np.ravel(line.get_ydata()))
 
 
 def _finish(axes: Axes) -> None:

@@ -40,6 +40,7 @@ from hsjp_mm.comparison.runs import FineTuning, read_run, to_result
 
 NAME = re.compile(r'[\w.+-]+')
 SAMPLER = 'hsjp_mm.FixedLengthSampler'
+SEED_HOOKS = ('SeedHook', 'EpochSeedHook')
 
 
 @dataclass(frozen=True)
@@ -221,7 +222,7 @@ def plan_pretrainings(
 
     Args:
         configs: By name; of pretext tasks, or of any other training of a model with a backbone. A
-            config without a seed gets 0.
+            config without a seed gets 0, and one without SeedHook gets it.
         work_dir: Folder of the runs' folders.
         processes: Of torchrun, each with the batch size of the config; 1 for none.
 
@@ -234,6 +235,7 @@ def plan_pretrainings(
         config = copy.deepcopy(given)
         _require_training(config)
         _log_by_iterations(config)
+        _resume_exactly(config)
         with DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmpose')):
             iterations = _iterations(config, processes)
         randomness = config.setdefault('randomness', ConfigDict())
@@ -291,7 +293,8 @@ def plan(
     labels. A config that counts iterations is left as it is; of one that counts epochs, an epoch
     takes as many images as one of all labels, see FixedLengthSampler. Seed s draws the weights that
     are not loaded and the order of the data, and chooses the labels (``LabelSubset``, by images, of
-    each part of a combined data set): the initialisations are compared on the same labels.
+    each part of a combined data set): the initialisations are compared on the same labels. A config
+    without SeedHook gets it, for a run that was stopped and resumed counts like the others.
 
     Args:
         config: Any of MMPose with ``model.backbone``. A checkpoint that it loads is not used, as in
@@ -398,6 +401,7 @@ def _prepare(config: Config, smallest: float) -> Config:
             shuffle=sampler.get('shuffle', True),
         )
     _log_by_iterations(config)
+    _resume_exactly(config)
     return config
 
 
@@ -407,6 +411,13 @@ def _log_by_iterations(config: Config) -> None:
         hooks = config.setdefault('default_hooks', ConfigDict())
         logger = hooks.setdefault('logger', ConfigDict(type='LoggerHook'))
         logger.log_metric_by_epoch = False
+
+
+def _resume_exactly(config: Config) -> None:
+    """Let a run that is stopped and resumed come to what it would have come to."""
+    hooks = config.get('custom_hooks') or []
+    if not any(str(hook.get('type')).endswith(SEED_HOOKS) for hook in hooks):
+        config.custom_hooks = [*hooks, ConfigDict(type='hsjp_mm.SeedHook')]
 
 
 def _iterations(config: Config, processes: int) -> int:

@@ -26,7 +26,6 @@ from hsjp_mm.comparison.figures import (
     panels,
     percent,
     pretraining_figures,
-    top_of_shares,
 )
 from hsjp_mm.comparison.fine_tuning_config import sha256_of
 from hsjp_mm.comparison.gallery import Pictures, boards_of, poses_of
@@ -34,6 +33,7 @@ from hsjp_mm.comparison.logs import Failure
 from hsjp_mm.comparison.pretrainings import Pretraining
 from hsjp_mm.comparison.runs import FineTuning, collect, diagnose_all, number_form
 from hsjp_mm.comparison.verdicts import Spread, groups, spread_note, verdicts
+from hsjp_mm.visualization.axes import limits_of_shares
 from hsjp_mm.visualization.page import page, table
 
 STYLE = """
@@ -297,12 +297,12 @@ def _diagnoses(
     ]
     if not known:
         return ['<h2>Kinds of error</h2>', *notes] if notes else []
-    highest = top_of_shares(y for run in known for y in errors[run.folder]['AP_by_oks'])
+    limits = limits_of_shares(y for run in known for y in errors[run.folder]['AP_by_oks'])
     return [
         '<h2>AP by OKS threshold</h2>',
         '<p class="note">How exact the keypoints are: at 0.5 a rough place is enough, at 0.95 '
         'hardly any deviation is forgiven.</p>',
-        panels(known, partial(draw_thresholds, errors=errors, looks=looks, top=highest)),
+        panels(known, partial(draw_thresholds, errors=errors, looks=looks, limits=limits)),
         '<h2>Kinds of error</h2>',
         '<p class="note">Of the keypoints of the persons found, after Ronchi and Perona (ICCV '
         '2017): good; jitter, near the right place; inversion, on the person’s other side; swap, '
@@ -331,7 +331,15 @@ def _gains(runs: Sequence[FineTuning], errors: Mapping[str, dict]) -> str:
 
 
 def _costs(runs: Sequence[FineTuning], pretrainings: Sequence[Pretraining]) -> list[str]:
-    header = ['labels', 'from', 'runs', 'seconds', 'images seen', 'memory, MiB', 'GPU, MiB']
+    header = [
+        'labels',
+        'from',
+        'runs',
+        'seconds (wall clock)',
+        'images seen',
+        'memory, MiB',
+        'GPU, MiB',
+    ]
     rows = [
         [
             '–',
@@ -359,8 +367,9 @@ def _costs(runs: Sequence[FineTuning], pretrainings: Sequence[Pretraining]) -> l
     return [
         f'<div class="scroll nowrap">{table(header, rows)}</div>',
         '<p class="note">Seconds are those of the log, evaluations and resumed attempts included: '
-        'means, with the range over seeds. Runs beside each other, or other work on the machine, '
-        'lengthen them. Memory is the peak of the largest process.</p>',
+        'means, with the range over seeds. They are comparable only if nothing shared the machine: '
+        'runs beside each other (--jobs), and other work, lengthen them. Memory is the peak of the '
+        'largest process.</p>',
     ]
 
 

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 from hsjp_mm.utils.lazy import lazy_imports
 
 if TYPE_CHECKING:
+    from hsjp_mm.datasets.densepose import DensePoseDataset
     from hsjp_mm.datasets.label_subset import LabelSubset
     from hsjp_mm.datasets.lsp import LSPDataset
+    from hsjp_mm.datasets.part_masks import PartMaskDataset
     from hsjp_mm.datasets.person_crops import PersonCropDataset
     from hsjp_mm.datasets.samplers import FixedLengthSampler
     from hsjp_mm.datasets.transforms import (
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
         PackViews,
         PatchAugmentation,
         SegmentCrop,
+        TopdownDenseAffine,
         TopdownPyramid,
         TopdownShearAffine,
         set_patches,
@@ -34,6 +37,7 @@ __all__ = [
     'BottomupResize',
     'ColorAugmentation',
     'ColourAugmentation',
+    'DensePoseDataset',
     'FixedLengthSampler',
     'HSVAugmentation',
     'LSPDataset',
@@ -41,9 +45,11 @@ __all__ = [
     'MakeViews',
     'PackImagePyramid',
     'PackViews',
+    'PartMaskDataset',
     'PatchAugmentation',
     'PersonCropDataset',
     'SegmentCrop',
+    'TopdownDenseAffine',
     'TopdownPyramid',
     'TopdownShearAffine',
     'set_patches',

@@ -238,7 +238,7 @@ class PersonCropDataset(BaseDataset):
             ('of other categories', wanted),
             ('crowd regions', ~boxes.flags('iscrowd')),
             ('below score_thr', scores >= self.score_thr),
-            *((f'without {key}', _having(boxes, key)) for key in self.annotation_keys),
+            *self._with_labels(boxes, coco).items(),
         ):
             dropped[why] = int((taken & ~fits).sum())
             taken &= fits
@@ -261,17 +261,25 @@ class PersonCropDataset(BaseDataset):
                 'bbox': corners[place : place + 1],
                 'bbox_score': scores[index : index + 1],
                 'img_index': image,
-                **self._handed_on(rows[index]),
+                **self._labels(boxes, rows[index]),
             }
             for place, (index, image) in enumerate(zip(kept, images.tolist(), strict=True))
             if fits[place]
         ]
         return instances, coco.images.texts('file_name')
 
-    def _handed_on(self, annotation: dict) -> dict:
+    def _with_labels(self, boxes: Entries, coco: CocoFile) -> dict[str, np.ndarray]:
+        """Tell why a box is left out for its labels, and (N,) whether it is not.
+
+        Subclasses that read labels add their reasons.
+        """
+        return {f'without {key}': _having(boxes, key) for key in self.annotation_keys}
+
+    def _labels(self, boxes: Entries, row: dict) -> dict:
+        """Get what a box that is taken has of labels; subclasses that read some add them."""
         if not self.annotation_keys:
             return {}
-        return {'raw_ann_info': {k: annotation[k] for k in ('bbox', *self.annotation_keys)}}
+        return {'raw_ann_info': {key: row[key] for key in ('bbox', *self.annotation_keys)}}
 
     def _paths(self, coco: CocoFile) -> list[str]:
         folder = self.data_prefix['img']

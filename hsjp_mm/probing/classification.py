@@ -111,8 +111,9 @@ def probe(
         seconds.
 
     Raises:
-        ValueError: A setting outside its range, classes that differ between train and val, an
-            image that cannot be decoded, features or scores that are not finite.
+        ValueError: A setting outside its range, classes that differ between train and val,
+            features or scores that are not finite.
+        UnreadableImageError: An image that cannot be read, or is damaged.
         FileNotFoundError: No such data or checkpoint, or a class without images.
         CheckpointError: The checkpoint does not fit.
     """

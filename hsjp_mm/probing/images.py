@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 from mmengine.config import Config
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision import transforms
 from torchvision.datasets import CIFAR10, CIFAR100, ImageFolder
-from torchvision.datasets.folder import default_loader
 
+from hsjp_mm.datasets.image_files import read_image
 from hsjp_mm.ops.subsets import subset_order
 
 CIFAR: dict[str, Any] = {'cifar10': CIFAR10, 'cifar100': CIFAR100}
@@ -50,7 +51,7 @@ def load_images(data: str, train_steps: Steps, val_steps: Steps) -> tuple[Any, A
 
 def _load_folder(folder: str, transform: transforms.Compose) -> ImageFolder:
     try:
-        return ImageFolder(folder, transform, loader=read_image)
+        return ImageFolder(folder, transform, loader=read_rgb)
     except FileNotFoundError as error:
         raise FileNotFoundError(
             f'{folder}: {error} Data are a folder with train/CLASS/*.jpg and val/CLASS/*.jpg, or '
@@ -70,12 +71,16 @@ def _load_cifar(
         ) from error
 
 
-def read_image(path: str) -> Any:
-    """Read an image as torchvision does, but name the file if that fails."""
-    try:
-        return default_loader(path)
-    except Exception as error:  # damaged bytes make the decoders raise almost anything
-        raise ValueError(f'{path} cannot be decoded: {error}') from error
+def read_rgb(path: str) -> Image.Image:
+    """Read an image, as pretraining does, for the transforms of torchvision.
+
+    Torchvision's own loader neither sees damage in the middle of a JPEG nor turns an image as its
+    EXIF data say.
+
+    Raises:
+        UnreadableImageError: it cannot be read, or is damaged.
+    """
+    return Image.fromarray(read_image(path)[..., ::-1])
 
 
 def label_subset(targets: Sequence[int], fraction: float, seed: int) -> list[int]:

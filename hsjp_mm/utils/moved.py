@@ -58,9 +58,9 @@ RENAMED = {
 """What has another name in these modules today, by the old one."""
 
 
-def _warn(old: str, new: str) -> None:
+def _warn(old: str, new: str, stacklevel: int = 3) -> None:
     message = f'{old} is now {new}; the old name goes with version 1.0'
-    warnings.warn(message, FutureWarning, stacklevel=3)
+    warnings.warn(message, FutureWarning, stacklevel)
 
 
 class _MovedModules(MetaPathFinder, Loader):
@@ -103,6 +103,26 @@ def moved_names(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
     return find
 
 
+def with_new_names(arguments: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """Bring arguments, such as those of a nested dict, to their names of today, with a warning.
+
+    Args:
+        arguments: By name.
+        names: The argument of today by the old one.
+
+    Raises:
+        TypeError: Both are given.
+    """
+    arguments = dict(arguments)
+    for old in names.keys() & arguments.keys():
+        new = names[old]
+        if new in arguments:
+            raise TypeError(f'{old} is the name of {new} in version 0.1: give one of them')
+        _warn(f'argument {old}', new, stacklevel=4)
+        arguments[new] = arguments.pop(old)
+    return arguments
+
+
 def old_arguments(**names: str) -> Callable[[Callable], Callable]:
     """Decorate a function that also takes arguments by their names of version 0.1.
 
@@ -116,13 +136,7 @@ def old_arguments(**names: str) -> Callable[[Callable], Callable]:
     def decorate(function: Callable) -> Callable:
         @functools.wraps(function)
         def call(*args, **kwargs):
-            for old in names.keys() & kwargs.keys():
-                new = names[old]
-                if new in kwargs:
-                    raise TypeError(f'{old} is the name of {new} in version 0.1: give one of them')
-                _warn(f'argument {old}', new)
-                kwargs[new] = kwargs.pop(old)
-            return function(*args, **kwargs)
+            return function(*args, **with_new_names(kwargs, names))
 
         return call
 

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hsjp_mm.analysis.keypoint_errors import ERRORS, KINDS
+from hsjp_mm.visualization.axes import limits_of_shares
 
 Diagnoses = dict[str, dict]
 COLORS = {
@@ -77,17 +78,20 @@ def ap_by_oks(diagnoses: Diagnoses) -> Figure:
     columns = 2 if len(diagnoses) > 1 else 1
     figure, panels = _panels(columns, 5, 3.8)
     first = next(iter(diagnoses))
+    differences: list[np.ndarray] = []
     for name, diagnosis in diagnoses.items():
         look: dict[str, Any] = dict(marker='o', ms=4, lw=1.6)
         label = f'{name} ({diagnosis["AP"]:.3f})'
         panels[0].plot(diagnosis['oks_thresholds'], diagnosis['AP_by_oks'], label=label, **look)
         if columns == 2:
             gain = np.subtract(diagnosis['AP_by_oks'], diagnoses[first]['AP_by_oks'])
-            panels[1].plot(diagnosis['oks_thresholds'], 100 * gain, label=label, **look)
+            panels[1].plot(diagnosis['oks_thresholds'], gain, label=label, **look)
+            differences.append(gain)
     panels[0].set(ylim=(0, 1), ylabel='AP', title='AP by OKS threshold')
     panels[0].legend(fontsize=9)
     if columns == 2:
-        panels[1].set(ylabel='percentage points of AP', title=f'difference to {first}')
+        _, reach = limits_of_shares(np.abs(differences).ravel())
+        panels[1].set(ylim=(-reach, reach), ylabel='AP', title=f'difference to {first}')
     for ax in panels:
         ax.set(xlabel='OKS threshold', xticks=diagnoses[first]['oks_thresholds'][::2])
         ax.grid(alpha=0.3)
@@ -107,13 +111,15 @@ def errors(diagnoses: Diagnoses) -> Figure:
     kinds = (*ERRORS, 'all')
     width = 0.8 / len(diagnoses)
     for i, (name, diagnosis) in enumerate(diagnoses.items()):
-        gains = [100 * diagnosis['AP_gain'][kind] for kind in kinds]
+        gains = [diagnosis['AP_gain'][kind] for kind in kinds]
         places = np.arange(len(kinds)) + (i - (len(diagnoses) - 1) / 2) * width
         bars = right.bar(places, gains, width * 0.92, label=name)
-        right.bar_label(bars, fmt='%.1f', fontsize=7, padding=1)
+        right.bar_label(bars, fmt='%.3f', fontsize=7, padding=1)
     right.set_xticks(range(len(kinds)), kinds)
-    right.set(title='AP gained by correcting', ylabel='percentage points')
-    right.margins(y=0.15)
+    right.set(title='AP gained by correcting', ylabel='AP')
+    right.set_ylim(
+        limits_of_shares((d['AP_gain'][kind] for d in diagnoses.values() for kind in kinds), 0.15)
+    )
     right.grid(axis='y', alpha=0.3)
     right.set_axisbelow(True)
     right.legend(fontsize=8)

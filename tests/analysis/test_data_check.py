@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hsjp_mm.analysis.data_check import check_data
+from hsjp_mm.analysis.data_check import DAMAGED, check_data
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_what_is_said_of_the_images(export):
     assert images.startswith('6 of 8 can be read')
     for said in (
         '1 of 8 do not exist: gone.png',
-        '1 of 8 cannot be read, or are damaged; training replaces them: 6.png',
+        f'1 of 8 {DAMAGED}: 6.png',
         '1 of 8 have another size than the file says; pretraining skips them: 4.png (66x40, is ',
         '1 photographs are there more than once: 1.png = 5.png',
         '1 are turned by their EXIF orientation and annotated as they are stored',

@@ -367,6 +367,18 @@ def test_annotations_are_read_once_for_several_results(write):
     assert diagnose(coco, paths[1]) == diagnose(coco, paths[1]) == diagnose(*paths)
 
 
+def test_long_evaluations_show_how_far_they_are_and_the_coco_tools_stay_silent(
+    write, monkeypatch, capsys
+):
+    monkeypatch.setattr('hsjp_mm.utils.progress.SECONDS', 0)
+    diagnose(*write([person(1, BODY)], [detection(BODY)]))
+    said = capsys.readouterr()
+    assert [line.split(', ')[0] for line in said.err.splitlines()] == [
+        f'{n} of 5 kinds of error corrected' for n in range(1, 6)
+    ]
+    assert said.out == ''
+
+
 @pytest.mark.skipif(not SHARED.is_dir(), reason='../shared/data is absent')
 def test_real_persons_against_the_stock_evaluator(tmp_path):
     annotations = str(SHARED / 'coco_mini/annotations/person_keypoints_val2017.json')

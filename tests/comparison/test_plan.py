@@ -61,6 +61,29 @@ def test_plan_differs_in_nothing_but_what_is_compared(config, weights, tmp_path)
     assert config.get('randomness', {}).get('seed') != 7
 
 
+@pytest.mark.parametrize('own', [[], [dict(type='SyncBuffersHook')], 'absent'])
+def test_a_config_without_seed_hook_gets_it(own, config, pretraining, tmp_path):
+    added = dict(type='hsjp_mm.SeedHook')
+    for given in (config, pretraining):
+        if own == 'absent':
+            given.pop('custom_hooks')
+        else:
+            given.custom_hooks = own
+    (fine_tuning,) = plan(config, {'scratch': None}, [1.0], [0], tmp_path)
+    (stage,) = plan_pretrainings({'hsjp': pretraining}, tmp_path)
+    expected = [added] if own == 'absent' else [*own, added]
+    for run in (fine_tuning, stage):
+        assert run.config.custom_hooks == expected
+    assert fine_tuning.recipe['protocol']['custom_hooks'] == expected
+
+
+@pytest.mark.parametrize('name', ['hsjp_mm.SeedHook', 'EpochSeedHook'])
+def test_a_seed_hook_stays_alone(name, config, tmp_path):
+    config.custom_hooks = [dict(type=name)]
+    (run,) = plan(config, {'scratch': None}, [1.0], [0], tmp_path)
+    assert run.config.custom_hooks == [dict(type=name)]
+
+
 LIST = [dict(type='Kaiming', layer='Conv2d'), dict(type='Pretrained', checkpoint='')]
 
 
@@ -248,6 +271,7 @@ def test_the_rule_is_asked_for_before_anything_runs(config, tmp_path):
     assert run.rule == 'less'
 
 
+@pytest.mark.slow
 def test_a_fraction_of_a_combined_data_set_is_one_of_each_part(config, toy, tmp_path):
     part = config.train_dataloader.dataset
     other = dict(part, ann_file='annotations/person_keypoints_val.json')

@@ -13,13 +13,16 @@ from PIL import Image
 from torchvision import transforms
 from torchvision.datasets import CIFAR10
 
+from hsjp_mm.datasets.image_files import UnreadableImageError
 from hsjp_mm.probing.images import (
     center_crop,
     label_subset,
     load_images,
     normalization,
     random_crop,
+    read_rgb,
 )
+from tests.helpers import damage_middle
 from tests.probing.colors import COLORS, make_images
 
 
@@ -111,9 +114,36 @@ def test_one_class(tmp_path):
         load(str(tmp_path))
 
 
-def test_image_that_cannot_be_decoded(images):
+def test_an_image_cut_short_is_refused(images):
     path = Path(images) / 'train/green/3.png'
     path.write_bytes(path.read_bytes()[:200])
     train, _ = load(images)
-    with pytest.raises(ValueError, match=r'train/green/3\.png cannot be decoded'):
+    with pytest.raises(UnreadableImageError, match=r'train/green/3\.png cannot be read'):
         list(train)
+
+
+@pytest.fixture
+def photo(tmp_path) -> Path:
+    """A JPEG of (width, height) = (96, 64), red above and blue below."""
+    pixels = np.zeros((64, 96, 3), np.uint8)
+    pixels[:32, :, 0] = pixels[32:, :, 2] = 255
+    path = tmp_path / 'photo.jpg'
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise
+    Image.fromarray(pixels).save(path, quality=95, exif=exif)
+    return path
+
+
+def test_colors_and_turning(photo):
+    image = read_rgb(str(photo))
+    assert image.size == (64, 96)
+    left, right = np.array(image.getpixel((8, 50))), np.array(image.getpixel((56, 50)))
+    np.testing.assert_allclose([left, right], [(0, 0, 255), (255, 0, 0)], atol=3)
+
+
+def test_a_jpeg_damaged_in_its_middle_is_refused(photo):
+    noise = np.random.RandomState(0).randint(0, 256, (320, 480, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(photo)
+    damage_middle(photo)
+    with pytest.raises(UnreadableImageError, match=r'photo\.jpg cannot be read: Corrupt JPEG data'):
+        read_rgb(str(photo))

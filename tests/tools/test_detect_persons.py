@@ -89,6 +89,7 @@ def test_unreadable_images_are_left_out_and_links_followed(detector, tiny_coco, 
     assert '1 of 4 images could not be read, and are left out' in log_file.read_text()
 
 
+@pytest.mark.slow
 def test_the_order_of_0_1_is_taken_with_a_word(detector, tiny_coco, tmp_path, capsys):
     config, weights = detector
     images, out = tiny_coco / 'images', tmp_path / 'out.json'

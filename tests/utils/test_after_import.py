@@ -79,6 +79,7 @@ def test_importing_the_package_alone_imports_nothing_heavy():
     assert done.stdout.strip() == ''
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('module', ['checkpoint', 'registry', 'models', 'utils.mmengine_globals'])
 def test_any_module_may_be_the_first(module):
     code = (

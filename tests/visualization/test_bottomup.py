@@ -161,6 +161,7 @@ def tiny_cfg(tiny_coco, tmp_path):
     return cfg
 
 
+@pytest.mark.slow
 def test_the_hook_draws_the_first_images(tiny_cfg, tmp_path):
     tiny_cfg.custom_hooks = [dict(type='hsjp_mm.BottomupVisualizationHook', num_images=2)]
     runner = Runner.from_cfg(tiny_cfg)

@@ -55,7 +55,7 @@ def test_ap_by_threshold_and_the_difference_to_the_first(diagnoses):
     first, last = (np.array(diagnoses[f'results {i}']['AP_by_oks']) for i in (0, 3))
     assert left.lines[3].get_ydata() == pytest.approx(last)
     assert right.lines[0].get_ydata() == pytest.approx(np.zeros(10))
-    assert right.lines[3].get_ydata() == pytest.approx(100 * (last - first))
+    assert right.lines[3].get_ydata() == pytest.approx(last - first)
     assert len(ap_by_oks({'one': diagnosis(0)}).axes) == 1
 
 
@@ -67,8 +67,15 @@ def test_bars_are_as_long_as_the_shares_and_gains(diagnoses):
         assert [bar.get_width() for bar in bars] == pytest.approx(shares)
     assert [bar.get_x() + bar.get_width() for bar in left.containers[-1]] == pytest.approx([1] * 4)
     for bars, numbers in zip(right.containers, diagnoses.values(), strict=True):
-        gains = [100 * gain for gain in numbers['AP_gain'].values()]
+        gains = list(numbers['AP_gain'].values())
         assert [bar.get_height() for bar in bars] == pytest.approx(gains)
+
+
+def test_equal_results_have_axes_of_a_tenth(diagnoses):
+    same = dict(diagnoses['results 0'], AP_gain=dict.fromkeys((*ERRORS, 'all'), 0.0))
+    pair = {'a': same, 'b': same}
+    assert ap_by_oks(pair).axes[1].get_ylim() == pytest.approx((-0.105, 0.105))
+    assert errors(pair).axes[1].get_ylim() == pytest.approx((0, 0.115))
 
 
 def test_every_keypoint_has_its_bar_and_none_where_nothing_is_known(diagnoses):

@@ -1,5 +1,6 @@
 from hsjp_mm.datasets.transforms.bottomup import BottomupGetHeatmapMask, BottomupRandomAffine
 from hsjp_mm.datasets.transforms.color import ColorAugmentation, ColourAugmentation
+from hsjp_mm.datasets.transforms.dense import TopdownDenseAffine
 from hsjp_mm.datasets.transforms.hsv import HSVAugmentation
 from hsjp_mm.datasets.transforms.patches import PatchAugmentation, set_patches
 from hsjp_mm.datasets.transforms.pyramid import (
@@ -23,6 +24,7 @@ __all__ = [
     'PackViews',
     'PatchAugmentation',
     'SegmentCrop',
+    'TopdownDenseAffine',
     'TopdownPyramid',
     'TopdownShearAffine',
     'set_patches',

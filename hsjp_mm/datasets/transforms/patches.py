@@ -16,7 +16,7 @@ from hsjp_mm.datasets.transforms.pipelines import find_transforms
 from hsjp_mm.ops import patches
 from hsjp_mm.ops.seeds import instance_random_state
 from hsjp_mm.registry import TRANSFORMS
-from hsjp_mm.utils.moved import old_arguments
+from hsjp_mm.utils.moved import old_arguments, with_new_names
 
 Box = tuple[int, int, int, int]
 
@@ -92,9 +92,7 @@ class PatchAugmentation(BaseTransform):
         self.scale = scale
         self.ratio = ratio
         self.flip_prob = flip_prob
-        colors = dict(colors or {})
-        if 'solarise_prob' in colors:  # its name in version 0.1
-            colors.setdefault('solarize_prob', colors.pop('solarise_prob'))
+        colors = with_new_names(colors or {}, {'solarise_prob': 'solarize_prob'})
         self.colors = ColorAugmentation(**{**MOCO_V2_COLORS, **colors})
         self.seed = seed
         self.grid: int | None = None

@@ -2,8 +2,8 @@
 
 from mmengine.dataset import pseudo_collate
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 
+from hsjp_mm.engine.unwrapping import unwrapped
 from hsjp_mm.engine.validations import validation_number
 from hsjp_mm.registry import HOOKS
 from hsjp_mm.visualization.bottomup import draw_bottomup
@@ -38,7 +38,7 @@ class BottomupVisualizationHook(Hook):
         """Draw the boards, one image at a time."""
         if runner.rank != 0 or validation_number(runner) % self.interval:
             return
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrapped(runner.model)
         dataset = runner.val_dataloader.dataset
         links = dataset.metainfo['skeleton_links']
         for i in range(min(self.num_images, len(dataset))):

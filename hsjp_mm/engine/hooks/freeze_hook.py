@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
+from hsjp_mm.engine.unwrapping import unwrapped
 from hsjp_mm.registry import HOOKS
 
 BUFFER_TOLERANCE = 1e-5
@@ -224,15 +225,14 @@ def _layers(backbone: nn.Module | None) -> list[tuple[str, ...]]:
 
 
 def _unwrap(model: nn.Module) -> nn.Module:
-    if not is_model_wrapper(model):
-        return model
     separate = isinstance(model, MMSeparateDistributedDataParallel)
-    if separate or not isinstance(model, DistributedDataParallel | DataParallel):
+    known = isinstance(model, DistributedDataParallel | DataParallel) and not separate
+    if is_model_wrapper(model) and not known:
         raise ValueError(
             f'model_wrapper_cfg: FreezeHook cannot freeze in a {type(model).__name__}; use '
             'MMDistributedDataParallel'
         )
-    return model.module
+    return unwrapped(model)
 
 
 def _outer_names(name: str) -> Iterable[str]:

@@ -8,8 +8,8 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import broadcast_object_list
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 
+from hsjp_mm.engine.unwrapping import unwrapped
 from hsjp_mm.engine.validations import validation_number
 from hsjp_mm.probing.pose import ITERATIONS, PERSONS, PoseProbe
 from hsjp_mm.registry import HOOKS
@@ -109,11 +109,10 @@ class PoseProbeHook(Hook):
             self.probe = PoseProbe(self.config, **self.options, device=device)
 
     def _figures(self, runner) -> dict[str, float]:
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         assert self.probe is not None  # for mypy
         with tempfile.TemporaryDirectory() as folder:
             weights = Path(folder, f'iter_{runner.iter}.pth')
-            torch.save({'state_dict': model.state_dict()}, weights)
+            torch.save({'state_dict': unwrapped(runner.model).state_dict()}, weights)
             found = self.probe.measure(weights)
         figures = {'pose_probe/seconds': found['seconds']}
         for name, value in found['figures'].items():

@@ -1,9 +1,11 @@
 """What the data workers must know of the model."""
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import IterBasedTrainLoop
 
+from hsjp_mm.engine.hooks.seed_hook import SeedHook
+from hsjp_mm.engine.loaders import restart_samplers, restart_workers
+from hsjp_mm.engine.unwrapping import unwrapped
 from hsjp_mm.registry import HOOKS
 from hsjp_mm.utils.moved import old_class
 
@@ -26,17 +28,12 @@ class PrepareDataHook(Hook):
     def before_train(self, runner) -> None:
         """Tell the pipelines of training and of the validations in between."""
         loop = runner.train_loop
-        # IterBasedTrainLoop started its workers when it was built, before any hook: start others
-        restart = isinstance(loop, IterBasedTrainLoop) and loop.dataloader.num_workers > 0
-        if restart:
-            loop.dataloader = runner.build_dataloader(
-                runner._train_dataloader,
-                runner.seed,
-                runner._randomness_cfg.get('diff_rank_seed', False),
-            )
         _prepare(runner, 'train', loop.dataloader)
-        if restart:
-            loop.dataloader_iterator = type(loop.dataloader_iterator)(loop.dataloader)
+        started = isinstance(loop, IterBasedTrainLoop) and loop.dataloader.num_workers > 0
+        # SeedHook restarts them all when the first step begins
+        if started and not any(isinstance(hook, SeedHook) for hook in runner.hooks):
+            restart_samplers(runner)
+            restart_workers(runner)
         if runner.val_loop is not None:
             _prepare(runner, 'val', runner.val_dataloader)
 
@@ -54,8 +51,7 @@ HOOKS.register_module(module=PatchHook)
 
 
 def _prepare(runner, name: str, loader) -> None:
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     try:
-        model.prepare(loader.dataset)
+        unwrapped(runner.model).prepare(loader.dataset)
     except ValueError as error:
         raise ValueError(f'{name}_dataloader.dataset: {error}') from error

@@ -1,8 +1,8 @@
 """Pictures of a pretraining while it goes on."""
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 
+from hsjp_mm.engine.unwrapping import unwrapped
 from hsjp_mm.engine.validations import validation_number
 from hsjp_mm.registry import HOOKS
 from hsjp_mm.visualization import draw_boards
@@ -37,7 +37,7 @@ class PuzzleVisualizationHook(Hook):
 
     def before_run(self, runner) -> None:
         """Refuse fewer instances than the task needs."""
-        model = _model(runner)
+        model = unwrapped(runner.model)
         if self.num_samples < model.min_batch:
             raise ValueError(
                 f'num_samples={self.num_samples} must be at least {model.min_batch} for '
@@ -50,9 +50,5 @@ class PuzzleVisualizationHook(Hook):
             return
         dataset = runner.val_dataloader.dataset
         indices = list(range(min(self.num_samples, len(dataset))))
-        for i, (_, board) in enumerate(draw_boards(_model(runner), dataset, indices)):
+        for i, (_, board) in enumerate(draw_boards(unwrapped(runner.model), dataset, indices)):
             runner.visualizer.add_image(f'puzzle_{i}', board, step=runner.iter)
-
-
-def _model(runner):
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model

@@ -7,9 +7,9 @@ from mmengine.dist import all_reduce_params, get_world_size
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.logging import print_log
 from mmengine.runner import IterBasedTrainLoop, set_random_seed
-from torch.utils.data import DataLoader
 
 from hsjp_mm.datasets.sample_seeds import SeededSampler, seed_samples
+from hsjp_mm.engine.loaders import restart_samplers, restart_workers, shared_seed
 from hsjp_mm.ops.seeds import derived_seed
 from hsjp_mm.registry import HOOKS
 from hsjp_mm.utils.moved import old_class
@@ -52,13 +52,9 @@ class SeedHook(Hook):
             sampler.epoch = runner.epoch
 
     def _seed_samples(self, runner) -> SeededSampler:
-        loop, loader, seed = runner.train_loop, runner.train_loop.dataloader, _shared_seed(runner)
-        _restart_samplers(loader, runner._train_dataloader, seed)
-        sampler = seed_samples(loader, seed)
-        loader._iterator = None  # of persistent workers
-        if isinstance(loop, IterBasedTrainLoop):
-            # it started its workers when it was built, before any hook
-            loop.dataloader_iterator = type(loop.dataloader_iterator)(loader)
+        restart_samplers(runner)
+        sampler = seed_samples(runner.train_loop.dataloader, shared_seed(runner))
+        restart_workers(runner)
         return sampler
 
     def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
@@ -100,33 +96,6 @@ def _is_due(hook: Hook, runner) -> bool:
             or (hook.save_last and hook.is_last_train_iter(runner))
         )
     )
-
-
-def _shared_seed(runner) -> int:
-    """The run's seed, the same in all processes."""
-    return runner.seed - runner.rank * runner._randomness_cfg.get('diff_rank_seed', False)
-
-
-def _restart_samplers(loader: DataLoader, config: Mapping | DataLoader, seed: int) -> None:
-    """Let the samplers begin anew, from the seed of the run.
-
-    An InfiniteSampler goes on from where the workers of an earlier iterator took it, and a resumed
-    run's sampler has another seed if the config has none. Samplers that came built stay as they
-    are.
-    """
-    if not isinstance(config, Mapping):
-        return
-    batches = loader.batch_sampler
-    given = dict(dataset=loader.dataset, seed=seed)
-    _init_again(batches.sampler, config['sampler'], given)  # type: ignore[union-attr]
-    given = dict(sampler=batches.sampler, batch_size=config.get('batch_size'))  # type: ignore[union-attr]
-    _init_again(batches, config.get('batch_sampler'), given)
-
-
-def _init_again(part, config, given: dict) -> None:
-    if isinstance(config, Mapping):
-        options = {k: v for k, v in config.items() if k not in ('type', '_scope_')}
-        part.__init__(**{**given, **options})
 
 
 EpochSeedHook = old_class('EpochSeedHook', SeedHook)

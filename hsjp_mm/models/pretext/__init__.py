@@ -1,10 +1,12 @@
 from hsjp_mm.models.pretext.base import Measure, PretextModel
 from hsjp_mm.models.pretext.byol import BYOL
+from hsjp_mm.models.pretext.densepose import DensePose
 from hsjp_mm.models.pretext.detcon import DetConB, DetConS
 from hsjp_mm.models.pretext.hsjp import HSJP
 from hsjp_mm.models.pretext.jigclu import JigClu
 from hsjp_mm.models.pretext.mae import MAE
 from hsjp_mm.models.pretext.moco import MoCo
+from hsjp_mm.models.pretext.part_segmentation import PartSegmentation
 from hsjp_mm.models.pretext.peclr import PeCLR
 from hsjp_mm.models.pretext.puzzle import PuzzleModel
 from hsjp_mm.models.pretext.simclr import SimCLR
@@ -16,11 +18,13 @@ __all__ = [
     'BYOL',
     'HSJP',
     'MAE',
+    'DensePose',
     'DetConB',
     'DetConS',
     'JigClu',
     'Measure',
     'MoCo',
+    'PartSegmentation',
     'PeCLR',
     'PretextModel',
     'PuzzleModel',

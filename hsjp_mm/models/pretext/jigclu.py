@@ -173,8 +173,26 @@ class JigClu(PuzzleModel):
 
     def patch_vectors(self, pieces: Tensor) -> Tensor:
         """Forward patches (B·K, 3, h, w), in montages or each by itself; (B·K, C)."""
-        maps = self.extract_feat(self.stitch(pieces) if self.montage else pieces)[-1]
+        return self._vectors(self.stitch(pieces) if self.montage else pieces)
+
+    def _vectors(self, images: Tensor) -> Tensor:
+        """Of the patches in montages (B, 3, m·h, m·w), or of patches (B·K, 3, h, w); (B·K, C)."""
+        maps = self.extract_feat(images)[-1]
         return decouple(maps, self.grid if self.montage else 1).flatten(0, 1)
+
+    def _forward(self, inputs: Tensor, data_samples=None) -> tuple[Tensor, ...]:
+        """Run the network alone, for mode 'tensor' and export.
+
+        Args:
+            inputs: what goes into the backbone, as ``input_format`` says: montages
+                (B, 3, m·h, m·w), or B·K patches each by itself; preprocessed.
+            data_samples: not used.
+
+        Returns:
+            (B·K, dim) embeddings of length 1, patch i = row·m + column of a montage, and with a
+            location branch (B·K, K) logits of the locations.
+        """
+        return tuple(part for part in self.head(self._vectors(inputs)) if part is not None)
 
     def loss(self, inputs: Tensor, data_samples=None) -> dict[str, Tensor]:
         """Shuffle the patches (B, 3, K·h, w) of all processes; the head's losses and measures."""

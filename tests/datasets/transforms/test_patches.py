@@ -396,6 +396,12 @@ def test_what_the_model_cannot_say(told, message):
 
 
 def test_colors_by_their_name_of_version_0_1():
-    with pytest.warns(FutureWarning, match='argument colours is now colors'):
+    with pytest.warns(FutureWarning) as warned:
         old = PatchAugmentation(colours=dict(solarise_prob=0.7, hue=0))
+    assert [str(warning.message).split(';')[0] for warning in warned] == [
+        'argument colours is now colors',
+        'argument solarise_prob is now solarize_prob',
+    ]
     assert old.colors.solarize_prob == 0.7 and old.colors.gray_prob == 0.2
+    with pytest.raises(TypeError, match='give one of them'):
+        PatchAugmentation(colors=dict(solarise_prob=0.7, solarize_prob=0.7))

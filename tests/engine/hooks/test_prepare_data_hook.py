@@ -37,7 +37,7 @@ class NoMetric(BaseMetric):
         return {}
 
 
-def patch_runner(cfg, val_step: str = 'hsjp_mm.PatchAugmentation', **train_cfg) -> Runner:
+def patch_runner(cfg, val_step: str = 'hsjp_mm.PatchAugmentation', hooks=(), **train_cfg) -> Runner:
     """A runner of three training and three validation batches of two."""
     train, val = cfg.train_dataloader, cfg.val_dataloader
     for loader, added in ((train, 'hsjp_mm.PatchAugmentation'), (val, val_step)):
@@ -56,7 +56,7 @@ def patch_runner(cfg, val_step: str = 'hsjp_mm.PatchAugmentation', **train_cfg) 
         val_evaluator=[NoMetric()],
         test_evaluator=[NoMetric()],
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
-        custom_hooks=[dict(type='hsjp_mm.PrepareDataHook')],
+        custom_hooks=[dict(type='hsjp_mm.PrepareDataHook'), *hooks],
         experiment_name=cfg.experiment_name,
         randomness=dict(seed=0),
         default_scope='mmpose',
@@ -76,14 +76,20 @@ def six_images(mode: str) -> list[tuple]:
     ],
     ids=['epochs', 'iterations'],
 )
+@pytest.mark.parametrize('seeded', [False, True])
 @pytest.mark.slow
-def test_the_models_patches_reach_training_and_validation(tiny_config, workers, sampler, train_cfg):
+def test_the_models_patches_reach_training_and_validation(
+    tiny_config, workers, sampler, train_cfg, seeded
+):
     cfg = tiny_config()
     for loader in (cfg.train_dataloader, cfg.val_dataloader):
         loader.update(num_workers=workers, persistent_workers=workers > 0)
     cfg.train_dataloader.sampler.type = sampler
-    runner = patch_runner(cfg, **train_cfg)
+    hooks = [dict(type='hsjp_mm.SeedHook')] if seeded else []
+    runner = patch_runner(cfg, hooks=hooks, **train_cfg)
+    loader = runner.train_loop.dataloader
     runner.train()
+    assert runner.train_loop.dataloader is loader  # the data set is read once
     assert runner.model.seen == 2 * (six_images('loss') + six_images('predict'))
 
 

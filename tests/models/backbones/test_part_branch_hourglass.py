@@ -99,6 +99,7 @@ def test_three_maps_are_added_between_stacks(fuse):
     torch.testing.assert_close(seen['input'], expected)
 
 
+@pytest.mark.slow
 def test_a_map_of_the_last_stack_moves_its_own_branch_and_the_trunk():
     for keypoints, owner in zip(INDICES, range(5), strict=True):
         model = network()
@@ -290,6 +291,7 @@ def test_every_stack_solves_the_puzzle():
     assert all(p.grad is not None for p in model.parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('options', [{}, dict(part_groups=None, num_keypoints=4, depth=0)])
 def test_the_trunk_starts_from_the_puzzles(checkpoint, options, log_file):
     model = started(checkpoint, **options)

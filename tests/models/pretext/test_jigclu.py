@@ -367,6 +367,32 @@ def test_in_a_montage_the_neighbors_are_seen(make_jigclu):
     assert (model.patch_vectors(pieces[order])[1] - vectors[1]).abs().max() > 1e-3
 
 
+# ----------------------------------------------------------------------------------- tensor mode
+
+
+@pytest.mark.parametrize('input_format', jigclu.FORMATS)
+def test_tensor_mode_is_the_network_on_what_goes_into_the_backbone(make_jigclu, input_format):
+    model = make_jigclu(input_format=input_format).double().eval()
+    pieces = model.cut(columns(model, 2, torch.float64))
+    embeddings, logits = model(model.stitch(pieces) if model.montage else pieces, None)
+    expected = model.head(model.patch_vectors(pieces))
+    assert embeddings.shape == (8, 8) and logits.shape == (8, 4)
+    assert torch.equal(embeddings, expected[0]) and torch.equal(logits, expected[1])
+    (alone,) = make_jigclu(input_format=input_format, beta=0).double().eval()(pieces, None)
+    assert alone.shape[1] == 8
+
+
+@pytest.mark.filterwarnings('ignore::torch.jit.TracerWarning')  # the size of the input is fixed
+def test_jigclu_on_hrnet_can_be_traced_as_for_onnx():
+    config = Config.fromfile('configs/demo/jigclu_hrnet-tiny_1xb32-1000i_toy-96x96.py')
+    torch.manual_seed(0)
+    model = MODELS.build(config.model).eval().requires_grad_(False)
+    first, second = torch.rand(2, 1, 3, 96, 96)
+    traced = torch.jit.trace(lambda images: model(images, None), first, check_trace=False)
+    for found, expected in zip(traced(second), model(second, None), strict=True):
+        torch.testing.assert_close(found, expected)
+
+
 # ----------------------------------------------------------------------------------- evaluation
 
 

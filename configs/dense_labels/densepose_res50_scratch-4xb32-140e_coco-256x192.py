@@ -1,0 +1,3 @@
+_base_ = ['./densepose_res50_4xb32-140e_coco-256x192.py']
+
+model = dict(backbone=dict(init_cfg=None))
