@@ -273,7 +273,10 @@ class PersonCropDataset(BaseDataset):
 
         Subclasses that read labels add their reasons.
         """
-        return {f'without {key}': _having(boxes, key) for key in self.annotation_keys}
+        return {
+            f'without {key}': np.array([bool(row.get(key)) for row in boxes], bool)
+            for key in self.annotation_keys
+        }
 
     def _labels(self, boxes: Entries, row: dict) -> dict:
         """Get what a box that is taken has of labels; subclasses that read some add them."""
@@ -494,8 +497,3 @@ class PersonCropDataset(BaseDataset):
                 'current',
                 logging.WARNING,
             )
-
-
-def _having(boxes: Entries, key: str) -> np.ndarray:
-    """Which entries have a value under a key that is not empty, (N,) bool."""
-    return np.array([bool(row.get(key)) for row in boxes], bool)
