@@ -23,10 +23,12 @@ if TYPE_CHECKING:
         PackImagePyramid,
         PackViews,
         PatchAugmentation,
+        SegmentCrop,
         TopdownDenseAffine,
         TopdownPyramid,
         TopdownShearAffine,
         set_patches,
+        set_segments,
         set_views,
     )
 
@@ -48,10 +50,12 @@ __all__ = [
     'PartMaskDataset',
     'PatchAugmentation',
     'PersonCropDataset',
+    'SegmentCrop',
     'TopdownDenseAffine',
     'TopdownPyramid',
     'TopdownShearAffine',
     'set_patches',
+    'set_segments',
     'set_views',
 ]
 

@@ -9,6 +9,7 @@ from hsjp_mm.datasets.transforms.pyramid import (
     PackImagePyramid,
     TopdownPyramid,
 )
+from hsjp_mm.datasets.transforms.segments import SegmentCrop, set_segments
 from hsjp_mm.datasets.transforms.topdown import TopdownShearAffine
 from hsjp_mm.datasets.transforms.views import MakeViews, PackViews, set_views
 
@@ -24,9 +25,11 @@ __all__ = [
     'PackImagePyramid',
     'PackViews',
     'PatchAugmentation',
+    'SegmentCrop',
     'TopdownDenseAffine',
     'TopdownPyramid',
     'TopdownShearAffine',
     'set_patches',
+    'set_segments',
     'set_views',
 ]

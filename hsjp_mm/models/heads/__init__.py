@@ -1,5 +1,6 @@
 from hsjp_mm.models.heads.byol_head import BYOLHead
 from hsjp_mm.models.heads.densepose_head import DensePoseHead
+from hsjp_mm.models.heads.detcon_head import DetConBHead, DetConSHead
 from hsjp_mm.models.heads.higherhrnet_head import HigherHRNetHead
 from hsjp_mm.models.heads.hsjp_head import HSJPHead, HSJPStackHead
 from hsjp_mm.models.heads.jigclu_head import JigCluHead
@@ -16,6 +17,8 @@ from hsjp_mm.models.heads.swav_head import SwAVHead
 __all__ = [
     'BYOLHead',
     'DensePoseHead',
+    'DetConBHead',
+    'DetConSHead',
     'HSJPHead',
     'HSJPStackHead',
     'HigherHRNetHead',

@@ -1,6 +1,7 @@
 from hsjp_mm.models.pretext.base import Measure, PretextModel
 from hsjp_mm.models.pretext.byol import BYOL
 from hsjp_mm.models.pretext.densepose import DensePose
+from hsjp_mm.models.pretext.detcon import DetConB, DetConS
 from hsjp_mm.models.pretext.hsjp import HSJP
 from hsjp_mm.models.pretext.jigclu import JigClu
 from hsjp_mm.models.pretext.jointcon import JointCon
@@ -19,6 +20,8 @@ __all__ = [
     'HSJP',
     'MAE',
     'DensePose',
+    'DetConB',
+    'DetConS',
     'JigClu',
     'JointCon',
     'Measure',
