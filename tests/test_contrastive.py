@@ -7,7 +7,7 @@ from mmengine.registry import MODELS
 from mmengine.runner import Runner
 
 from hsjp_mm.checkpoint import export_backbone
-from tests.helpers import ROOT, SHARED
+from tests.helpers import ROOT, SHARED, run_pair
 
 COCO = SHARED / 'coco_mini'
 METHODS = ('byol', 'mocov2', 'peclr', 'simclr', 'simsiam', 'swav')
@@ -65,3 +65,40 @@ def test_from_photographs_to_the_backbone_of_a_stock_model(method, tmp_path, cap
         # of two complete networks the trained one is taken, and the other one named
         average = checkpoint == best and method in ('byol', 'mocov2')
         assert ("also complete under 'target.module.backbone.'" in printed) == average, printed
+
+
+RECORDER = """
+from pathlib import Path
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+
+
+@HOOKS.register_module()
+class RankRecorder(Hook):
+    def __init__(self):
+        self.ids = []
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        self.ids += [int(sample.metainfo['id']) for sample in data_batch['data_samples']]
+
+    def after_train(self, runner):
+        state = {'ids': self.ids, 'state': runner.model.module.state_dict()}
+        torch.save(state, Path(runner.work_dir, f'rank_{runner.rank}.pth'))
+"""
+
+
+def test_two_processes_fill_one_queue(tmp_path):
+    """Keys of all images are in the queue of both, which SyncBuffersHook averages, too."""
+    cfg = config_of('mocov2', tmp_path)
+    cfg.model.head.queue_length = 20
+    cfg.train_dataloader.dataset.num_samples = 32
+    one, other = run_pair(cfg, RECORDER, tmp_path)
+    assert set(one['ids']).isdisjoint(other['ids'])
+    assert one['state'].keys() == other['state'].keys()
+    for name, value in one['state'].items():
+        assert torch.equal(value, other['state'][name]), name
+    # two steps of 8 images in each of two processes, in a ring of 20
+    assert int(one['state']['head.place']) == 32 % 20
+    assert int(one['state']['target.steps']) == 2

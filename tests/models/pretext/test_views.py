@@ -144,6 +144,37 @@ def test_hrnet_needs_whole_cells():
         SimCLR(backbone=tiny, head=head, input_size=(48, 64))
 
 
+@pytest.mark.parametrize(
+    ('backbone', 'channels'),
+    [
+        (
+            dict(
+                type='mmpretrain.VisionTransformer', patch_size=16, img_size=(96, 64),
+                arch=dict(embed_dims=16, num_layers=1, num_heads=2, feedforward_channels=32),
+                with_cls_token=False, out_type='featmap',
+            ),
+            16,
+        ),
+        (
+            dict(
+                type='SwinTransformer', embed_dims=8, depths=(1, 1), num_heads=(1, 2),
+                window_size=2, strides=(4, 2), out_indices=(0, 1), convert_weights=False,
+            ),
+            16,
+        ),
+    ],
+    ids=['ViT', 'Swin'],
+)  # fmt: skip
+def test_transformers_give_their_last_map(backbone, channels):
+    head = dict(**HEADS[SimCLR], in_channels=channels)
+    model = make(SimCLR, backbone=backbone, head=head)
+    loss, _ = model.parse_losses(model(**batch_for(model), mode='loss'))
+    loss.backward()
+    first = next(model.backbone.parameters())
+    assert first.grad is None or first.grad.isfinite().all()
+    assert model.vectors(batch_for(model)['inputs'][0]).shape == (4, channels)
+
+
 def test_another_head_is_refused():
     with pytest.raises(ValueError, match=r"must be 'hsjp_mm\.SimCLRHead'"):
         make(SimCLR, head=dict(type='hsjp_mm.MoCoHead', in_channels=16))
