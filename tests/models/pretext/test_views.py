@@ -31,6 +31,7 @@ from hsjp_mm.models import (
     SwAVHead,
 )
 from hsjp_mm.models.pretext.peclr import lying
+from hsjp_mm.models.pretext.views import key_measures
 from hsjp_mm.visualization.views import draw_views
 from tests.helpers import ROOT
 
@@ -92,7 +93,9 @@ def test_a_step_trains_everything_and_measures(method):
     trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
     assert not [name for name, weight in trained.items() if weight.grad is None]
     assert not [name for name in trained if name.startswith('target.')]
-    assert float(logged['retrieval_chance']) == pytest.approx(1 / 7)
+    # of four crops: among seven other views, or among four keys
+    chance = 1 / 4 if method is MoCo else 1 / 7
+    assert float(logged['retrieval_chance']) == pytest.approx(chance)
     assert {'retrieval', 'feature_std'} <= logged.keys()
     assert model.health.in_training in logged
 
@@ -226,6 +229,20 @@ def test_mocos_keys_come_back_in_order_and_are_normalised_in_other_company():
     assert [len(part) for part in parts._parts(images[:3])] == [3]
     with pytest.raises(ValueError, match='splits=0'):
         make(MoCo, splits=0)
+
+
+def test_queries_are_searched_among_keys_alone():
+    """The query at 45° lies nearest to the key at 20°, which is another's; the others find theirs.
+
+    Among all vectors none of two equal queries would find a key.
+    """
+    angles = torch.deg2rad(torch.tensor([[0.0, 90, 45], [20, 110, 140]]))
+    queries, keys = torch.stack([angles.cos(), angles.sin()], dim=2)
+    found = key_measures(queries, keys)
+    assert float(found['retrieval']) == pytest.approx(2 / 3)
+    assert float(found['retrieval_chance']) == pytest.approx(1 / 3)
+    same = queries[:1].expand(2, -1)
+    assert float(key_measures(same, keys[:2])['retrieval']) == 1 / 2
 
 
 # ---------------------------------------------------------------------------------------- PeCLR
