@@ -50,10 +50,12 @@ setup(
         'munkres',
     ],
     # analysis: groups of keypoints (tools/part_groups.py), MPII's file of which joints are visible
-    # mim: `mim train hsjp_mm`; vit: backbones of MMPretrain, such as ViT-S
+    # mim: `mim train hsjp_mm`; segments: those of DetCon, by Felzenszwalb's method
+    # vit: backbones of MMPretrain, such as ViT-S
     extras_require={
         'analysis': ['scikit-learn', 'h5py'],
         'mim': ['openmim==0.3.9', 'pandas<3', 'pip'],
+        'segments': ['scikit-image'],
         'vit': ['mmpretrain==1.2.0'],
     },
 )

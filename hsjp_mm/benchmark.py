@@ -19,7 +19,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
 from mmengine.hub import get_config
+from mmengine.logging import MessageHub
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 from mmengine.structures import InstanceData, PixelData
 from mmpose.codecs import MSRAHeatmap
@@ -31,6 +33,7 @@ from torchvision import transforms
 
 from hsjp_mm.datasets import set_input_size
 from hsjp_mm.ops.patches import patch_boxes
+from hsjp_mm.utils.configs import read_config
 from hsjp_mm.utils.files import PACKAGE
 
 TOOL = PACKAGE / 'tools/benchmark.py'
@@ -216,16 +219,50 @@ def measure_pbn_step(args: argparse.Namespace) -> None:
     compare_steps(args, setting, {'pbn': 'PBN', 'hourglass': 'stock hourglass'})
 
 
+def pretext_step(args: argparse.Namespace, config: str) -> Callable:
+    """A training step of a pretraining config, on the same persons for every config."""
+    cfg = read_config(config)
+    dataset = DATASETS.build(dict(cfg.train_dataloader.dataset, **coco_source(args)))
+    model = MODELS.build(cfg.model).to(args.device)
+    model.prepare(dataset)
+    MessageHub.get_current_instance().update_info('max_iters', 1000)  # which some averages follow
+    samples = [dataset[i % len(dataset)] for i in range(args.batch)]
+    data = model.data_preprocessor(pseudo_collate(samples), True)
+    return step_of(model, data['inputs'], data['data_samples'])
+
+
+def measure_pretext_step(args: argparse.Namespace) -> None:
+    if len(args.configs or ()) < 2:
+        raise ValueError(f'--configs={args.configs} must be two pretraining configs or more')
+    first, *others = args.configs
+    setting = f'{args.batch} persons, {args.device}'
+    peaks = [memory_of(args, config) for config in args.configs]
+    for config, peak in zip(others, peaks[1:], strict=True):
+        mine, other, ratio = alternate(
+            pretext_step(args, config), pretext_step(args, first), args.rounds, args.device
+        )
+        print(
+            f'training step, {setting}: {Path(config).stem} {mine:.3f} s, {Path(first).stem} '
+            f'{other:.3f} s, ratio {ratio:.3f}; peak memory {peak:.0f} and {peaks[0]:.0f} MiB, '
+            f'ratio {peak / peaks[0]:.3f}'
+        )
+
+
+def memory_of(args: argparse.Namespace, name: str) -> float:
+    """The peak memory in MiB of steps in a process of their own, for a peak stays."""
+    command = [
+        sys.executable, str(TOOL), args.what, '--memory-of', name, '--batch', str(args.batch),
+        '--side', str(args.side), '--device', args.device, '--data', args.data,
+        '--split', args.split, '--threads', str(torch.get_num_threads()),
+    ]  # fmt: skip
+    return float(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout.split()[-1])
+
+
 def compare_steps(args: argparse.Namespace, setting: str, names: dict[str, str]) -> None:
     """Print peak memory and seconds of two STEPS, whose printed names are given."""
-    arguments = ['--batch', str(args.batch), '--side', str(args.side), '--device', args.device]
-    arguments += ['--threads', str(torch.get_num_threads())]
     (ours, our_name), (theirs, their_name) = names.items()
-    peaks = []
-    # in processes of their own, and first: a peak stays, and a child starts with its parent's
-    for name in names:
-        command = [sys.executable, str(TOOL), args.what, '--memory-of', name, *arguments]
-        peaks.append(float(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout))
+    # first, for a child starts with its parent's peak
+    peaks = [memory_of(args, name) for name in names]
     print(
         f'peak memory of a training step, {setting}: {our_name} {peaks[0]:.0f} MiB, {their_name} '
         f'{peaks[1]:.0f} MiB, ratio {peaks[0] / peaks[1]:.3f} (weights and optimizer included, '
@@ -241,7 +278,10 @@ def compare_steps(args: argparse.Namespace, setting: str, names: dict[str, str])
 def measure_memory(args: argparse.Namespace) -> None:
     """Print the peak of two steps in MiB, above what the imports take."""
     imports = peak_memory()
-    step = STEPS[args.memory_of](args)
+    if args.what == 'pretext-step':
+        step = pretext_step(args, args.memory_of)
+    else:
+        step = STEPS[args.memory_of](args)
     step()
     step()
     if args.device == 'cpu':
@@ -429,6 +469,7 @@ MEASURES = {
     'jigclu-pipeline': measure_jigclu_pipeline,
     'jigclu-step': measure_jigclu_step,
     'pbn-step': measure_pbn_step,
+    'pretext-step': measure_pretext_step,
     'decode': measure_decode,
     'dataset': measure_dataset,
 }

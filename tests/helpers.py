@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from mmengine import Config
 
-from hsjp_mm.models import JigClu
+from hsjp_mm.models import JigClu, PretextModel
+from hsjp_mm.registry import MODELS
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / 'shared/data'
@@ -55,6 +56,28 @@ def tiny_jigclu(
         head=dict(type='hsjp_mm.JigCluHead', in_channels=16, dim=8, alpha=alpha, beta=beta),
     )  # fmt: skip
     return JigClu(**{**parts, **options}, grid=grid, input_size=input_size).train()
+
+
+def tiny_detcon(name: str, input_size: tuple[int, int] = (48, 32), **options) -> PretextModel:
+    """Build DetConS or DetConB on half of a narrow ResNet-18, with seeded weights.
+
+    Its map has a cell for 8×8 pixels.
+    """
+    torch.manual_seed(0)
+    head = dict(type=f'hsjp_mm.{name}Head', in_channels=16, hidden_channels=12, out_channels=8)
+    model = MODELS.build(
+        dict(
+            type=f'hsjp_mm.{name}',
+            backbone=dict(
+                type='ResNet', depth=18, num_stages=2, strides=(1, 2), dilations=(1, 1),
+                out_indices=(1,), stem_channels=8, base_channels=8,
+            ),
+            data_preprocessor=dict(type='hsjp_mm.ViewsDataPreprocessor'),
+            input_size=input_size,
+            **{'segments': dict(method='grid'), 'head': head, **options},
+        )
+    )  # fmt: skip
+    return model.train()
 
 
 def run_pair(cfg: Config, recorder: str, folder: Path) -> list[Any]:

@@ -1,6 +1,7 @@
 """Every config builds and does what its name says, and nothing else."""
 
 import copy
+import json
 import math
 import re
 from argparse import ArgumentParser
@@ -9,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import mmengine.registry as registries
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config, DictAction
@@ -27,6 +29,7 @@ CONFIGS = sorted(p for p in ROOT.glob('configs/*/**/*.py') if '_base_' not in p.
 HSJP = [path for path in CONFIGS if path.parent.name == 'hsjp']
 JIGCLU = [path for path in CONFIGS if path.parent.name == 'jigclu']
 CONTRASTIVE = [path for path in CONFIGS if path.parent.name == 'contrastive']
+JOINTCON = [path for path in CONFIGS if path.parent.name == 'jointcon']
 MAE = [path for path in CONFIGS if path.parent.name == 'mae']
 DENSE = [path for path in CONFIGS if path.parent.name == 'dense_labels']
 DENSE_POSE = [path for path in DENSE if path.stem.startswith('td-hm')]
@@ -37,7 +40,8 @@ DETECTION = [path for path in CONFIGS if 'detection' in path.parts]
 HIGHERHRNET = [path for path in CONFIGS if 'higherhrnet' in path.parts]
 PBN = [path for path in CONFIGS if 'pbn' in path.parts]
 PBN_OWN = [path for path in PBN if path.name.startswith('pbn_')]
-PRETEXT = HSJP + JIGCLU + CONTRASTIVE + MAE + [path for path in DENSE if path not in DENSE_POSE]
+PRETEXT = HSJP + JIGCLU + CONTRASTIVE + JOINTCON + MAE
+PRETEXT += [path for path in DENSE if path not in DENSE_POSE]
 INDEXED = PRETEXT + DENSE_POSE + TOPDOWN + DETECTION + HIGHERHRNET + PBN
 DEFAULT = ROOT / 'configs/hsjp/hsjp_hrnet-w32_4xb64-240e_coco-224x224.py'
 SEED_HOOK = {'custom_hooks.1.type': 'hsjp_mm.SeedHook'}
@@ -136,7 +140,8 @@ def test_does_what_its_name_says(path):
         dataset = loader.dataset.get('dataset', loader.dataset)  # of a wrapper
         roots = [Path(d.data_root).name for d in dataset.get('datasets', [dataset])]
         assert data in roots
-        assert [tuple(s) for s in input_sizes(dataset.pipeline)] == cropped
+        views = any(step.type == 'hsjp_mm.MakeViews' for step in dataset.pipeline)
+        assert [tuple(s) for s in input_sizes(dataset.pipeline)] == ([] if views else cropped)
     if path in INDEXED:
         assert config.auto_scale_lr.base_batch_size == int(gpus) * int(batch)
     if path in JIGCLU or on_model:
@@ -266,12 +271,20 @@ def contrastive(network: str) -> Path:
 CONTRASTIVE_CHANGES = {
     'temperature0.5': {'model.head.temperature': 0.5},
     'queue4096': {'model.head.queue_length': 4096},
+    'grid': {'model.segments.method': 'grid'},
+    'annotation': {
+        'model.segments.method': 'annotation',
+        **{
+            f'{part}_dataloader.dataset.annotation_keys.0': 'segmentation'
+            for part in ('train', 'val', 'test')
+        },
+    },
 }
 
 
 @pytest.mark.parametrize('path', CONTRASTIVE, ids=lambda path: path.stem)
 def test_contrastive_leaf_changes_only_what_its_name_says(path):
-    pattern = r'(\w+_(?:res50|hrnet-w32))_(?:(.+)-)?4xb64-140e_coco-224x224'
+    pattern = r'([\w-]+_(?:res50|hrnet-w32))_(?:(.+)-)?4xb64-140e_coco-224x224'
     network, change = re.fullmatch(pattern, path.stem).groups()
     changed = difference(read(path), read(contrastive(network)))
     if change == 'two-views':
@@ -309,11 +322,90 @@ def test_contrastive_families_differ_in_network_alone():
 
 @pytest.mark.slow
 @pytest.mark.parametrize('path', CONTRASTIVE, ids=lambda path: path.stem)
-def test_contrastive_trains(path, tiny_coco):
+def test_contrastive_trains(path, tiny_coco, tmp_path):
     MessageHub.get_current_instance().update_info('max_iters', 100)
-    log = train_once(shrink(read(path), tiny_coco))
+    config = shrink(read(path), tiny_coco)
+    dataset = config.train_dataloader.dataset
+    if config.model.get('segments', {}).get('method') == 'felzenszwalb':
+        pytest.importorskip('skimage')
+    if 'annotation_keys' in dataset:
+        dataset.ann_file = str(with_outlines(tiny_coco / 'boxes.json', tmp_path))
+    log = train_once(config)
     assert log['retrieval_chance'] == pytest.approx(1 / 3)
     assert math.isfinite(log['loss'])
+
+
+def jointcon(network: str) -> Path:
+    """The family's default of this network."""
+    return ROOT / f'configs/jointcon/jointcon_{network}_4xb64-140e_coco-224x224.py'
+
+
+SAVE_BEST = 'default_hooks.checkpoint.save_best'
+JOINTCON_CHANGES = {
+    'image': {'model.positives': 'image', SAVE_BEST: 'joints/image_retrieval'},
+    'image-and-joint': {
+        'model.positives': 'image_and_joint', SAVE_BEST: 'joints/pair_retrieval',
+    },
+    'c4': {
+        'model.backbone.num_stages': 3,
+        'model.backbone.out_indices.0': 2,
+        **{f'model.backbone.strides.{i}': s for i, s in enumerate((1, 2, 2))},
+        **{f'model.backbone.dilations.{i}': 1 for i in range(3)},
+        'model.head.in_channels': 1024,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize('path', JOINTCON, ids=lambda path: path.stem)
+def test_jointcon_leaf_changes_only_what_its_name_says(path):
+    pattern = r'jointcon_(.+?)_(?:(.+)-)?4xb64-140e_coco-224x224'
+    network, change = re.fullmatch(pattern, path.stem).groups()
+    expected = JOINTCON_CHANGES[change] if change else {}
+    assert difference(read(path), read(jointcon(network))) == expected
+
+
+def test_jointcon_families_differ_in_the_network_alone():
+    names = difference(read(jointcon('hrnet-w32')), read(jointcon('res50')))
+    assert all(re.match(r'hrnet_w32|model\.(backbone|neck|head)\.', name) for name in names)
+
+
+def test_jointcon_has_the_papers_schedule_for_2d_joints():
+    config = read(jointcon('res50'))
+    [scheduler] = config.param_scheduler
+    assert (scheduler.milestones, scheduler.gamma, scheduler.by_epoch) == ([90, 120], 0.1, True)
+    assert config.optim_wrapper.optimizer == dict(type='Adam', lr=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('path', JOINTCON, ids=lambda path: path.stem)
+def test_jointcon_trains(path, tiny_coco, tmp_path):
+    """On the tiny data set's persons, with keypoints spread over their boxes."""
+    config = shrink(read(path), tiny_coco)
+    if 'c4' in path.stem:
+        config.model.head.in_channels = 128
+    content = json.loads((tiny_coco / 'boxes.json').read_text())
+    shares = np.stack(np.meshgrid(np.linspace(0.2, 0.8, 5), np.linspace(0.2, 0.8, 4)), axis=-1)
+    for person in content['annotations']:
+        left, top, width, height = person['bbox']
+        points = (left, top) + shares.reshape(-1, 2)[:17] * (width, height)
+        flags = np.full((17, 1), 2)
+        person.update(keypoints=np.hstack([points, flags]).ravel().tolist(), num_keypoints=17)
+    (tmp_path / 'keypoints.json').write_text(json.dumps(content))
+    config.train_dataloader.dataset.ann_file = str(tmp_path / 'keypoints.json')
+    log = train_once(config)
+    assert log['loss'] == log['loss_contrastive'] > log['floor'] >= 0
+    assert 0 < log['joint_retrieval_chance'] < 0.1
+
+
+def with_outlines(ann_file: Path, folder: Path) -> Path:
+    """A copy of annotations in which each person has the upper left half of its box as mask."""
+    content = json.loads(ann_file.read_text())
+    for row in content['annotations']:
+        left, top, width, height = row['bbox']
+        row['segmentation'] = [[left, top, left + width, top, left, top + height]]
+    path = folder / 'outlines.json'
+    path.write_text(json.dumps(content))
+    return path
 
 
 def shrink(config: Config, folder: Path) -> Config:

@@ -6,7 +6,9 @@ one on the same persons. jigclu-pipeline: a sample of the JigClu data pipeline, 
 112×112, against the same recipe in PIL and torchvision, as the authors' code has it, on the same
 persons. jigclu-step: a training step of JigClu on ResNet-50 against one that sees two augmented
 views of each image, as SimCLR's, in time and in peak memory. pbn-step: a training step of PBN
-against one of the stock hourglass, three stacks each, in time and in peak memory. decode: grouping
+against one of the stock hourglass, three stacks each, in time and in peak memory. pretext-step: a
+training step of each of --configs against one of the first, on the same persons, in time and in
+peak memory. decode: grouping
 keypoints to persons against the stock decoder, by map size and persons, with the two tags of the
 flip test; the maps hold noise, and a fifth of the keypoints is missing. dataset: loading
 PersonCropDataset and stock CocoDataset from a synthetic annotation file of --images and --boxes.
@@ -18,7 +20,8 @@ import sys
 from hsjp_mm.cli import Parser, command
 
 MEASURES = (
-    'step', 'pipeline', 'jigclu-pipeline', 'jigclu-step', 'pbn-step', 'decode', 'dataset',
+    'step', 'pipeline', 'jigclu-pipeline', 'jigclu-step', 'pbn-step', 'pretext-step', 'decode',
+    'dataset',
 )  # fmt: skip
 
 
@@ -30,6 +33,9 @@ def arguments() -> Parser:
     parser.add_argument('--batch', type=int, default=8, help='images of a step')
     parser.add_argument(
         '--side', type=int, help='of the images of a step, in pixels (256 for pbn-step, else 224)'
+    )
+    parser.add_argument(
+        '--configs', nargs='+', metavar='CONFIG', help='of pretext-step: pretraining configs'
     )
     parser.add_argument('--rounds', type=int, default=7, help='measured repetitions')
     parser.add_argument('--persons', type=int, default=200, help='samples of the pipelines')

@@ -32,7 +32,7 @@ HELD_OUT_SEED = 0
 
 @DATASETS.register_module()
 class PersonCropDataset(BaseDataset):
-    """Boxes to cut crops from; no label is read.
+    """Boxes to cut crops from; no label is read unless ``annotation_keys`` names it.
 
     Subclasses MMEngine's BaseDataset rather than MMPose's CocoDataset, which drops the persons
     without keypoints. One source of these:
@@ -63,7 +63,8 @@ class PersonCropDataset(BaseDataset):
     folder or list), ``img_id``, ``img_path``, ``category_id``, ``bbox`` (1, 4) as (left, top,
     right, bottom) in pixels of the image, clipped to it, and ``bbox_score`` (1,). The pipeline's
     ``GetBBoxCenterScale`` adds center and scale. An image that is one instance gets its box, the
-    whole image, when it has been loaded.
+    whole image, when it has been loaded. With ``annotation_keys`` there is ``raw_ann_info``, too,
+    as MMPose's data sets have it, with those keys of the annotation and its ``bbox``.
 
     Attributes:
         left_out: how many boxes, by reason.
@@ -74,6 +75,10 @@ class PersonCropDataset(BaseDataset):
         image_list: a text file of image paths, relative to ``data_root``; the paths in it are
             relative to ``data_prefix['img']``.
         category_names: the categories to take.
+        annotation_keys: what of an annotation goes on to the pipeline, as it stands in the file,
+            such as ``['segmentation']`` for ``hsjp_mm.SegmentCrop``. Annotations without it are
+            left out. It is in the image's coordinates, so that images of which the boxes would have
+            to be turned count as unreadable.
         score_thr: the lowest score of a detected box that is taken.
         min_size: the lowest width and height in pixels, after clipping, of a box that is taken.
         held_out: hold out this share of the images, in (0, 1), to validate without a second
@@ -125,6 +130,7 @@ class PersonCropDataset(BaseDataset):
         bbox_file: str = '',
         image_list: str = '',
         category_names: Sequence[str] = ('person',),
+        annotation_keys: Sequence[str] = (),
         score_thr: float = 0.0,
         min_size: float = 1.0,
         held_out: float | None = None,
@@ -141,6 +147,13 @@ class PersonCropDataset(BaseDataset):
             raise ValueError(f'give image_list={image_list!r} or ann_file={ann_file!r}, not both')
         if isinstance(category_names, str):
             raise ValueError(f'category_names={category_names!r} must be a sequence of names')
+        if isinstance(annotation_keys, str):
+            raise ValueError(f'annotation_keys={annotation_keys!r} must be a sequence of names')
+        if annotation_keys and (bbox_file or not ann_file):
+            raise ValueError(
+                f'annotation_keys={tuple(annotation_keys)} needs the annotations of ann_file; '
+                f'ann_file={ann_file!r}, bbox_file={bbox_file!r}'
+            )
         if held_out is not None and not 0 < held_out < 1:
             raise ValueError(f'held_out={held_out} must be in (0, 1)')
         if part not in PARTS:
@@ -156,6 +169,7 @@ class PersonCropDataset(BaseDataset):
         self.bbox_file = bbox_file
         self.image_list = image_list
         self.category_names = tuple(category_names)
+        self.annotation_keys = tuple(annotation_keys)
         self.score_thr = score_thr
         self.min_size = min_size
         self.held_out = held_out
@@ -255,12 +269,20 @@ class PersonCropDataset(BaseDataset):
         return instances, coco.images.texts('file_name')
 
     def _with_labels(self, boxes: Entries, coco: CocoFile) -> dict[str, np.ndarray]:
-        """For subclasses that read labels: why a box is left out, and (N,) whether it is not."""
-        return {}
+        """Tell why a box is left out for its labels, and (N,) whether it is not.
+
+        Subclasses that read labels add their reasons.
+        """
+        return {
+            f'without {key}': np.array([bool(row.get(key)) for row in boxes], bool)
+            for key in self.annotation_keys
+        }
 
     def _labels(self, boxes: Entries, row: dict) -> dict:
-        """For subclasses that read labels: what a box that is taken has of them."""
-        return {}
+        """Get what a box that is taken has of labels; subclasses that read some add them."""
+        if not self.annotation_keys:
+            return {}
+        return {'raw_ann_info': {key: row[key] for key in ('bbox', *self.annotation_keys)}}
 
     def _paths(self, coco: CocoFile) -> list[str]:
         folder = self.data_prefix['img']
@@ -437,6 +459,13 @@ class PersonCropDataset(BaseDataset):
         stored, orientation = stored_size(path)
         turned = turned_size(stored, orientation)
         if annotated == stored and (width, height) == turned and not self.bbox_file:
+            if self.annotation_keys:
+                raise UnreadableImageError(
+                    f'{path} (instance {instance["id"]}) is annotated as it is stored and turned '
+                    f'by its EXIF orientation {orientation} when it is read, but '
+                    f'annotation_keys={self.annotation_keys} are not turned with it',
+                    path,
+                )
             instance['bbox'] = turn_boxes(instance['bbox'], stored, orientation)
             self._report_turned(instance, orientation)
             return

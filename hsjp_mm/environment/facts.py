@@ -68,10 +68,16 @@ if torch.cuda.is_available():
     'mmpose': 'import mmpose.datasets, mmpose.models',
     'mmpretrain': 'import mmpretrain',
     'scikit-learn': 'import sklearn.cluster',
+    'scikit-image': 'import skimage.segmentation',
     'h5py': 'import h5py',
     'hsjp_mm': 'import hsjp_mm',
 }
-MODULES = {'opencv-python': 'cv2', 'setuptools': 'pkg_resources', 'scikit-learn': 'sklearn'}
+MODULES = {
+    'opencv-python': 'cv2',
+    'setuptools': 'pkg_resources',
+    'scikit-learn': 'sklearn',
+    'scikit-image': 'skimage',
+}
 UNNEEDED = {'chumpy': 'mmpose', 'opendatalab': 'openmim'}  # required on paper, imported by nothing
 SHARED_FOLDERS = ('mmcv', 'mmengine', 'mmdet', 'mmpose', 'mmpretrain')
 

@@ -1,6 +1,7 @@
 from hsjp_mm.evaluation.densepose_accuracy import DensePoseAccuracy
 from hsjp_mm.evaluation.hsjp_precision import HSJPPrecision
 from hsjp_mm.evaluation.jigclu_accuracy import JigCluAccuracy
+from hsjp_mm.evaluation.joint_retrieval import JointRetrieval
 from hsjp_mm.evaluation.lsp_pck import LSPPCK
 from hsjp_mm.evaluation.mae_explained_variance import MAEExplainedVariance
 from hsjp_mm.evaluation.part_iou import PartIoU
@@ -12,6 +13,7 @@ __all__ = [
     'DensePoseAccuracy',
     'HSJPPrecision',
     'JigCluAccuracy',
+    'JointRetrieval',
     'MAEExplainedVariance',
     'PCKh',
     'PartIoU',

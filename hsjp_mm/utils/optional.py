@@ -3,7 +3,7 @@
 import importlib
 from types import ModuleType
 
-DISTRIBUTIONS = {'sklearn': 'scikit-learn'}
+DISTRIBUTIONS = {'skimage': 'scikit-image', 'sklearn': 'scikit-learn'}
 """What pip installs, where it is not called like the package that is imported."""
 
 

@@ -10,7 +10,8 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from hsjp_mm.datasets import PersonCropDataset
-from hsjp_mm.datasets.image_files import turn_boxes, turned_size
+from hsjp_mm.datasets.image_files import UnreadableImageError, turn_boxes, turned_size
+from tests import helpers
 from tests.helpers import SHARED, damage_middle
 
 COCO_MINI = SHARED / 'coco_mini'
@@ -709,6 +710,56 @@ def test_a_folder_with_links_and_a_folder_with_the_name_of_an_image(tiny_coco, t
     assert dataset[0]['inputs'].float().std() > 5
 
 
+# -------------------------------------------------------------------------- annotations handed on
+
+
+def with_outlines(tiny_coco: Path, folder: Path) -> tuple[str, dict]:
+    """The tiny annotations, with an outline of every box but 12 (null) and 15 (empty)."""
+    content = json.loads((tiny_coco / 'boxes.json').read_text())
+    for row in content['annotations']:
+        left, top, width, height = row['bbox']
+        outline = [[left, top, left + width, top, left + width, top + height]]
+        row['segmentation'] = {12: None, 15: []}.get(row['id'], outline)
+    outlines = {row['id']: row['segmentation'] for row in content['annotations']}
+    return write_json(folder / 'outlines.json', content), outlines
+
+
+def test_annotation_keys_go_on_as_they_stand_in_the_file(load, tiny_coco, tmp_path):
+    path, outlines = with_outlines(tiny_coco, tmp_path)
+    dataset = load(ann_file=path, annotation_keys=['segmentation'])
+    assert ids(dataset) == [11, 14, 19, 20]
+    assert dataset.left_out['without segmentation'] == 2
+    for i, key in enumerate(ids(dataset)):
+        _, _, *box = helpers.BOXES[key]
+        # the box as it is annotated, beside the clipped one
+        expected = {'bbox': box, 'segmentation': outlines[key]}
+        assert dataset.get_data_info(i)['raw_ann_info'] == expected
+
+
+def test_without_annotation_keys_nothing_goes_on(load, tiny_coco, tmp_path):
+    path, _ = with_outlines(tiny_coco, tmp_path)
+    dataset = load(ann_file=path)
+    assert ids(dataset) == [11, 12, 14, 15, 19, 20]
+    assert 'raw_ann_info' not in dataset.get_data_info(0)
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(annotation_keys='segmentation'), 'must be a sequence of names'),
+        (
+            dict(annotation_keys=['a'], ann_file=''),
+            "needs the annotations of ann_file; ann_file=''",
+        ),
+        (dict(annotation_keys=['a'], bbox_file='b.json'), "bbox_file='b.json'"),
+        (dict(annotation_keys=['a']), 'no box is left.*8 without a '),
+    ],
+)
+def test_annotation_keys_that_cannot_be(load, options, message):
+    with pytest.raises(ValueError, match=message):
+        load(**options)
+
+
 # ------------------------------------------------------------- images of another size or turned
 
 RED = (120, 40, 200, 90)
@@ -778,6 +829,13 @@ def test_boxes_of_turned_photos_in_both_conventions(photos, orientation, stored,
 @pytest.mark.parametrize('orientation', [2, 3, 4])
 def test_boxes_of_photos_that_keep_their_size_are_those_of_the_turned_one(photos, orientation):
     assert redness(photos(orientation, stored=False)[0]) > 100
+
+
+def test_annotations_of_turned_photos_are_not_handed_on(photos):
+    message = r"0\.jpg .*orientation 6 .* annotation_keys=\('category_id',\) are not turned with it"
+    with pytest.raises(UnreadableImageError, match=message):
+        photos(test_mode=True, annotation_keys=['category_id'])[0]
+    assert redness(photos(stored=False, annotation_keys=['category_id'])[0]) > 100
 
 
 def test_turned_boxes_are_reported_by_count(photos, log_file):

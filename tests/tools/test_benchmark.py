@@ -59,6 +59,20 @@ def test_steps_with_their_memory(what, side, ours, theirs):
 
 
 @pytest.mark.slow
+def test_pretext_steps_against_the_first(people):
+    configs = [
+        f'hsjp_mm::demo/{name}_hrnet-tiny_1xb32-1000i_toy-96x96.py' for name in ('hsjp', 'simclr')
+    ]
+    printed = run(
+        'pretext-step', '--configs', *configs, '--data', str(people), '--split', 'train',
+        '--batch', '2',
+    )  # fmt: skip
+    [line] = printed.splitlines()[-1:]
+    assert re.match(r'training step, 2 persons, cpu: simclr_.+ s, hsjp_.+ s, ratio .+ MiB', line)
+    assert len(ratios(line)) == 2 and min(ratios(line)) > 0
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('what', 'lines'), [('pipeline', ['HSJP']), ('jigclu-pipeline', ['', ' without reading it'])]
 )

@@ -36,8 +36,8 @@ from importlib.machinery import PathFinder
 find_spec = PathFinder.find_spec
 
 def find_others(name, *rest, **named):
-    #As if the two were not installed.
-    absent = name.partition('.')[0] in ('h5py', 'sklearn')
+    #As if the three were not installed.
+    absent = name.partition('.')[0] in ('h5py', 'skimage', 'sklearn')
     return None if absent else find_spec(name, *rest, **named)
 
 PathFinder.find_spec = find_others
@@ -46,6 +46,7 @@ import numpy as np
 from mmengine.config import Config
 from hsjp_mm import registry
 from hsjp_mm.analysis import part_groups
+from hsjp_mm.datasets import SegmentCrop
 from hsjp_mm.evaluation import PCKh, pckh
 
 for name, kind in vars(registry).items():
@@ -57,6 +58,9 @@ registry.MODELS.build(
     dict(type='hsjp_mm.HSJP', backbone=backbone, head=head, grid=2, input_size=(64, 64))
 )
 assert registry.METRICS.build(dict(type='hsjp_mm.PCKh')).visibility is None
+box = np.array([[8.0, 8.0]])
+crop = dict(img=np.zeros((9, 9, 3), np.uint8), bbox_center=box, bbox_scale=box)
+assert SegmentCrop(dict(method='grid'))(crop)['segments'].max() == 15
 for use, message in (
     (lambda: registry.METRICS.build(dict(type='hsjp_mm.PCKh', visibility_file='setup.py')),
      "reading visibility_file='setup.py' needs h5py: run `pip install h5py`"),
@@ -64,6 +68,8 @@ for use, message in (
      'grouping keypoints needs scikit-learn: run `pip install scikit-learn`'),
     (lambda: part_groups.cluster(np.eye(3), 2),
      'grouping keypoints needs scikit-learn: run `pip install scikit-learn`'),
+    (lambda: SegmentCrop(dict(method='felzenszwalb'))(crop),
+     "dividing a crop by method='felzenszwalb' needs scikit-image: run `pip install scikit-image`"),
 ):
     try:
         use()
@@ -72,12 +78,12 @@ for use, message in (
     else:
         raise AssertionError(message)
 loaded = {name.partition('.')[0] for name, module in sys.modules.items() if module}
-assert not loaded & {'h5py', 'sklearn'}
+assert not loaded & {'h5py', 'skimage', 'sklearn'}
 """
 
 
 @pytest.mark.slow
-def test_all_but_their_users_works_without_h5py_and_scikit_learn():
+def test_all_but_their_users_works_without_h5py_scikit_image_and_scikit_learn():
     done = subprocess.run(
         [sys.executable, '-c', BLOCKED], cwd=ROOT, capture_output=True, text=True, timeout=300
     )

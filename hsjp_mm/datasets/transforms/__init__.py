@@ -2,12 +2,14 @@ from hsjp_mm.datasets.transforms.bottomup import BottomupGetHeatmapMask, Bottomu
 from hsjp_mm.datasets.transforms.color import ColorAugmentation, ColourAugmentation
 from hsjp_mm.datasets.transforms.dense import TopdownDenseAffine
 from hsjp_mm.datasets.transforms.hsv import HSVAugmentation
+from hsjp_mm.datasets.transforms.occlusion import DropOccluded
 from hsjp_mm.datasets.transforms.patches import PatchAugmentation, set_patches
 from hsjp_mm.datasets.transforms.pyramid import (
     BottomupResize,
     PackImagePyramid,
     TopdownPyramid,
 )
+from hsjp_mm.datasets.transforms.segments import SegmentCrop, set_segments
 from hsjp_mm.datasets.transforms.topdown import InputAffine, TopdownShearAffine, set_input_size
 from hsjp_mm.datasets.transforms.views import MakeViews, PackViews, set_views
 
@@ -17,16 +19,19 @@ __all__ = [
     'BottomupResize',
     'ColorAugmentation',
     'ColourAugmentation',
+    'DropOccluded',
     'HSVAugmentation',
     'InputAffine',
     'MakeViews',
     'PackImagePyramid',
     'PackViews',
     'PatchAugmentation',
+    'SegmentCrop',
     'TopdownDenseAffine',
     'TopdownPyramid',
     'TopdownShearAffine',
     'set_input_size',
     'set_patches',
+    'set_segments',
     'set_views',
 ]

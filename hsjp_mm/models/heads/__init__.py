@@ -1,8 +1,10 @@
 from hsjp_mm.models.heads.byol_head import BYOLHead
 from hsjp_mm.models.heads.densepose_head import DensePoseHead
+from hsjp_mm.models.heads.detcon_head import DetConBHead, DetConSHead
 from hsjp_mm.models.heads.higherhrnet_head import HigherHRNetHead
 from hsjp_mm.models.heads.hsjp_head import HSJPHead, HSJPStackHead
 from hsjp_mm.models.heads.jigclu_head import JigCluHead
+from hsjp_mm.models.heads.jointcon_head import JointConHead
 from hsjp_mm.models.heads.mae_head import MAEHead
 from hsjp_mm.models.heads.moco_head import MoCoHead
 from hsjp_mm.models.heads.part_branch_head import PartBranchHead
@@ -15,10 +17,13 @@ from hsjp_mm.models.heads.swav_head import SwAVHead
 __all__ = [
     'BYOLHead',
     'DensePoseHead',
+    'DetConBHead',
+    'DetConSHead',
     'HSJPHead',
     'HSJPStackHead',
     'HigherHRNetHead',
     'JigCluHead',
+    'JointConHead',
     'MAEHead',
     'MoCoHead',
     'PartBranchHead',

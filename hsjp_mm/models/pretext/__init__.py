@@ -1,8 +1,10 @@
 from hsjp_mm.models.pretext.base import Measure, PretextModel
 from hsjp_mm.models.pretext.byol import BYOL
 from hsjp_mm.models.pretext.densepose import DensePose
+from hsjp_mm.models.pretext.detcon import DetConB, DetConS
 from hsjp_mm.models.pretext.hsjp import HSJP
 from hsjp_mm.models.pretext.jigclu import JigClu
+from hsjp_mm.models.pretext.jointcon import JointCon
 from hsjp_mm.models.pretext.mae import MAE
 from hsjp_mm.models.pretext.moco import MoCo
 from hsjp_mm.models.pretext.part_segmentation import PartSegmentation
@@ -18,7 +20,10 @@ __all__ = [
     'HSJP',
     'MAE',
     'DensePose',
+    'DetConB',
+    'DetConS',
     'JigClu',
+    'JointCon',
     'Measure',
     'MoCo',
     'PartSegmentation',

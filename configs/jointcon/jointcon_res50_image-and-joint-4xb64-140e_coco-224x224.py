@@ -1,0 +1,4 @@
+_base_ = ['./jointcon_res50_4xb64-140e_coco-224x224.py']
+
+model = dict(positives='image_and_joint')
+default_hooks = dict(checkpoint=dict(save_best='joints/pair_retrieval'))
