@@ -62,7 +62,9 @@ def check_keypoints(config: 'Config', splits: Sequence[str]) -> None:
     from mmengine.logging import print_log
 
     stated = list(_of_model(config.get('model') or {}))
-    for split in splits if config.get('default_scope', 'mmpose') == 'mmpose' else ():
+    if not stated or config.get('default_scope', 'mmpose') != 'mmpose':
+        return
+    for split in splits:
         for theirs in _of_split(config, split):
             for ours in _expected(config, split) or stated:
                 problem = _difference(theirs, ours)
