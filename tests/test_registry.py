@@ -63,10 +63,12 @@ parts = [
     ('METRICS', dict(type='hsjp_mm.MAEExplainedVariance')),
     ('METRICS', dict(type='hsjp_mm.PartIoU')),
     ('METRICS', dict(type='hsjp_mm.DensePoseAccuracy')),
+    ('METRICS', dict(type='hsjp_mm.ViewRetrieval')),
     ('METRICS', dict(type='hsjp_mm.PCKh')),
     ('METRICS', dict(type='hsjp_mm.LSPPCK')),
     ('TRANSFORMS', colors),
     ('TRANSFORMS', dict(type='hsjp_mm.PatchAugmentation')),
+    ('TRANSFORMS', dict(type='hsjp_mm.MakeViews')),
     ('TRANSFORMS', dict(type='hsjp_mm.BottomupResize', input_size=(64, 64))),
     ('TRANSFORMS', dict(type='hsjp_mm.TopdownShearAffine', input_size=(64, 64))),
     ('TRANSFORMS', dict(type='hsjp_mm.TopdownPyramid', input_size=(64, 64))),
@@ -196,15 +198,12 @@ def run(script: str, folder, *arguments: str):
 def test_names_are_found_without_custom_imports(scope, tmp_path):
     names = [
         'SkippedImagesHook', 'PrepareDataHook', 'BottomupVisualizationHook', 'FreezeHook',
-        'HSJPPrecision', 'JigCluAccuracy', 'MAEExplainedVariance', 'PCKh', 'LSPPCK',
-        'ColorAugmentation', 'PatchAugmentation', 'BottomupResize', 'TopdownShearAffine',
-        'TopdownPyramid', 'PersonCropDataset', 'PretextInit', 'GroupingLoss', 'PartBranchHourglass',
-        'HSJPHead', 'HSJP', 'JigCluHead', 'JigClu',
-        'HSJPPrecision', 'JigCluAccuracy', 'PartIoU', 'DensePoseAccuracy', 'PCKh', 'LSPPCK',
-        'TopdownPyramid', 'TopdownDenseAffine', 'PersonCropDataset', 'PartMaskDataset',
-        'DensePoseDataset', 'PretextInit', 'GroupingLoss', 'PartBranchHourglass', 'HSJPHead',
-        'HSJP', 'JigCluHead', 'JigClu', 'PartSegmentationHead', 'PartSegmentation', 'DensePoseHead',
-        'DensePose',
+        'HSJPPrecision', 'JigCluAccuracy', 'MAEExplainedVariance', 'PartIoU', 'DensePoseAccuracy',
+        'ViewRetrieval', 'PCKh', 'LSPPCK', 'ColorAugmentation', 'PatchAugmentation', 'MakeViews',
+        'BottomupResize', 'TopdownShearAffine', 'TopdownPyramid', 'TopdownDenseAffine',
+        'PersonCropDataset', 'PartMaskDataset', 'DensePoseDataset', 'PretextInit', 'GroupingLoss',
+        'PartBranchHourglass', 'HSJPHead', 'HSJP', 'JigCluHead', 'JigClu', 'PartSegmentationHead',
+        'PartSegmentation', 'DensePoseHead', 'DensePose',
     ]  # fmt: skip
     assert run(BUILD, tmp_path, scope) == [['hsjp_mm', name] for name in names for _ in range(2)]
 
