@@ -210,9 +210,11 @@ class BodyModel(nn.Module):
         straight = torch.addmm(self.flat_template, features, self.dirs).unflatten(1, (3, -1))
         # where a joint takes the origin of the body at rest
         origins = joints - (turns @ resting[..., None]).squeeze(-1)
-        moves = torch.cat([turns, origins[..., None]], dim=-1).flatten(2).transpose(1, 2)
-        blended = (moves.flatten(0, 1) @ self.weights).view(len(shape), 3, 4, -1)
-        vertices = (blended[:, :, :3] * straight[:, None]).sum(dim=2) + blended[:, :, 3]
+        # column by column of the rotations: all of a vertex's 12 numbers at once do not fit caches
+        vertices = origins.mT @ self.weights
+        for k in range(3):
+            blended = turns[..., k].mT @ self.weights
+            vertices = torch.addcmul(vertices, blended, straight[:, k, None])
         return vertices.transpose(1, 2)
 
     def _require_shapes(
