@@ -73,6 +73,7 @@ ALLOWED: dict[str, Any] = {
     **{f'{kind.__module__}.{kind.__name__}': kind for kind in _DTYPES},
     **{f'scipy.sparse{part}.csc_matrix': _Columns for part in ('', '.csc', '._csc')},
     '_codecs.encode': _encode,
+    'builtins.bytes': bytes,
     'builtins.object': object,
     'builtins.set': set,
     'collections.OrderedDict': OrderedDict,
