@@ -87,7 +87,7 @@ def test_later_masks_cover_earlier_ones_and_plain_rle_is_read():
 
 
 def test_label_pictures_become_masks_as_the_documentation_shows():
-    page = (ROOT / 'docs/dense_labels.md').read_text()
+    page = (ROOT / 'docs/dense-labels.md').read_text()
     [code] = [code for code in re.findall('```python\n(.*?)```', page, re.S) if 'def ' in code]
     names: dict = {}
     exec(code, names)
