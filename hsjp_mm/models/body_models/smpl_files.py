@@ -88,7 +88,8 @@ def read_body(file: str | Path, gender: str = 'neutral') -> BodyArrays:
     Args:
         file: ``'free'``, the body that comes with the package; a ``.npz`` or ``.pkl``; or a folder
             of SMPL's files by the names of their download or those that other code gives them.
-        gender: Which file of a folder: ``'neutral'``, ``'male'`` or ``'female'``.
+        gender: Which file of a folder: ``'neutral'``, ``'male'`` or ``'female'``; a file that is
+            named itself is taken as it is.
 
     Raises:
         FileNotFoundError: There is none; the message says from where, and both names.
@@ -97,6 +98,8 @@ def read_body(file: str | Path, gender: str = 'neutral') -> BodyArrays:
     if gender not in GENDERS:
         raise ValueError(f'gender={gender!r} must be one of {", ".join(GENDERS)}')
     if str(file) == 'free':
+        if gender != 'neutral':
+            raise ValueError(f"gender={gender!r}: the body file='free' is one for all genders")
         return body_arrays(read_arrays(FREE_BODY), 'the free body')
     path = find_body(file, gender)
     return body_arrays(read_arrays(path), path.stem)

@@ -238,6 +238,8 @@ def test_a_missing_file_is_told_with_its_names_and_where_it_is_from(tmp_path):
         read_body(tmp_path / 'nowhere.pkl')
     with pytest.raises(ValueError, match="gender='f' must be one of neutral, male, female"):
         read_body('free', 'f')
+    with pytest.raises(ValueError, match="gender='male': the body file='free' is one for all"):
+        BodyModel(gender='male')
 
 
 def test_converted_bodies_are_the_same_bodies(tmp_path, old):
