@@ -30,7 +30,10 @@ setup(
     ],
     packages=find_packages(include=['hsjp_mm', 'hsjp_mm.*']),
     # .mim holds links to configs, tools and model-index.yml, which mim and `hsjp_mm::` look for
-    package_data={'hsjp_mm': ['py.typed', '.mim/configs/**/*', '.mim/tools/*.py', '.mim/*.yml']},
+    package_data={
+        'hsjp_mm': ['py.typed', '.mim/configs/**/*', '.mim/tools/*.py', '.mim/*.yml'],
+        'hsjp_mm.models.body_models': ['free_body.npz'],
+    },
     entry_points={'console_scripts': ['hsjp-mm = hsjp_mm.cli:main']},
     exclude_package_data={'': ['*.pyc']},
     python_requires='>=3.10,<3.13',

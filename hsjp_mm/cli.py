@@ -30,6 +30,7 @@ TASKS: dict[str, dict[str, tuple[str, str]]] = {
         'subset': ('make_subset', 'write a share of the labels of a COCO file'),
         'priors': ('keypoint_priors', 'where in their boxes keypoints lie'),
         'groups': ('part_groups', 'groups of related keypoints, for PBN'),
+        'build-body': ('build_body', 'make the free body anew, with the package anny'),
     },
     'Train and test': {
         'train': ('train', 'train a config: pretraining or fine-tuning'),
@@ -40,6 +41,7 @@ TASKS: dict[str, dict[str, tuple[str, str]]] = {
         'extract': ('extract_backbone', 'take the backbone out of a pretraining'),
         'check-init': ('check_init', 'whether a checkpoint fits a backbone'),
         'convert': ('convert_checkpoint', "HigherHRNet's and AE's own weights, or MMPose 0.x's"),
+        'convert-body': ('convert_body', "SMPL's own file of a body, into plain arrays"),
     },
     'Look and measure': {
         'browse': ('browse_puzzles', 'draw puzzles and what a network answers'),
@@ -60,7 +62,7 @@ def overview() -> str:
     lines = ['usage: hsjp-mm COMMAND ...    (hsjp-mm COMMAND --help says more)']
     for task, commands in TASKS.items():
         lines += ['', task]
-        lines += [f'  {name:12}{purpose}' for name, (_, purpose) in commands.items()]
+        lines += [f'  {name:13}{purpose}' for name, (_, purpose) in commands.items()]
     return '\n'.join(lines)
 
 
@@ -80,6 +82,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name == '--version':
         print(f'hsjp_mm {__version__}')
         return 0
+    if rest and f'{name}-{rest[0]}' in FILES:  # convert body
+        name = f'{name}-{rest.pop(0)}'
     script = PACKAGE / 'tools' / f'{FILES.get(name, "")}.py'
     if name not in FILES:
         alike = difflib.get_close_matches(name.replace('_', '-'), FILES, 1, cutoff=0.5)

@@ -254,7 +254,8 @@ def test_what_is_released_holds_the_package_and_no_tests(distributions):
     modules = {str(path.relative_to(ROOT)) for path in ROOT.glob('hsjp_mm/**/*.py')}
     modules = {name for name in modules if '.mim' not in name}
     mim = {f'hsjp_mm/.mim/{name}' for name in ('tools/train.py', f'configs/{DEFAULT}')}
-    assert (modules | mim | {'hsjp_mm/py.typed'}) <= packed & installed
+    data = {'hsjp_mm/py.typed', 'hsjp_mm/models/body_models/free_body.npz'}
+    assert (modules | mim | data) <= packed & installed
     assert {'README.md', 'CHANGELOG.md', 'LICENSE', 'NOTICE', 'pyproject.toml'} <= packed
     assert {name.partition('/')[0] for name in installed} == {'hsjp_mm', f'{root}.dist-info'}
     assert [name for name in packed if name.partition('/')[0] == 'tests'] == []

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
+import numpy as np
+
 PythonUnpickler: Any = pickle._Unpickler
 
 
@@ -18,6 +20,9 @@ class RestrictedUnpickler(PythonUnpickler):
 
     It is the one written in Python, for the one in C lets a file set attributes of any class or
     function that it may name. Here only *instances* of listed classes are given a state.
+
+    Of numpy's types and arrays, where they are on the list, only what numpy itself writes is made:
+    it trusts what it is given, and would take a file's numbers for addresses of Python objects.
 
     Attributes:
         allowed: What the name ``module.name`` in a file stands for. Names of Python 2 are
@@ -59,24 +64,32 @@ class RestrictedUnpickler(PythonUnpickler):
         if not any(value is allowed for allowed in self.allowed.values()):
             raise pickle.UnpicklingError(f'{value!r:.80} is not allowed to be called or changed')
 
+    def _require_callable(self, value: Any) -> None:
+        self._require_allowed(value)
+        if value is np.ndarray:  # numpy passes it to a function; its own arguments are addresses
+            raise pickle.UnpicklingError('numpy.ndarray is not allowed to be called')
+
     def load_reduce(self) -> None:
         """Call a function."""
-        self._require_allowed(self.stack[-2])
+        self._require_callable(self.stack[-2])
         super().load_reduce()
 
     def load_newobj(self) -> None:
         """Make an instance of a class."""
-        self._require_allowed(self.stack[-2])
+        self._require_callable(self.stack[-2])
         super().load_newobj()
 
     def load_newobj_ex(self) -> None:
         """Make an instance of a class, with named arguments."""
-        self._require_allowed(self.stack[-3])
+        self._require_callable(self.stack[-3])
         super().load_newobj_ex()
 
     def load_build(self) -> None:
         """Give an instance its state."""
-        self._require_allowed(type(self.stack[-2]))
+        value, state = self.stack[-2:]
+        self._require_allowed(type(value))
+        if isinstance(value, np.dtype) and not _is_own_state(value, state):
+            raise pickle.UnpicklingError(f'numpy.dtype({value!s:.40}) has a state of another type')
         super().load_build()
 
     def load_unknown(self) -> None:
@@ -89,6 +102,21 @@ class RestrictedUnpickler(PythonUnpickler):
     dispatch[pickle.BUILD[0]] = load_build
     for _code in (pickle.EXT1, pickle.EXT2, pickle.EXT4):
         dispatch[_code[0]] = load_unknown
+
+
+def _is_own_state(dtype: np.dtype, state: Any) -> bool:
+    """Whether a state says no more than the byte order of a type that has no fields.
+
+    It is (version, byte order, subarray, names, fields, size, alignment, flags). The flags say
+    whether the type is one of objects; a type of objects without them reads addresses.
+    """
+    return (
+        dtype.kind in 'biufcSUO'
+        and isinstance(state, tuple)
+        and len(state) == 8
+        and state[2:5] == (None, None, None)
+        and state[7] == dtype.flags
+    )
 
 
 def restricted_pickle(allowed: Mapping[str, Any]) -> Any:

@@ -7,7 +7,6 @@ import os
 import sys
 from pathlib import Path
 
-from hsjp_mm.engine.keypoint_sets import check_keypoints
 from hsjp_mm.utils.configs import config_file, parse_options, read_config
 from hsjp_mm.utils.scripts import run_script
 from hsjp_mm.utils.unread_names import warn_of_unread_names
@@ -47,6 +46,9 @@ def run_stock_tool(name: str) -> None:
     config = read_config(path, options)
     if os.environ.get('RANK', '0') == '0':
         warn_of_unread_names(path, config, options)
+    # here, for it imports torch, which --help and mistaken arguments do not wait for
+    from hsjp_mm.engine.keypoint_sets import check_keypoints
+
     check_keypoints(config, ('test',) if name == 'test.py' else ('train', 'val'))
     sys.argv[1:] = with_cfg_options(sys.argv[1:], LOG_OPTIONS)
     if 'RANK' in os.environ:

@@ -1,4 +1,5 @@
 from hsjp_mm.models.backbones import PartBranchHourglass
+from hsjp_mm.models.body_models import Body, BodyModel
 from hsjp_mm.models.data_preprocessors import ViewsDataPreprocessor
 from hsjp_mm.models.heads import (
     BYOLHead,
@@ -50,6 +51,8 @@ __all__ = [
     'HSJP',
     'MAE',
     'BYOLHead',
+    'Body',
+    'BodyModel',
     'DensePose',
     'DensePoseHead',
     'DetConB',

@@ -98,6 +98,7 @@ def test_arrays(protocol):
         'numpy.ndarray': np.ndarray,
         'numpy.dtype': np.dtype,
         'dtype': type(array.dtype),
+        'builtins.bytes': bytes,
         '_codecs.encode': lambda text, encoding: text.encode(encoding),
     }
     for core in ('core', '_core'):
@@ -166,3 +167,63 @@ def test_truncated_content_is_an_error(length):
     message = r'cannot be unpickled|truncated|is not allowed'  # the last one, of half a name
     with pytest.raises(pickle.UnpicklingError, match=message):
         load(content[:length])
+
+
+NUMPY = {
+    'numpy.ndarray': np.ndarray,
+    'numpy.dtype': np.dtype,
+    'numpy.core.multiarray._reconstruct': np.zeros(0).__reduce__()[0],
+    'numpy.core.multiarray.scalar': np.float64(0).__reduce__()[0],
+    'numpy.core.numeric._frombuffer': np.zeros(0).__reduce_ex__(5)[0],
+    'builtins.bytes': bytes,
+    '_codecs.encode': lambda text, encoding: text.encode(encoding),
+    **{f'dtype {code}': type(np.dtype(code)) for code in '?bBhHiIlLqQefdFDSUOV'},
+}
+
+
+class Calls:
+    """Pickled as the call of a function, and a state for what it returns."""
+
+    def __init__(self, *reduced):
+        self.reduced = reduced
+
+    def __reduce__(self):
+        return self.reduced
+
+
+@pytest.mark.parametrize('protocol', range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize(
+    'array',
+    [
+        np.arange(6.0).reshape(2, 3), np.asfortranarray(np.arange(6).reshape(2, 3)),
+        np.arange(3, dtype='>f4'), np.array([True]), np.array(['ab', 'c']), np.array([b'x']),
+        np.array([None, 'text', 1], dtype=object), np.float32(1.5), np.zeros((0, 3), np.uint32),
+    ],
+    ids=lambda array: str(array.dtype),
+)  # fmt: skip
+def test_arrays_as_numpy_writes_them_come_through(array, protocol):
+    read = load(pickle.dumps(array, protocol), NUMPY)
+    native = array.dtype.newbyteorder('=')  # numpy turns the others into it
+    assert (read.dtype.newbyteorder('='), read.shape) == (native, array.shape)
+    assert read.tolist() == array.tolist()
+
+
+OBJECTS = (np.dtype, ('O', False, True))
+ADDRESS = b'A' * 8
+
+
+@pytest.mark.parametrize(
+    'made',
+    [
+        Calls(*OBJECTS, (3, '|', None, None, None, -1, -1, 0)),  # objects that pass for numbers
+        Calls(np.dtype, ('V8',), (3, '|', None, ('a',), {'a': (np.dtype('O'), 0)}, 8, 1, 0)),
+        Calls(np.dtype, ('f8', False, True), (3, '<', (np.dtype('O'), (1,)), None, None, 8, 8, 0)),
+        Calls(np.dtype, ('f8', False, True), (3, '<', None, None, None, 8, 8, 63)),
+        Calls(np.ndarray, ((1,), np.dtype('O'), ADDRESS)),
+    ],
+    ids=['flags', 'fields', 'subarray', 'more flags', 'buffer'],
+)
+@pytest.mark.parametrize('protocol', [0, 2, 4])
+def test_numbers_are_not_taken_for_addresses_of_objects(made, protocol):
+    with pytest.raises(pickle.UnpicklingError, match=r'has a state of another type|to be called$'):
+        load(pickle.dumps(made, protocol), NUMPY)

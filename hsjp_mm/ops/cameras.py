@@ -1,0 +1,103 @@
+"""Cameras: weak perspective on a crop, and the place of a body before the camera of the image.
+
+A mesh regressor sees a square crop, and says (s, x, y), weak perspective: the body's point (X, Y)
+in meters is at s · (X + x, Y + y) on a crop that reaches from −1 to 1. That is perspective with the
+body far away, at the depth where it is s times as large; which depth that is depends on the focal
+length. From there on all is perspective: camera frame x right, y down, z forward, in meters; points
+of an image in pixels.
+
+A crop is (x, y, side) in pixels of the image it is of, its center and the length of its side;
+``(w / 2, w / 2, w)`` is the crop of width w itself, MMPose's ``get_warp_matrix`` having its center
+at w / 2. Letters: … any leading dimensions, N points.
+"""
+
+import torch
+from torch import Tensor
+
+FOCAL = 5000.0
+"""Focal length in pixels that HMR, SPIN and PARE assume for a crop of 224 pixels, which is far
+more than of any image: the body is nearly in weak perspective."""
+
+
+def guess_camera(sizes: Tensor) -> tuple[Tensor, Tensor]:
+    """Guess the camera of an image of which nothing is known.
+
+    The focal length is the image's diagonal, a field of view of 53° along it, as in `CLIFF
+    <https://arxiv.org/abs/2208.00571>`_; the optical axis is at the image's center.
+
+    Args:
+        sizes: (…, 2), width and height in pixels.
+
+    Returns:
+        The focal length (…,) and principal point (…, 2) in pixels.
+    """
+    return sizes.square().sum(dim=-1).sqrt(), sizes / 2
+
+
+def project(points: Tensor, focal: Tensor | float, principal: Tensor) -> Tensor:
+    """Project points of the camera frame into the image.
+
+    Args:
+        points: (…, N, 3), in front of the camera (z above 0).
+        focal: (…,) in pixels, or one for all.
+        principal: (…, 2), the principal point in pixels.
+
+    Returns:
+        (…, N, 2) in pixels.
+    """
+    focal = torch.as_tensor(focal, dtype=points.dtype, device=points.device)[..., None, None]
+    return focal * points[..., :2] / points[..., 2:] + principal[..., None, :]
+
+
+def weak_projection(points: Tensor, weak: Tensor) -> Tensor:
+    """Where weak perspective has points of a body on its crop.
+
+    Args:
+        points: (…, N, 3), of the body in meters; depths do not matter.
+        weak: (…, 3), (s, x, y).
+
+    Returns:
+        (…, N, 2), from −1 to 1 on the crop.
+    """
+    return weak[..., None, :1] * (points[..., :2] + weak[..., None, 1:])
+
+
+def weak_to_translation(
+    weak: Tensor, crops: Tensor, focal: Tensor | float, principal: Tensor
+) -> Tensor:
+    """Where before the camera a body stands that weak perspective has on a crop.
+
+    At its origin's depth perspective then shows it exactly as weak perspective does, with the crop
+    anywhere in the image; from `Beyond Weak Perspective for Monocular 3D Human Pose Estimation
+    <https://arxiv.org/abs/2009.06549>`_. The sight of it is from the camera to the body, which is
+    not straight ahead if the crop is off the image's center.
+
+    Args:
+        weak: (…, 3), (s, x, y), s not 0.
+        crops: (…, 3), center and side of the crop in pixels of the image.
+        focal: (…,) of the image in pixels, or one for all.
+        principal: (…, 2), the image's principal point in pixels.
+
+    Returns:
+        (…, 3) in meters, to add to the points of the body.
+    """
+    scale = crops[..., 2] * weak[..., 0] / 2  # pixels of a meter
+    across = weak[..., 1:] + (crops[..., :2] - principal) / scale[..., None]
+    return torch.cat([across, (focal / scale)[..., None]], dim=-1)
+
+
+def translation_to_weak(
+    translation: Tensor, crops: Tensor, focal: Tensor | float, principal: Tensor
+) -> Tensor:
+    """The weak perspective of a body before the camera, on a crop; undoes the above.
+
+    Args:
+        translation: (…, 3) in meters, z above 0.
+        crops, focal, principal: as above.
+
+    Returns:
+        (…, 3), (s, x, y).
+    """
+    scale = focal / translation[..., 2]
+    across = translation[..., :2] - (crops[..., :2] - principal) / scale[..., None]
+    return torch.cat([(2 * scale / crops[..., 2])[..., None], across], dim=-1)

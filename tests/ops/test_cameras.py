@@ -1,0 +1,97 @@
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmpose.structures.bbox import get_warp_matrix
+
+from hsjp_mm.ops.cameras import (
+    FOCAL,
+    guess_camera,
+    project,
+    translation_to_weak,
+    weak_projection,
+    weak_to_translation,
+)
+
+WEAK = torch.tensor([[0.9, 0.1, -0.2], [0.5, 0, 0], [1.4, -0.3, 0.25]], dtype=torch.float64)
+CROPS = torch.tensor([[100.0, 90, 120], [320, 240, 200], [500, 400, 80]], dtype=torch.float64)
+SIZES = torch.tensor([[640.0, 480]] * 3, dtype=torch.float64)
+
+
+def test_by_hand():
+    """A crop of 200 px and s = 1: a meter is 100 px, so that it is 6 m away at a focal of 600."""
+    weak = torch.tensor([1.0, 0.5, -0.25])
+    crop, principal = torch.tensor([400.0, 300, 200]), torch.tensor([320.0, 240])
+    translation = weak_to_translation(weak, crop, 600, principal)
+    assert translation.tolist() == pytest.approx([0.5 + 0.8, -0.25 + 0.6, 6])
+    pixel = project(translation[None], 600, principal)
+    assert pixel[0].tolist() == pytest.approx([400 + 50, 300 - 25])
+    focal, principal = guess_camera(torch.tensor([300.0, 400]))
+    assert (focal.item(), principal.tolist()) == (500, [150, 200])
+
+
+def test_of_the_crop_itself_as_hmr_has_it():
+    """t = (x, y, 2 f / (w s)), with the principal point at the crop's center."""
+    crops = torch.tensor([112.0, 112, 224]).expand(3, 3)
+    translation = weak_to_translation(WEAK, crops, FOCAL, crops[:, :2])
+    expected = torch.stack([WEAK[:, 1], WEAK[:, 2], 2 * 5000 / (224 * WEAK[:, 0])], dim=1)
+    torch.testing.assert_close(translation, expected)
+
+
+@pytest.mark.parametrize('focal', ['guessed', 1100.0])
+def test_there_and_back(focal):
+    guessed, principal = guess_camera(SIZES)
+    focal = guessed if focal == 'guessed' else focal
+    translation = weak_to_translation(WEAK, CROPS, focal, principal)
+    torch.testing.assert_close(translation_to_weak(translation, CROPS, focal, principal), WEAK)
+
+
+def test_perspective_is_weak_at_the_depth_of_the_origin():
+    points = torch.rand(3, 50, 3, dtype=torch.float64) - 0.5
+    weak = weak_projection(points, WEAK)
+    expected = CROPS[:, None, :2] + weak * CROPS[:, None, 2:] / 2
+    focal, principal = guess_camera(SIZES)
+    translation = weak_to_translation(WEAK, CROPS, focal, principal)
+    flat = points * torch.tensor([1, 1, 0])
+    torch.testing.assert_close(project(flat + translation[:, None], focal, principal), expected)
+    # and at all depths, the longer the focal length the better
+    errors = []
+    for factor in (1, 10, 100):
+        translation = weak_to_translation(WEAK, CROPS, factor * focal, principal)
+        found = project(points + translation[:, None], factor * focal, principal)
+        errors.append((found - expected).norm(dim=-1).max().item())
+    assert errors[0] > 5 * errors[1] > 25 * errors[2]
+    assert errors[2] < 1
+
+
+def test_what_is_drawn_in_the_image_is_where_the_crop_has_it():
+    """Dots drawn by the image's camera, found again in the warped crop by their brightness."""
+    points = torch.tensor([[0.3, -0.5, 0], [-0.4, 0.2, 0], [0, 0, 0]], dtype=torch.float64)
+    focal, principal = guess_camera(SIZES[:1])
+    weak, crop = WEAK[:1], torch.tensor([[420.0, 160, 150]], dtype=torch.float64)
+    translation = weak_to_translation(weak, crop, focal, principal)
+    pixels = project(points + translation[:, None], focal, principal)[0]
+    size = 224
+    expected = (weak_projection(points[None], weak)[0] + 1) * size / 2
+    warp = get_warp_matrix(crop[0, :2].numpy(), crop[0, [2, 2]].numpy(), 0, (size, size))
+    rows, columns = np.mgrid[:480, :640]
+    for (x, y), place in zip(pixels.tolist(), expected.tolist(), strict=True):
+        image = np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * 2**2))
+        seen = cv2.warpAffine(image, warp, (size, size), flags=cv2.INTER_LINEAR)
+        down, across = np.mgrid[:size, :size]
+        found = [(across * seen).sum() / seen.sum(), (down * seen).sum() / seen.sum()]
+        assert found == pytest.approx(place, abs=0.1)
+    assert np.ptp(expected.numpy()) > 50
+
+
+def test_gradients_reach_the_camera():
+    weak = WEAK.clone().requires_grad_()
+    focal, principal = guess_camera(SIZES)
+
+    def pixels(weak):
+        translation = weak_to_translation(weak, CROPS, focal, principal)
+        return project(
+            torch.ones(3, 2, 3, dtype=torch.float64) + translation[:, None], focal, principal
+        )
+
+    assert torch.autograd.gradcheck(pixels, weak)
