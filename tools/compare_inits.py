@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hsjp_mm.cli import Parser, command
+from hsjp_mm.utils.configs import config_file
 
 if TYPE_CHECKING:
     from hsjp_mm.comparison.execution import Outcome
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 def arguments() -> Parser:
     parser = Parser(__doc__)
-    parser.add_argument('config', nargs='?', help='of the fine-tuning, any of MMPose')
+    parser.add_input('config', config_file, nargs='?', help='of the fine-tuning, any of MMPose')
     parser.add_argument(
         '--init',
         action='append',

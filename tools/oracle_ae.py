@@ -12,11 +12,12 @@ import io
 import sys
 
 from hsjp_mm.cli import Parser, command
+from hsjp_mm.utils.configs import config_file
 
 
 def arguments() -> Parser:
     parser = Parser(__doc__)
-    parser.add_argument('config', help='a config whose head is hsjp_mm.HigherHRNetHead')
+    parser.add_input('config', config_file, help='a config whose head is hsjp_mm.HigherHRNetHead')
     parser.add_argument(
         '--resolutions', type=int, default=2, help='at most; 2: 1/4 and 1/2 (%(default)s)'
     )

@@ -21,6 +21,7 @@ from hsjp_mm.datasets.image_files import (
     turned_size,
 )
 from hsjp_mm.datasets.person_crops import PersonCropDataset
+from hsjp_mm.utils.files import existing_folder
 from hsjp_mm.utils.progress import track
 
 NAMED = 5
@@ -82,8 +83,7 @@ def check_data(ann_file: str | Path, folder: str | Path) -> DataCheck:
         ValueError: a file that no part of the package reads, see
             :mod:`hsjp_mm.datasets.coco_files`.
     """
-    if not Path(folder).is_dir():
-        raise FileNotFoundError(f'folder={str(folder)!r} does not exist, or is no folder')
+    existing_folder(folder, 'folder')
     coco = read_coco(ann_file)
     found = DataCheck()
     _check_images(found, coco, Path(folder))

@@ -15,7 +15,7 @@ import numpy as np
 from hsjp_mm.datasets.coco_files import Entries, check_coco, load_dataset
 from hsjp_mm.datasets.metainfo import parse_metainfo
 from hsjp_mm.utils.configs import read_config, required
-from hsjp_mm.utils.files import read_json, read_text
+from hsjp_mm.utils.files import existing_file, read_json, read_text
 
 if TYPE_CHECKING:
     from mmengine.dataset import BaseDataset
@@ -214,11 +214,9 @@ def read_poses(
     if str(path).endswith('.py'):  # mmpose::… is a config too
         data = required(read_config(str(path), argument='path'), 'train_dataloader.dataset')
         return _load({**data, **change})
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f'path={str(path)!r} is not a file')
+    path = existing_file(path, 'path')
     if path.suffix == '.json':
-        return _load(dict(type=dataset, ann_file=str(path.resolve()), pipeline=[], **change))
+        return _load_json(path, dataset, change)
     if path.suffix == '.mat':
         if metainfo:
             raise ValueError(f'metainfo={metainfo!r}: the keypoints of a .mat are those of LSP')
@@ -255,6 +253,18 @@ def poses_of(dataset: 'BaseDataset') -> Persons:
         names, np.concatenate(keypoints), np.concatenate(labelled), np.concatenate(boxes),
         links=links,
     )  # fmt: skip
+
+
+def _load_json(path: Path, dataset: str, change: dict) -> Persons:
+    _metainfo(dataset)  # refuses an unknown name
+    try:
+        return _load(dict(type=dataset, ann_file=str(path.resolve()), pipeline=[], **change))
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise ValueError(
+            f'path={str(path)!r} is not what dataset={dataset!r} reads '
+            f'({type(error).__name__}: {error}); of COCO format take dataset=CocoDataset, or the '
+            'data set of your keypoints'
+        ) from error
 
 
 def _load(config: dict) -> Persons:
