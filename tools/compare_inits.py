@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 def arguments() -> Parser:
     parser = Parser(__doc__)
-    parser.add_input('config', config_file, nargs='?', help='of the fine-tuning, any of MMPose')
+    parser.add_argument('config', nargs='?', help='of the fine-tuning, any of MMPose')
     parser.add_argument(
         '--init',
         action='append',
@@ -130,6 +130,8 @@ def run(args: argparse.Namespace) -> 'Outcome':
 @command(arguments)
 def main(args: argparse.Namespace) -> int:
     require_one_use(args)
+    if args.config:
+        config_file(args.config)  # before the imports, which take seconds
 
     from hsjp_mm.comparison.execution import Outcome
     from hsjp_mm.comparison.report import report_on

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hsjp_mm.datasets.coco_files import CocoFile, Id, read_coco, require_stock
+from hsjp_mm.datasets.coco_files import CocoFile, Id, read_coco
 from hsjp_mm.datasets.image_files import (
     UnreadableImageError,
     find_images,
@@ -21,6 +21,7 @@ from hsjp_mm.datasets.image_files import (
     turned_size,
 )
 from hsjp_mm.datasets.person_crops import PersonCropDataset
+from hsjp_mm.datasets.stock_files import require_stock
 from hsjp_mm.utils.files import existing_folder
 from hsjp_mm.utils.progress import track
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hsjp_mm.datasets.coco_files import Entries, check_coco, load_dataset
+from hsjp_mm.datasets.coco_files import Entries, check_coco
 from hsjp_mm.datasets.metainfo import parse_metainfo
+from hsjp_mm.datasets.stock_files import load_dataset
 from hsjp_mm.utils.configs import read_config, required
 from hsjp_mm.utils.files import existing_file, read_json, read_text
 
