@@ -30,9 +30,10 @@ def arguments() -> Parser:
 
 @command(arguments)
 def main(args: argparse.Namespace) -> None:
-    from mmengine.registry import DATASETS, init_default_scope
+    from mmengine.registry import init_default_scope
 
     from hsjp_mm.analysis import oracle_scores
+    from hsjp_mm.datasets.stock_files import build_dataset
     from hsjp_mm.utils.configs import read_config, required
 
     cfg = read_config(args.config, args.cfg_options)
@@ -45,7 +46,7 @@ def main(args: argparse.Namespace) -> None:
     init_default_scope(cfg.get('default_scope', 'mmpose'))
     for number in range(1, args.resolutions + 1):
         with contextlib.redirect_stdout(io.StringIO()):  # the COCO tools talk
-            dataset = DATASETS.build(data)
+            dataset = build_dataset(data)
             scores = oracle_scores(dataset, metric, codec, number)
         if number == 1:
             print(f'{len(dataset)} images\nheat maps at   ', *(f'{name:>13}' for name in scores))

@@ -14,7 +14,7 @@ import numpy as np
 
 from hsjp_mm.datasets.coco_files import Entries, check_coco
 from hsjp_mm.datasets.metainfo import parse_metainfo
-from hsjp_mm.datasets.stock_files import load_dataset
+from hsjp_mm.datasets.stock_files import build_dataset
 from hsjp_mm.utils.configs import read_config, required
 from hsjp_mm.utils.files import existing_file, read_json, read_text
 
@@ -214,7 +214,7 @@ def read_poses(
     change = {'metainfo': {'from_file': metainfo}} if metainfo else {}
     if str(path).endswith('.py'):  # mmpose::… is a config too
         data = required(read_config(str(path), argument='path'), 'train_dataloader.dataset')
-        return _load({**data, **change})
+        return poses_of(build_dataset({**data, **change}))
     path = existing_file(path, 'path')
     if path.suffix == '.json':
         return _load_json(path, dataset, change)
@@ -259,25 +259,15 @@ def poses_of(dataset: 'BaseDataset') -> Persons:
 def _load_json(path: Path, dataset: str, change: dict) -> Persons:
     _metainfo(dataset)  # refuses an unknown name
     try:
-        return _load(dict(type=dataset, ann_file=str(path.resolve()), pipeline=[], **change))
+        return poses_of(
+            build_dataset(dict(type=dataset, ann_file=str(path.resolve()), pipeline=[], **change))
+        )
     except (AttributeError, IndexError, KeyError, TypeError) as error:
         raise ValueError(
             f'path={str(path)!r} is not what dataset={dataset!r} reads '
             f'({type(error).__name__}: {error}); of COCO format take dataset=CocoDataset, or the '
             'data set of your keypoints'
         ) from error
-
-
-def _load(config: dict) -> Persons:
-    from mmpose.datasets.datasets.base import BaseCocoStyleDataset
-    from mmpose.registry import DATASETS
-
-    dataset = DATASETS.build({**config, 'lazy_init': True})
-    if isinstance(dataset, BaseCocoStyleDataset):
-        load_dataset(dataset)
-    else:
-        dataset.full_init()
-    return poses_of(dataset)
 
 
 def _metainfo(dataset: str) -> dict:

@@ -379,6 +379,24 @@ def read_results(
     return results
 
 
+def fill_empty_keypoints(coco: CocoFile) -> bool:
+    """Write zeros, as COCO does, for the keypoints of persons of whom none is labelled.
+
+    Labelling tools leave the list empty, or write null.
+
+    Args:
+        coco: is changed.
+
+    Returns:
+        Whether there was such a person.
+    """
+    empty = [row for row in coco.annotations if row.get('keypoints', 0) in (None, [])]
+    length = next((len(row['keypoints']) for row in coco.annotations if row.get('keypoints')), 0)
+    for row in empty:
+        row['keypoints'] = [0] * length
+    return bool(empty)
+
+
 def _has_plain_ids(entries: Entries) -> bool:
     return all(
         set(map(type, [row.get(key, 0) for row in entries.rows])) <= {int}

@@ -3,16 +3,31 @@
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hsjp_mm.datasets.coco_files import CocoFile, read_coco
+from hsjp_mm.datasets.coco_files import CocoFile, fill_empty_keypoints, read_coco
 
 if TYPE_CHECKING:  # reading a file alone needs no torch
+    from mmengine.dataset import BaseDataset
     from mmpose.datasets.datasets.base import BaseCocoStyleDataset
+
+
+def build_dataset(config: Mapping[str, Any]) -> 'BaseDataset':
+    """Build a data set of MMPose and load it, by :func:`load_dataset` if it reads COCO's format."""
+    from mmpose.datasets.datasets.base import BaseCocoStyleDataset
+    from mmpose.registry import DATASETS
+
+    dataset = DATASETS.build({**config, 'lazy_init': True})
+    if isinstance(dataset, BaseCocoStyleDataset):
+        load_dataset(dataset)
+    else:
+        dataset.full_init()
+    return dataset
 
 
 def load_dataset(dataset: 'BaseCocoStyleDataset') -> None:
@@ -59,24 +74,6 @@ def load_annotations(dataset: 'BaseCocoStyleDataset') -> tuple[list[dict], list[
             return load(dataset)
         finally:
             dataset.ann_file = ann_file
-
-
-def fill_empty_keypoints(coco: CocoFile) -> bool:
-    """Write zeros, as COCO does, for the keypoints of persons of whom none is labelled.
-
-    Labelling tools leave the list empty, or write null.
-
-    Args:
-        coco: is changed.
-
-    Returns:
-        Whether there was such a person.
-    """
-    empty = [row for row in coco.annotations if row.get('keypoints', 0) in (None, [])]
-    length = next((len(row['keypoints']) for row in coco.annotations if row.get('keypoints')), 0)
-    for row in empty:
-        row['keypoints'] = [0] * length
-    return bool(empty)
 
 
 def require_stock(coco: CocoFile) -> None:

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from hsjp_mm.analysis.persons import read_poses
+from hsjp_mm.datasets.coco_files import check_coco, fill_empty_keypoints
 
 
 @pytest.mark.parametrize('empty', [[], None])
@@ -23,3 +24,12 @@ def test_persons_without_keypoints_are_unlabelled(empty, tmp_path):
     poses = read_poses(tmp_path / 'a.json', 'CocoDataset')
     assert poses.keypoints.tolist() == [[[10, 20]] * 17]
     assert json.loads((tmp_path / 'a.json').read_text()) == content
+
+
+def test_zeros_are_as_many_as_others_have():
+    rows = [dict(id=1, keypoints=[]), dict(id=2, keypoints=[1, 2, 2]), dict(id=3), dict(id=4)]
+    rows = [dict(row, image_id=1, category_id=1) for row in rows]
+    coco = check_coco(dict(annotations=rows), 'ann_file', ['annotations'])
+    assert fill_empty_keypoints(coco)
+    assert [row.get('keypoints') for row in coco.annotations] == [[0, 0, 0], [1, 2, 2], None, None]
+    assert not fill_empty_keypoints(coco)
