@@ -1,7 +1,7 @@
 """Where a cell of a feature map looks at, and what a map says at a point.
 
-Letters: B images, K points of each, C channels, h and w height and width of a map. Points are
-(x, y) in pixels of the image, whole numbers at the centers of pixels.
+Letters: B images, K points of each, P of all, C channels, h and w height and width of a map.
+Points are (x, y) in pixels of the image, whole numbers at the centers of pixels.
 """
 
 import torch
@@ -41,3 +41,28 @@ def _shares(places: Tensor, cells: int) -> Tensor:
     """The shares of the cells of a line at places along it, (…,) → (…, cells)."""
     everyone = torch.arange(cells, device=places.device)
     return (1 - (places.clamp(0, cells - 1)[..., None] - everyone).abs()).clamp(min=0)
+
+
+def sample_points(maps: Tensor, points: Tensor, owners: Tensor) -> Tensor:
+    """Interpolate maps bilinearly at points, of which each map may have another number.
+
+    As torch's ``grid_sample`` with ``align_corners=True`` and ``padding_mode='border'``, which
+    wants the same number in every map.
+
+    Args:
+        maps: (B, C, h, w).
+        points: (P, 2), (x, y) in cells, (0, 0) the middle of the first cell. Points beside the map
+            get the value of its border.
+        owners: (P,) long, the map in which each lies.
+
+    Returns:
+        (P, C), with gradient to the maps.
+    """
+    height, width = maps.shape[-2:]
+    x, y = points[:, 0].clamp(0, width - 1), points[:, 1].clamp(0, height - 1)
+    left, top = x.long(), y.long()
+    right, bottom = (left + 1).clamp(max=width - 1), (top + 1).clamp(max=height - 1)
+    x, y = (x - left)[:, None], (y - top)[:, None]
+    above = maps[owners, :, top, left] * (1 - x) + maps[owners, :, top, right] * x
+    below = maps[owners, :, bottom, left] * (1 - x) + maps[owners, :, bottom, right] * x
+    return above * (1 - y) + below * y

@@ -12,8 +12,8 @@ from mmpose.models.heads import HeatmapHead
 from torch import Tensor, nn
 
 from hsjp_mm.models.heads.part_segmentation_head import mean_over_all, segmentation_losses
+from hsjp_mm.ops.coordinates import sample_points
 from hsjp_mm.ops.part_labels import CHARTS, DENSEPOSE_PARTS, IGNORED, at_cells
-from hsjp_mm.ops.sampling import sample_points
 from hsjp_mm.registry import MODELS
 
 GROUPS = (len(DENSEPOSE_PARTS) + 1, CHARTS + 1, CHARTS, CHARTS)

@@ -89,11 +89,6 @@ class SwAVHead(ProjectionHead):
         self.register_buffer('queue', torch.zeros(2, queue_length, out_channels))
         self.register_buffer('filled', torch.zeros((), dtype=torch.long))
         self.register_buffer('steps', torch.zeros((), dtype=torch.long))
-        self.prototypes.weight.register_hook(self._frozen)
-
-    def _frozen(self, gradient: Tensor) -> Tensor:
-        """Zero the gradient in the first steps; without one, several processes would wait."""
-        return gradient * float(self.steps > self.frozen_steps)
 
     @torch.no_grad()
     def normalize_prototypes(self) -> None:
@@ -120,7 +115,7 @@ class SwAVHead(ProjectionHead):
         # autocast would take the similarities in half precision
         with torch.autocast(embeddings[0].device.type, enabled=False):
             require_finite(embeddings[0])
-            scores = [self.prototypes(one) for one in embeddings]
+            scores = [F.linear(one, self._weights()) for one in embeddings]
             sizes = distributed.sizes_of(len(scores[0]), scores[0].device)
             codes = self._codes(embeddings[:2], sizes)
             terms = [
@@ -139,6 +134,11 @@ class SwAVHead(ProjectionHead):
             ),
             'floor': entropy.mean(),
         }
+
+    def _weights(self) -> Tensor:
+        """The prototypes; in the first steps their gradient is 0, for DDP would wait for none."""
+        weights = self.prototypes.weight
+        return weights if self.steps > self.frozen_steps else weights.detach() + 0 * weights
 
     @torch.no_grad()
     def _codes(self, embeddings: Sequence[Tensor], sizes: list[int]) -> list[Tensor]:

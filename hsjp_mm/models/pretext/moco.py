@@ -10,7 +10,7 @@ from torch import Tensor
 from hsjp_mm.models.heads.moco_head import MoCoHead
 from hsjp_mm.models.pretext.momentum import MomentumModel
 from hsjp_mm.models.pretext.simsiam import MOCO_V2_VIEWS
-from hsjp_mm.models.pretext.views import view_measures
+from hsjp_mm.models.pretext.views import key_measures
 from hsjp_mm.ops import distributed
 from hsjp_mm.registry import MODELS
 
@@ -72,7 +72,7 @@ class MoCo(MomentumModel):
         self.update_target()
         queries = torch.cat([self.embed(part) for part in self._parts(inputs[0])])
         keys = self.keys(inputs[1])
-        return {'loss_contrastive': self.head.loss(queries, keys), **view_measures([queries, keys])}
+        return {'loss_contrastive': self.head.loss(queries, keys), **key_measures(queries, keys)}
 
     @torch.no_grad()
     def keys(self, images: Tensor) -> Tensor:

@@ -200,3 +200,24 @@ def view_measures(embeddings: Sequence[Tensor]) -> dict[str, Tensor]:
         'retrieval_chance': torch.tensor(regrouping.retrieval_chance(number, views)),
         'feature_std': regrouping.feature_std(rows),
     }
+
+
+@torch.no_grad()
+def key_measures(queries: Tensor, keys: Tensor) -> dict[str, Tensor]:
+    """Measure whether queries find their keys, which another network has made.
+
+    Queries lie nearer to each other than to any key, so that they are searched among keys alone.
+
+    Args:
+        queries, keys: (B, D) each, of length 1.
+
+    Returns:
+        ``retrieval``, the share of the queries whose nearest key of this process is their own; its
+        ``retrieval_chance``; ``feature_std`` of the queries.
+    """
+    nearest = (queries @ keys.T).argmax(dim=1)
+    return {
+        'retrieval': (nearest == torch.arange(len(queries), device=nearest.device)).float().mean(),
+        'retrieval_chance': torch.tensor(1 / len(queries)),
+        'feature_std': regrouping.feature_std(queries.float()),
+    }

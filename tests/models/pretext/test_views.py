@@ -31,6 +31,7 @@ from hsjp_mm.models import (
     SwAVHead,
 )
 from hsjp_mm.models.pretext.peclr import lying
+from hsjp_mm.models.pretext.views import key_measures
 from hsjp_mm.visualization.views import draw_views
 from tests.helpers import ROOT
 
@@ -92,7 +93,9 @@ def test_a_step_trains_everything_and_measures(method):
     trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
     assert not [name for name, weight in trained.items() if weight.grad is None]
     assert not [name for name in trained if name.startswith('target.')]
-    assert float(logged['retrieval_chance']) == pytest.approx(1 / 7)
+    # of four crops: among seven other views, or among four keys
+    chance = 1 / 4 if method is MoCo else 1 / 7
+    assert float(logged['retrieval_chance']) == pytest.approx(chance)
     assert {'retrieval', 'feature_std'} <= logged.keys()
     assert model.health.in_training in logged
 
@@ -142,6 +145,37 @@ def test_hrnet_needs_whole_cells():
     head = dict(**HEADS[SimCLR], in_channels=16)
     with pytest.raises(ValueError, match='HRNet needs views whose sides 32 divides, got 48×64'):
         SimCLR(backbone=tiny, head=head, input_size=(48, 64))
+
+
+@pytest.mark.parametrize(
+    ('backbone', 'channels'),
+    [
+        (
+            dict(
+                type='mmpretrain.VisionTransformer', patch_size=16, img_size=(96, 64),
+                arch=dict(embed_dims=16, num_layers=1, num_heads=2, feedforward_channels=32),
+                with_cls_token=False, out_type='featmap',
+            ),
+            16,
+        ),
+        (
+            dict(
+                type='SwinTransformer', embed_dims=8, depths=(1, 1), num_heads=(1, 2),
+                window_size=2, strides=(4, 2), out_indices=(0, 1), convert_weights=False,
+            ),
+            16,
+        ),
+    ],
+    ids=['ViT', 'Swin'],
+)  # fmt: skip
+def test_transformers_give_their_last_map(backbone, channels):
+    head = dict(**HEADS[SimCLR], in_channels=channels)
+    model = make(SimCLR, backbone=backbone, head=head)
+    loss, _ = model.parse_losses(model(**batch_for(model), mode='loss'))
+    loss.backward()
+    first = next(model.backbone.parameters())
+    assert first.grad is None or first.grad.isfinite().all()
+    assert model.vectors(batch_for(model)['inputs'][0]).shape == (4, channels)
 
 
 def test_another_head_is_refused():
@@ -195,6 +229,20 @@ def test_mocos_keys_come_back_in_order_and_are_normalised_in_other_company():
     assert [len(part) for part in parts._parts(images[:3])] == [3]
     with pytest.raises(ValueError, match='splits=0'):
         make(MoCo, splits=0)
+
+
+def test_queries_are_searched_among_keys_alone():
+    """The query at 45° lies nearest to the key at 20°, which is another's; the others find theirs.
+
+    Among all vectors none of two equal queries would find a key.
+    """
+    angles = torch.deg2rad(torch.tensor([[0.0, 90, 45], [20, 110, 140]]))
+    queries, keys = torch.stack([angles.cos(), angles.sin()], dim=2)
+    found = key_measures(queries, keys)
+    assert float(found['retrieval']) == pytest.approx(2 / 3)
+    assert float(found['retrieval_chance']) == pytest.approx(1 / 3)
+    same = queries[:1].expand(2, -1)
+    assert float(key_measures(same, keys[:2])['retrieval']) == 1 / 2
 
 
 # ---------------------------------------------------------------------------------------- PeCLR
