@@ -86,6 +86,8 @@ MISSING = {
     'detect': ['no.py', 'no.pth', '.', '--out', 'x.json'],
     'draw': ['no.py', 'no.pth', '.'],
     'compare': ['no.py', '--init', 'scratch', '--out', 'x'],
+    'benchmark': ['pipeline', '--data', 'nowhere'],
+    'demo': ['--data', 'nowhere'],
     'train': ['.'],
     'test': ['no.py', 'no.pth'],
 }
