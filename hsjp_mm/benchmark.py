@@ -31,6 +31,7 @@ from PIL import Image, ImageFilter
 from torch import Tensor
 from torchvision import transforms
 
+from hsjp_mm.datasets import set_input_size
 from hsjp_mm.ops.patches import patch_boxes
 from hsjp_mm.utils.configs import read_config
 from hsjp_mm.utils.files import PACKAGE
@@ -128,8 +129,9 @@ def measure_pipeline(args: argparse.Namespace) -> None:
     stock_cfg = get_config(STOCK_CONFIG).train_dataloader.dataset
     stock = DATASETS.build(dict(stock_cfg, **coco_source(args)))
     stock.full_init()
-    hsjp_cfg = get_config(HSJP_CONFIG).train_dataloader.dataset
-    ours = DATASETS.build(dict(hsjp_cfg, **coco_source(args)))
+    hsjp_cfg = get_config(HSJP_CONFIG)
+    ours = DATASETS.build(dict(hsjp_cfg.train_dataloader.dataset, **coco_source(args)))
+    set_input_size(ours, hsjp_cfg.input_size)
     place = {ours.get_data_info(i)['id']: i for i in range(len(ours))}
     same = [place[stock.get_data_info(i)['id']] for i in range(len(stock))][: args.persons]
 

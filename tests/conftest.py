@@ -179,8 +179,7 @@ def tiny_config(tiny_coco, tmp_path):
             loader.dataset.update(
                 data_root=str(tiny_coco), ann_file='boxes.json', data_prefix=dict(img='images')
             )
-            affine = next(step for step in loader.dataset.pipeline if 'input_size' in step)
-            affine.input_size = (64, 64)
+            loader.dataset.pipeline[2].input_size = (64, 64)  # for those that do not prepare it
         cfg.train_cfg.update(max_epochs=2, val_interval=2)
         cfg.default_hooks.checkpoint.interval = 1
         cfg.work_dir = str(tmp_path / name)

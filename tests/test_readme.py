@@ -21,6 +21,9 @@ PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').g
 READMES = sorted((ROOT / 'configs').rglob('README.md'))
 
 
+STOCK = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_hrnet-w32_8xb64-210e_coco-256x192.py'
+
+
 def snippets(text: str, language: str = 'python') -> list[str]:
     """The blocks of code of a page."""
     return re.findall(rf'```{language}\n(.*?)```', text, re.S)
@@ -48,14 +51,18 @@ def test_config_for_a_users_project_trains_and_its_backbone_starts_a_stock_confi
     shutil.copytree(tiny_coco, tmp_path / 'data/mine')
     options = [
         'train_cfg.max_epochs=1', 'train_cfg.val_interval=1', 'train_dataloader.batch_size=2',
-        'train_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False',
-        'train_dataloader.dataset.num_samples=2', 'default_hooks.logger.interval=1',
-        'model.input_size=(224,224)',
+        'train_dataloader.num_workers=0', 'val_dataloader.num_workers=0',
+        'val_dataloader.persistent_workers=False', 'default_hooks.logger.interval=1',
+        'default_hooks.checkpoint.interval=1', 'model.input_size=(96,96)',
     ]  # fmt: skip
+    printed = run(tmp_path, 'browse_puzzles.py', 'mine.py', '--num', '1')
+    assert "part='val' of held_out=0.1" in printed and (tmp_path / 'puzzles/val_0.png').is_file()
     run(tmp_path, 'train.py', 'mine.py', '--cfg-options', *options)
     [log] = tmp_path.glob('work_dirs/mine/*/vis_data/scalars.json')
-    [line] = [json.loads(text) for text in log.read_text().splitlines()]
-    assert line['loss_puzzle'] > 0 and 0 <= line['placed'] <= 1
+    first, second, validation = [json.loads(text) for text in log.read_text().splitlines()]
+    for line in (first, second):
+        assert line['loss_puzzle'] > 0 and 0 <= line['placed'] <= 1
+    assert 0 <= validation['hsjp/placed'] <= 1
 
     run(
         tmp_path,
@@ -65,7 +72,7 @@ def test_config_for_a_users_project_trains_and_its_backbone_starts_a_stock_confi
         'backbone.safetensors',
     )
     [backbone] = tmp_path.glob('backbone-*.safetensors')
-    base = config.splitlines()[0]
+    base = f'_base_ = [{STOCK!r}]'
     stock = start.replace('backbone-1a2b3c4d.safetensors', backbone.name)
     assert stock != start
     (tmp_path / 'stock.py').write_text(f'{base}\n{stock}')

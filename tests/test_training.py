@@ -103,6 +103,30 @@ def states_equal(one: dict, other: dict) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
 
 
+def without_size(cfg: Config, *, stock: bool = False) -> Config:
+    """The size of the crops as the base has it, or as configs of 0.1 stated it."""
+    step = dict(type='TopdownAffine', input_size=(64, 64))
+    for loader in (cfg.train_dataloader, cfg.val_dataloader):
+        loader.dataset.pipeline[2] = step if stock else dict(type='hsjp_mm.InputAffine')
+    return cfg
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('stock', [False, True])
+def test_configs_of_0_1_that_replace_the_hooks_or_the_pipeline_train(tiny_config, stock):
+    hooks = [dict(type='hsjp_mm.SeedHook'), dict(type='hsjp_mm.SkippedImagesHook')]
+    runner = Runner.from_cfg(without_size(tiny_config(custom_hooks=hooks), stock=stock))
+    runner.train()
+    assert runner.iter == 6 and runner.message_hub.get_scalar('val/hsjp/placed').current() >= 0
+
+
+@pytest.mark.slow
+def test_crops_of_another_size_than_the_models_are_refused(tiny_config):
+    cfg = without_size(tiny_config(**{'model.input_size': (96, 96)}), stock=True)
+    with pytest.raises(ValueError, match=r'crops are 64×64 pixels, but .*input_size=\(96, 96\)'):
+        Runner.from_cfg(cfg).train()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('workers', [0, 1])
 def test_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(pretext, workers):

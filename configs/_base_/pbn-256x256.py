@@ -20,7 +20,7 @@ model = dict(
     ),
     head=dict(
         type='CPMHead',
-        in_channels=16,
+        in_channels=16,  # without effect, as the next: it has no layers, part_groups tell how many
         out_channels=16,
         num_stages=8,
         deconv_out_channels=None,

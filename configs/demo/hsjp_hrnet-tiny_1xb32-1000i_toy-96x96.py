@@ -1,21 +1,14 @@
 _base_ = ['../_base_/hsjp_coco-224x224.py', '../_base_/hrnet-tiny.py']
 
-input_size = (96, 96)
-
 model = dict(
     type='hsjp_mm.HSJP',
     grid=3,
-    input_size=input_size,
+    input_size=(96, 96),
     data_preprocessor=_base_.data_preprocessor,
     backbone=_base_.hrnet_tiny,
     head=dict(type='hsjp_mm.HSJPHead', in_channels=16, deconv_out_channels=None),
 )
 
-# TopdownAffine is the third transform of both
-train_pipeline = _base_.train_pipeline
-train_pipeline[2].update(input_size=input_size)
-val_pipeline = _base_.val_pipeline
-val_pipeline[2].update(input_size=input_size)
 data = dict(data_root='data/toy/', min_size=16)
 train_dataloader = dict(
     batch_size=32,
@@ -25,7 +18,6 @@ train_dataloader = dict(
         **data,
         ann_file='annotations/person_keypoints_train.json',
         data_prefix=dict(img='train/'),
-        pipeline=train_pipeline,
     ),
 )
 val_dataloader = dict(
@@ -35,7 +27,6 @@ val_dataloader = dict(
         **data,
         ann_file='annotations/person_keypoints_val.json',
         data_prefix=dict(img='val/'),
-        pipeline=val_pipeline,
     ),
 )
 test_dataloader = val_dataloader

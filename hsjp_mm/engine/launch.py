@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+from hsjp_mm.engine.keypoint_sets import check_keypoints
 from hsjp_mm.utils.configs import config_file, parse_options, read_config
 from hsjp_mm.utils.scripts import run_script
 from hsjp_mm.utils.unread_names import warn_of_unread_names
@@ -28,13 +29,14 @@ def run_stock_tool(name: str) -> None:
     is that mistakes in them are told before the long imports, and that a config may be
     ``CODEBASE::PATH``; that hsjp_mm has been imported (``hsjp_mm::`` bases resolve, MMEngine
     checkpoints load); that training says something every half minute; that
-    names which a config sets in vain are a warning; and that under torchrun
+    names which a config sets in vain are a warning; that data sets and model of other keypoints
+    than each other are an error; and that under torchrun
     without a GPU the processes talk through gloo, which MMEngine's own launcher cannot set up;
     batch norm then has each process's own statistics.
 
     Raises:
         FileNotFoundError: MMPose was installed without its ``.mim`` folder; or no such config.
-        ValueError: a config that cannot be read.
+        ValueError: a config that cannot be read, or keypoints that differ.
     """
     script = stock_script(name)
     args = read_arguments(script)
@@ -45,6 +47,7 @@ def run_stock_tool(name: str) -> None:
     config = read_config(path, options)
     if os.environ.get('RANK', '0') == '0':
         warn_of_unread_names(path, config, options)
+    check_keypoints(config, ('test',) if name == 'test.py' else ('train', 'val'))
     sys.argv[1:] = with_cfg_options(sys.argv[1:], LOG_OPTIONS)
     if 'RANK' in os.environ:
         import torch

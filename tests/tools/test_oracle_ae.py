@@ -1,5 +1,6 @@
 """The oracle's table."""
 
+import json
 import runpy
 
 import pytest
@@ -28,3 +29,29 @@ def test_a_row_for_each_number_of_resolutions(tiny_coco, capsys):
     assert [line[:15].strip() for line in lines[1:]] == ['heat maps at', '1/4', '1/4, 1/2']
     # one person is annotated, with all keypoints in one place
     assert [line.split()[-10:][0] for line in lines[2:]] == ['1.000', '1.000']
+
+
+@pytest.mark.slow
+def test_a_keypoint_set_in_place_of_the_data_sets(tiny_coco, tmp_path, capsys):
+    own = tmp_path / 'own.py'
+    own.write_text(
+        "dataset_info = dict(dataset_name='own', joint_weights=[1.0] * 4, sigmas=[0.05] * 4,\n"
+        '    skeleton_info={}, keypoint_info={i: dict(name=str(i), id=i, color=[0, 0, 0],\n'
+        '    type="", swap="") for i in range(4)})\n'
+    )
+    coco = json.loads((tiny_coco / 'boxes.json').read_text())
+    for annotation in coco['annotations']:
+        labelled = annotation['num_keypoints'] > 0
+        annotation['keypoints'] = annotation['keypoints'][:12]
+        annotation['num_keypoints'] = 4 * labelled
+    (tmp_path / 'boxes.json').write_text(json.dumps(coco))
+    options = [
+        f'test_dataloader.dataset.ann_file={tmp_path}/boxes.json',
+        f'test_dataloader.dataset.data_prefix.img={tiny_coco}/images',
+        'test_dataloader.dataset.data_root=', f'test_evaluator.ann_file={tmp_path}/boxes.json',
+        'model.head.decoder.decode_keypoint_order=[0,1,2,3]',
+    ]  # fmt: skip
+    arguments = [str(ROOT / CONFIG), '--metainfo', str(own), '--cfg-options', *options]
+    assert main(arguments) == 0
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith('1/')]
+    assert [row.split()[-10] for row in rows] == ['1.000', '1.000']

@@ -15,7 +15,6 @@ model = dict(
         _delete_=True,
         type='hsjp_mm.HigherHRNetHead',
         in_channels=32,
-        num_keypoints=17,
         decoder=dict(codec, heatmap_size=input_size),
     )
 )

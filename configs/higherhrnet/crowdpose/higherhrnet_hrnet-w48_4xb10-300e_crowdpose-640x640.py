@@ -10,7 +10,6 @@ model = dict(
     backbone=_base_.hrnet_w48,
     head=dict(
         in_channels=48,
-        num_keypoints=14,
         decoder=dict(codec, heatmap_size=input_size),
     ),
 )

@@ -10,7 +10,7 @@ from hsjp_mm.datasets.transforms.pyramid import (
     TopdownPyramid,
 )
 from hsjp_mm.datasets.transforms.segments import SegmentCrop, set_segments
-from hsjp_mm.datasets.transforms.topdown import TopdownShearAffine
+from hsjp_mm.datasets.transforms.topdown import InputAffine, TopdownShearAffine, set_input_size
 from hsjp_mm.datasets.transforms.views import MakeViews, PackViews, set_views
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     'ColourAugmentation',
     'DropOccluded',
     'HSVAugmentation',
+    'InputAffine',
     'MakeViews',
     'PackImagePyramid',
     'PackViews',
@@ -29,6 +30,7 @@ __all__ = [
     'TopdownDenseAffine',
     'TopdownPyramid',
     'TopdownShearAffine',
+    'set_input_size',
     'set_patches',
     'set_segments',
     'set_views',

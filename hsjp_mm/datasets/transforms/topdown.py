@@ -8,7 +8,74 @@ import numpy as np
 from mmpose.datasets.transforms import TopdownAffine
 from mmpose.structures.bbox import get_udp_warp_matrix, get_warp_matrix
 
+from hsjp_mm.datasets.transforms.pipelines import find_transforms
 from hsjp_mm.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class InputAffine(TopdownAffine):
+    """The stock crop, in the size that the pretext model says.
+
+    The stock transform must be told its size in every pipeline. This one is told by the model's
+    ``prepare``, through ``hsjp_mm.PrepareDataHook``, so that another size is one line of a config,
+    ``model = dict(input_size=(192, 192))``.
+
+    Required, modified and added keys: those of TopdownAffine.
+
+    Args:
+        input_size: (width, height) of the crop in pixels, for pipelines that state it. By default
+            the model's.
+        use_udp: as in TopdownAffine.
+
+    Raises:
+        RuntimeError: the size has not been told.
+
+    Examples:
+        >>> crop = [
+        ...     dict(type='LoadImage'),
+        ...     dict(type='GetBBoxCenterScale'),
+        ...     dict(type='hsjp_mm.InputAffine'),
+        ... ]
+        >>> default_hooks = dict(prepare_data=dict(type='hsjp_mm.PrepareDataHook'))
+    """
+
+    def __init__(self, input_size: tuple[int, int] | None = None, use_udp: bool = False):
+        super().__init__((1, 1) if input_size is None else input_size, use_udp)
+        self.told = input_size is not None
+
+    def transform(self, results: dict) -> dict:
+        """Crop ``results['img']``."""
+        if not self.told:
+            raise RuntimeError(
+                "InputAffine has not been told the size of the crops, which is the model's "
+                "input_size: set default_hooks.prepare_data = dict(type='hsjp_mm.PrepareDataHook') "
+                'in the config, or without a runner call model.prepare(dataset)'
+            )
+        return super().transform(results)
+
+
+def set_input_size(dataset, size: tuple[int, int]) -> None:
+    """Tell every InputAffine of a data set, and of those that it wraps, the size of the crops.
+
+    Other transforms are left as they are: what comes after a stock TopdownAffine may change its
+    size, and the model refuses crops of another size than its own.
+
+    Args:
+        dataset: with a ``pipeline``, a ``dataset`` or ``datasets``, as MMEngine's and MMPose's.
+        size: (width, height) in pixels.
+
+    Raises:
+        ValueError: an InputAffine states another size.
+    """
+    size = (size[0], size[1])
+    for step in find_transforms(dataset, InputAffine):
+        if not step.told:
+            step.input_size, step.told = size, True
+        elif tuple(step.input_size) != size:
+            raise ValueError(
+                f'model.input_size={size}, but InputAffine in the pipeline states '
+                f'input_size={tuple(step.input_size)}; without it the model alone says the size'
+            )
 
 
 @TRANSFORMS.register_module()

@@ -45,7 +45,7 @@ class HigherHRNetHead(AssociativeEmbeddingHead):
 
     Args:
         in_channels: C of the backbone's last feature map, which must be at 1/4 of the input.
-        num_keypoints: K.
+        num_keypoints: K; by default the decoder's ``decode_keypoint_order`` tells it.
         num_deconvs: number of deconvolution modules, R − 1; 2 for the last row of table 3.
         num_blocks: residual blocks in each of them; 0 for rows (b) to (d) of table 4.
         concat: show the module what was predicted; False for row (b) of table 4. Rows (b) and
@@ -57,26 +57,27 @@ class HigherHRNetHead(AssociativeEmbeddingHead):
         init_cfg: as in the stock head: normal with deviation 0.001.
 
     Raises:
-        ValueError: ``num_deconvs`` or ``num_blocks`` is negative, or the decoder expects another
-            size or another number of keypoints.
+        ValueError: ``num_deconvs`` or ``num_blocks`` is negative, the decoder expects another
+            size or another number of keypoints, or nothing tells the number of keypoints.
 
     Examples:
         >>> codec = dict(
-        ...     type='hsjp_mm.AssociativeEmbedding', input_size=(512, 512), heatmap_size=(512, 512)
+        ...     type='hsjp_mm.AssociativeEmbedding',
+        ...     input_size=(512, 512),
+        ...     heatmap_size=(512, 512),
+        ...     decode_keypoint_order=[0, 1, 2, 3],  # of four keypoints
         ... )
         >>> model = dict(
         ...     type='BottomupPoseEstimator',
         ...     backbone=dict(type='ResNet', depth=18, strides=(1, 1, 1, 1)),
-        ...     head=dict(
-        ...         type='hsjp_mm.HigherHRNetHead', in_channels=512, num_keypoints=17, decoder=codec
-        ...     ),
+        ...     head=dict(type='hsjp_mm.HigherHRNetHead', in_channels=512, decoder=codec),
         ... )
     """
 
     def __init__(
         self,
         in_channels: int,
-        num_keypoints: int,
+        num_keypoints: int | None = None,
         num_deconvs: int = 1,
         num_blocks: int = 4,
         concat: bool = True,
@@ -88,6 +89,8 @@ class HigherHRNetHead(AssociativeEmbeddingHead):
         for name, value in (('num_deconvs', num_deconvs), ('num_blocks', num_blocks)):
             if value < 0:
                 raise ValueError(f'{name} must be 0 or more, got {value}')
+        if num_keypoints is None:
+            num_keypoints = _keypoints_of(decoder)
         super().__init__(
             in_channels,
             num_keypoints,
@@ -182,6 +185,11 @@ class HigherHRNetHead(AssociativeEmbeddingHead):
     @staticmethod
     def _check_targets(heatmaps: list[Tensor], targets: list[Tensor]) -> None:
         predicted, given = ([tuple(m.shape[1:]) for m in maps] for maps in (heatmaps, targets))
+        if predicted[0][0] != given[0][0]:
+            raise ValueError(
+                f'the data set has {given[0][0]} keypoints, the head {predicted[0][0]}: '
+                "decoder.decode_keypoint_order (or num_keypoints) must be of the data set's"
+            )
         if predicted != given:
             raise ValueError(
                 f'the head predicts heat maps of (keypoints, height, width) {predicted}, the '
@@ -283,6 +291,16 @@ def _deconv_module(in_channels: int, out_channels: int, num_blocks: int) -> nn.S
         nn.ReLU(inplace=True),
         *(BasicBlock(out_channels, out_channels) for _ in range(num_blocks)),
     )
+
+
+def _keypoints_of(decoder: Mapping | None) -> int:
+    order = (decoder or {}).get('decode_keypoint_order')
+    if not order:
+        raise ValueError(
+            'the number of keypoints is told by nothing: give decoder.decode_keypoint_order, the '
+            'keypoints in the order in which they are grouped, or num_keypoints'
+        )
+    return len(order)
 
 
 def _required(element: Any, name: str) -> Any:

@@ -16,6 +16,7 @@ from mmengine.structures import InstanceData
 from mmpose.registry import MODELS as MMPOSE_MODELS
 from torch import Tensor
 
+from hsjp_mm.datasets.transforms import set_input_size
 from hsjp_mm.models.backbones import PartBranchHourglass
 from hsjp_mm.models.heads.hsjp_head import HSJPHead
 from hsjp_mm.models.pretext.base import Measure, instance_ids, pretext_head
@@ -154,6 +155,14 @@ class HSJP(PuzzleModel):
         self.rotate_factor = rotate_factor
         self.shift_factor = shift_factor
 
+    def prepare(self, dataset) -> None:
+        """Tell the data set's InputAffine the size of the crops.
+
+        Raises:
+            ValueError: its pipeline states another size.
+        """
+        set_input_size(dataset, self.size[::-1])
+
     def make_puzzle(self, crops: Tensor, ids: Sequence[int | str] | None = None) -> Puzzle:
         """Shuffle crops: at random and augmented, or, given instance ids, as in evaluation.
 
@@ -164,7 +173,7 @@ class HSJP(PuzzleModel):
         if crops.shape[-2:] != self.size:
             raise ValueError(
                 f'the crops are {crops.shape[-1]}×{crops.shape[-2]} pixels, but the model has '
-                f'input_size={self.size[::-1]}; TopdownAffine must make that size'
+                f'input_size={self.size[::-1]}; hsjp_mm.InputAffine makes that size'
             )
         # autocast would compute places in half precision, which is pixels off
         with torch.autocast(crops.device.type, enabled=False):

@@ -7,7 +7,7 @@ from mmcv.transforms import Compose
 from mmpose.codecs import MSRAHeatmap
 from mmpose.datasets.transforms import TopdownAffine
 
-from hsjp_mm.datasets import ColorAugmentation, TopdownShearAffine
+from hsjp_mm.datasets import ColorAugmentation, InputAffine, TopdownShearAffine, set_input_size
 
 SIZE = (96, 64)  # width, height of the crop
 DOTS = np.array([[[60, 50], [100, 80], [80.0, 64], [50, 85]]], np.float32)
@@ -197,3 +197,32 @@ def test_targets_are_those_of_the_stock_codec(monkeypatch):
     inside = encoded['keypoint_weights'][0] > 0
     assert inside.sum() >= 3
     assert np.abs(points - made['transformed_keypoints'])[0][inside].max() < 2.1
+
+
+class Pipeline:
+    """A data set with a pipeline, perhaps one that wraps others."""
+
+    def __init__(self, *transforms, datasets=()):
+        self.pipeline = Compose(list(transforms))
+        self.datasets = datasets
+
+
+def test_the_model_tells_the_size_of_the_crops():
+    told, inner = InputAffine(), InputAffine()
+    with pytest.raises(RuntimeError, match='InputAffine has not been told'):
+        told(person())
+    dataset = Pipeline(told, datasets=[Pipeline(inner)])
+    set_input_size(dataset, SIZE)
+    set_input_size(dataset, SIZE)  # before every loop
+    stock = TopdownAffine(SIZE)(person())
+    for step in (told, inner):
+        assert np.array_equal(step(person())['img'], stock['img'])
+        assert step(person())['input_size'] == SIZE
+
+
+def test_a_pipeline_that_states_another_size_is_not_overruled():
+    ours, stock = InputAffine((64, 64)), TopdownAffine((64, 64))
+    with pytest.raises(ValueError, match=r'input_size=\(96, 64\), but InputAffine .*\(64, 64\)'):
+        set_input_size(Pipeline(ours), SIZE)
+    set_input_size(Pipeline(stock), SIZE)  # another transform may follow
+    assert ours.input_size == stock.input_size == (64, 64)

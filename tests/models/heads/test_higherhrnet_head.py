@@ -488,11 +488,16 @@ def test_the_stock_estimator_sees_each_image_of_a_batch_as_if_alone():
             r'heatmap_size=\(16, 16\) must equal input_size=\(64, 64\)',
         ),
         (dict(decoder=codec(K=17)), 'names 17 keypoints, num_keypoints is 3'),
+        (dict(num_keypoints=None), 'give decoder.decode_keypoint_order, .* or num_keypoints'),
     ],
 )
 def test_wrong_options_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
-        HigherHRNetHead(4, 3, **options)
+        HigherHRNetHead(4, **{'num_keypoints': 3, **options})
+
+
+def test_the_decoder_tells_the_number_of_keypoints():
+    assert HigherHRNetHead(4, decoder=codec(K=5)).num_keypoints == 5
 
 
 @pytest.mark.parametrize('sizes', [((6, 5),), ((12, 10), (6, 5)), ((6, 5), (12, 10), (24, 20))])
