@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def arguments() -> Parser:
-    parser = Parser(__doc__)
+    parser = Parser(__doc__, {'checkpoint=': '--init='})
     parser.add_argument('config', nargs='?', help='of the fine-tuning, any of MMPose')
     parser.add_argument(
         '--init',

@@ -391,7 +391,8 @@ def fill_empty_keypoints(coco: CocoFile) -> bool:
         Whether there was such a person.
     """
     empty = [row for row in coco.annotations if row.get('keypoints', 0) in (None, [])]
-    length = next((len(row['keypoints']) for row in coco.annotations if row.get('keypoints')), 0)
+    given = (row.get('keypoints') for row in coco.annotations)
+    length = next((len(points) for points in given if isinstance(points, list) and points), 0)
     for row in empty:
         row['keypoints'] = [0] * length
     return bool(empty)
