@@ -50,6 +50,7 @@ assert 'hsjp_mm' not in sys.modules
 head = dict(type='hsjp_mm.HSJPHead', in_channels=512)
 jigclu_head = dict(type='hsjp_mm.JigCluHead', in_channels=512)
 parts_head = dict(type='hsjp_mm.PartSegmentationHead', in_channels=512)
+views_head = dict(type='hsjp_mm.SimCLRHead', in_channels=512)
 surface_head = dict(type='hsjp_mm.DensePoseHead', in_channels=512)
 backbone = dict(type='ResNet', depth=18)
 colors = dict(type='hsjp_mm.ColorAugmentation')
@@ -63,10 +64,12 @@ parts = [
     ('METRICS', dict(type='hsjp_mm.MAEExplainedVariance')),
     ('METRICS', dict(type='hsjp_mm.PartIoU')),
     ('METRICS', dict(type='hsjp_mm.DensePoseAccuracy')),
+    ('METRICS', dict(type='hsjp_mm.ViewRetrieval')),
     ('METRICS', dict(type='hsjp_mm.PCKh')),
     ('METRICS', dict(type='hsjp_mm.LSPPCK')),
     ('TRANSFORMS', colors),
     ('TRANSFORMS', dict(type='hsjp_mm.PatchAugmentation')),
+    ('TRANSFORMS', dict(type='hsjp_mm.MakeViews')),
     ('TRANSFORMS', dict(type='hsjp_mm.BottomupResize', input_size=(64, 64))),
     ('TRANSFORMS', dict(type='hsjp_mm.TopdownShearAffine', input_size=(64, 64))),
     ('TRANSFORMS', dict(type='hsjp_mm.TopdownPyramid', input_size=(64, 64))),
@@ -85,6 +88,8 @@ parts = [
     ('MODELS', dict(type='hsjp_mm.PartSegmentation', backbone=backbone, head=parts_head)),
     ('MODELS', surface_head),
     ('MODELS', dict(type='hsjp_mm.DensePose', backbone=backbone, head=surface_head)),
+    ('MODELS', views_head),
+    ('MODELS', dict(type='hsjp_mm.SimCLR', backbone=backbone, head=views_head)),
 ]
 built = [
     (type(part).__module__.split('.')[0], type(part).__name__)
@@ -196,15 +201,12 @@ def run(script: str, folder, *arguments: str):
 def test_names_are_found_without_custom_imports(scope, tmp_path):
     names = [
         'SkippedImagesHook', 'PrepareDataHook', 'BottomupVisualizationHook', 'FreezeHook',
-        'HSJPPrecision', 'JigCluAccuracy', 'MAEExplainedVariance', 'PCKh', 'LSPPCK',
-        'ColorAugmentation', 'PatchAugmentation', 'BottomupResize', 'TopdownShearAffine',
-        'TopdownPyramid', 'PersonCropDataset', 'PretextInit', 'GroupingLoss', 'PartBranchHourglass',
-        'HSJPHead', 'HSJP', 'JigCluHead', 'JigClu',
-        'HSJPPrecision', 'JigCluAccuracy', 'PartIoU', 'DensePoseAccuracy', 'PCKh', 'LSPPCK',
-        'TopdownPyramid', 'TopdownDenseAffine', 'PersonCropDataset', 'PartMaskDataset',
-        'DensePoseDataset', 'PretextInit', 'GroupingLoss', 'PartBranchHourglass', 'HSJPHead',
-        'HSJP', 'JigCluHead', 'JigClu', 'PartSegmentationHead', 'PartSegmentation', 'DensePoseHead',
-        'DensePose',
+        'HSJPPrecision', 'JigCluAccuracy', 'MAEExplainedVariance', 'PartIoU', 'DensePoseAccuracy',
+        'ViewRetrieval', 'PCKh', 'LSPPCK', 'ColorAugmentation', 'PatchAugmentation', 'MakeViews',
+        'BottomupResize', 'TopdownShearAffine', 'TopdownPyramid', 'TopdownDenseAffine',
+        'PersonCropDataset', 'PartMaskDataset', 'DensePoseDataset', 'PretextInit', 'GroupingLoss',
+        'PartBranchHourglass', 'HSJPHead', 'HSJP', 'JigCluHead', 'JigClu', 'PartSegmentationHead',
+        'PartSegmentation', 'DensePoseHead', 'DensePose', 'SimCLRHead', 'SimCLR',
     ]  # fmt: skip
     assert run(BUILD, tmp_path, scope) == [['hsjp_mm', name] for name in names for _ in range(2)]
 
