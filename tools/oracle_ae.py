@@ -41,6 +41,10 @@ def main(args: argparse.Namespace) -> None:
     if args.metainfo:
         data.metainfo = dict(from_file=args.metainfo)
     metric, codec = required(cfg, 'test_evaluator'), required(cfg, 'model.head.decoder')
+    if 'AssociativeEmbedding' not in str(codec.get('type')):
+        raise ValueError(
+            f'config={args.config!r} must have a hsjp_mm.HigherHRNetHead as model.head'
+        )
     if args.resolutions < 1:
         raise ValueError(f'resolutions={args.resolutions} must be at least 1')
     init_default_scope(cfg.get('default_scope', 'mmpose'))
