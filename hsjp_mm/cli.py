@@ -115,6 +115,26 @@ class Parser(argparse.ArgumentParser):
         super().__init__(description=description, formatter_class=_Formatter)
         self.flags = flags or {}
         self.needs_out = False
+        self.inputs: dict[str, Callable[[str, str], Any]] = {}
+
+    def add_input(self, name: str, check: Callable[[str, str], Any], **options: Any) -> None:
+        """Take a path, which is looked at before the imports, for these take seconds.
+
+        Args:
+            name: of the argument, with dashes if it is a flag.
+            check: raises OSError or ValueError if there is no such input; is given a path and the
+                name of the argument.
+            options: as for ``add_argument``.
+        """
+        self.inputs[self.add_argument(name, **options).dest] = check
+
+    def check_inputs(self, args: argparse.Namespace) -> None:
+        """Raise what is wrong with the paths of :meth:`add_input`."""
+        for name, check in self.inputs.items():
+            given = getattr(args, name)
+            for path in given if isinstance(given, list) else [given]:
+                if path is not None:
+                    check(path, name)
 
     def add_cfg_options(self, flag: str = '--cfg-options', what: str = 'the config') -> None:
         """Take changes to a config, for :func:`~hsjp_mm.utils.configs.read_config`."""
@@ -188,7 +208,12 @@ def command(arguments: Callable[[], Parser]) -> Callable[[Main], Callable[..., i
         def run(argv: Sequence[str] | None = None) -> int:
             parser = arguments()
             args = parser.parse_args(argv)
-            return report_mistakes(lambda: function(args), parser.prog, parser.in_flags)
+
+            def act() -> int | None:
+                parser.check_inputs(args)
+                return function(args)
+
+            return report_mistakes(act, parser.prog, parser.in_flags)
 
         return run
 

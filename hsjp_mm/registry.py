@@ -7,9 +7,18 @@ Imports registries and nothing else, for MMEngine turns an ImportError in here i
 from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import (
+    LOG_PROCESSORS,
+    LOOPS,
+    OPTIM_WRAPPERS,
+    OPTIMIZERS,
+    PARAM_SCHEDULERS,
+    VISBACKENDS,
+    VISUALIZERS,
+    Registry,
+)
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
-from mmengine.registry import OPTIMIZERS, PARAM_SCHEDULERS, Registry
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import WEIGHT_INITIALIZERS as MMENGINE_WEIGHT_INITIALIZERS
 from mmpose.registry import KEYPOINT_CODECS as MMPOSE_KEYPOINT_CODECS
@@ -50,5 +59,13 @@ DATA_SAMPLERS = _child(MMENGINE_DATA_SAMPLERS, 'datasets.samplers')
 KEYPOINT_CODECS = _child(MMPOSE_KEYPOINT_CODECS, 'codecs')  # MMEngine has no root of it
 
 # Without classes of ours: these keep MMEngine from warning of a scope that it cannot find.
-for _root in (OPTIMIZERS, PARAM_SCHEDULERS):
+for _root in (
+    LOG_PROCESSORS,
+    LOOPS,
+    OPTIM_WRAPPERS,
+    OPTIMIZERS,
+    PARAM_SCHEDULERS,
+    VISBACKENDS,
+    VISUALIZERS,
+):
     _child(_root, 'registry')

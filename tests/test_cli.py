@@ -69,6 +69,56 @@ def test_wrong_arguments_are_told_at_once(name, helps):
     assert seconds < 0.5
 
 
+# A path that does not exist, and a folder in a file's place, of each command that reads files.
+MISSING = {
+    'check-data': ['no.json', '.'],
+    'subset': ['.', '--out', 'x.json', '--number', '1'],
+    'priors': ['no.json'],
+    'groups': ['no.csv'],
+    'extract': ['no.pth', '--out', 'x.pth'],
+    'convert': ['.', '--out', 'x.pth'],
+    'check-init': ['no.py', 'no.pth'],
+    'browse': ['.'],
+    'probe': ['no.py', 'none', '.', '--protocol', 'knn'],
+    'probe-pose': ['no.py', 'no.pth'],
+    'analyze': ['no.json', '--ann', 'no.json'],
+    'oracle': ['.'],
+    'detect': ['no.py', 'no.pth', '.', '--out', 'x.json'],
+    'draw': ['no.py', 'no.pth', '.'],
+    'compare': ['no.py', '--init', 'scratch', '--out', 'x'],
+    'benchmark': ['pipeline', '--data', 'nowhere'],
+    'demo': ['--data', 'nowhere'],
+    'train': ['.'],
+    'test': ['no.py', 'no.pth'],
+}
+NO_SUCH_FILES = f"""
+import contextlib, io, json, sys
+from hsjp_mm.cli import main
+found = {{}}
+for name, arguments in {MISSING!r}.items():
+    err = io.StringIO()
+    with contextlib.redirect_stderr(err):
+        try:
+            status = main([name, *arguments])
+        except SystemExit as end:
+            status = end.code
+    found[name] = [status, err.getvalue(), 'torch' in sys.modules]
+print(json.dumps(found))
+"""
+
+
+def test_a_mistyped_path_is_told_before_the_long_imports(tmp_path):
+    done = subprocess.run(
+        [sys.executable, '-c', NO_SUCH_FILES],
+        check=True, capture_output=True, text=True, cwd=tmp_path,
+        env={**os.environ, 'PYTHONPATH': str(ROOT)},
+    )  # fmt: skip
+    for name, (status, said, torch) in json.loads(done.stdout).items():
+        assert (status, torch) == (2, False), name
+        assert said.startswith(f'hsjp-mm {name}: ') and len(said.splitlines()) == 1
+        assert any(words in said for words in ('does not exist', 'is not a file', 'is a folder'))
+
+
 def test_every_tool_is_a_command():
     tools = {path.stem for path in ROOT.glob('tools/*.py')}
     assert set(FILES.values()) == tools

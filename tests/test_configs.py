@@ -944,7 +944,7 @@ def test_pretext_pre_stops_without_a_checkpoint(path):
     with pytest.raises(ValueError, match=f'--cfg-options {option}='):
         MODELS.build(config.model).init_weights()
     config.merge_from_dict({option: 'no-such.pth'})
-    with pytest.raises(FileNotFoundError, match=r"checkpoint 'no-such\.pth' is not a file"):
+    with pytest.raises(FileNotFoundError, match=r"checkpoint='no-such\.pth' is not a file"):
         MODELS.build(config.model).init_weights()
 
 

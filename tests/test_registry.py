@@ -230,3 +230,27 @@ def test_stock_parts_stay_as_they_are(tmp_path):
     else:
         assert found['allowed'] == []
         assert found['loads'] == [[None, None]] * 2  # it unpickles anything, as without hsjp_mm
+
+
+@pytest.mark.parametrize(
+    ('registry', 'name'),
+    [
+        ('LOG_PROCESSORS', 'LogProcessor'),
+        ('LOOPS', 'IterBasedTrainLoop'),
+        ('OPTIM_WRAPPERS', 'AmpOptimWrapper'),
+        ('OPTIMIZERS', 'Adam'),
+        ('PARAM_SCHEDULERS', 'MultiStepLR'),
+        ('VISBACKENDS', 'LocalVisBackend'),
+        ('VISUALIZERS', 'PoseLocalVisualizer'),
+    ],
+)
+def test_what_a_base_of_ours_names_is_found_in_our_scope(registry, name):
+    """MMEngine gives the parts of a ``hsjp_mm::`` base that scope, and warns of one without it."""
+    import mmengine.registry as roots
+    import mmpose.visualization  # noqa: F401
+
+    import hsjp_mm.registry  # noqa: F401
+
+    with getattr(roots, registry).switch_scope_and_registry('hsjp_mm') as found:
+        assert found.scope == 'hsjp_mm'
+        assert found.get(name).__name__ == name

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from hsjp_mm.cli import Parser, command
+from hsjp_mm.utils.files import existing_file
 
 IOU_TYPES = ('keypoints', 'keypoints_crowd')
 METAINFO = 'configs/_base_/datasets/coco.py'
@@ -22,9 +23,10 @@ METAINFO = 'configs/_base_/datasets/coco.py'
 def arguments() -> Parser:
     flags = {'use_area=False': '--no-area', 'annotations=': '--ann=', 'annotations:': '--ann:'}
     parser = Parser(__doc__, flags)
-    parser.add_argument('results', nargs='+', help='COCO-style result files')
-    parser.add_argument(
+    parser.add_input('results', existing_file, nargs='+', help='COCO-style result files')
+    parser.add_input(
         '--ann',
+        existing_file,
         default='data/coco/annotations/person_keypoints_val2017.json',
         help='COCO-style annotations (%(default)s)',
     )

@@ -1,23 +1,30 @@
 """Measure the cost of pretraining against what one would run instead, each in one process run.
 
-step: a training step of HSJP against one of the same network as stock top-down estimator with as
-many keypoints as patches. pipeline: a sample of the HSJP data pipeline against the stock top-down
-one on the same persons. jigclu-pipeline: a sample of the JigClu data pipeline, 2×2 patches of
-112×112, against the same recipe in PIL and torchvision, as the authors' code has it, on the same
-persons. jigclu-step: a training step of JigClu on ResNet-50 against one that sees two augmented
-views of each image, as SimCLR's, in time and in peak memory. pbn-step: a training step of PBN
-against one of the stock hourglass, three stacks each, in time and in peak memory. pretext-step: a
-training step of each of --configs against one of the first, on the same persons, in time and in
-peak memory. decode: grouping
-keypoints to persons against the stock decoder, by map size and persons, with the two tags of the
-flip test; the maps hold noise, and a fifth of the keypoints is missing. dataset: loading
-PersonCropDataset and stock CocoDataset from a synthetic annotation file of --images and --boxes.
+step             a training step of HSJP against one of the same network as stock top-down
+                 estimator with as many keypoints as patches
+pipeline         a sample of the HSJP data pipeline against the stock top-down one on the same
+                 persons
+jigclu-pipeline  a sample of the JigClu data pipeline, 2×2 patches of 112×112, against the same
+                 recipe in PIL and torchvision, as the authors' code has it, on the same persons
+jigclu-step      a training step of JigClu on ResNet-50 against one that sees two augmented views
+                 of each image, as SimCLR's, in time and in peak memory
+pbn-step         a training step of PBN against one of the stock hourglass, three stacks each, in
+                 time and in peak memory
+pretext-step     a training step of each of --configs against one of the first, on the same
+                 persons, in time and in peak memory
+decode           grouping keypoints to persons against the stock decoder, by map size and persons,
+                 with the two tags of the flip test; the maps hold noise, and a fifth of the
+                 keypoints is missing
+dataset          loading PersonCropDataset and stock CocoDataset from a synthetic annotation file
+                 of --images and --boxes
 """
 
 import argparse
 import sys
+from pathlib import Path
 
 from hsjp_mm.cli import Parser, command
+from hsjp_mm.utils.files import existing_file
 
 MEASURES = (
     'step', 'pipeline', 'jigclu-pipeline', 'jigclu-step', 'pbn-step', 'pretext-step', 'decode',
@@ -25,9 +32,12 @@ MEASURES = (
 )  # fmt: skip
 
 
+OF_DATA = ('pipeline', 'jigclu-pipeline', 'pretext-step')
+
+
 def arguments() -> Parser:
     parser = Parser(__doc__)
-    parser.add_argument('what', choices=MEASURES)
+    parser.add_argument('what', choices=MEASURES, metavar='WHAT', help='one of the above')
     parser.add_argument('--data', default='data/coco', help='COCO folder for the pipelines')
     parser.add_argument('--split', default='train2017', help='images and annotations of it')
     parser.add_argument('--batch', type=int, default=8, help='images of a step')
@@ -56,6 +66,9 @@ def arguments() -> Parser:
 
 @command(arguments)
 def main(args: argparse.Namespace) -> None:
+    if args.what in OF_DATA:  # before the imports, which take seconds
+        existing_file(Path(args.data, f'annotations/person_keypoints_{args.split}.json'), 'data')
+
     from hsjp_mm.benchmark import run
 
     run(args)

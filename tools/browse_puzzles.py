@@ -5,12 +5,16 @@ import sys
 from pathlib import Path
 
 from hsjp_mm.cli import Parser, command
+from hsjp_mm.utils.configs import config_file
+from hsjp_mm.utils.files import checkpoint_file
 
 
 def arguments() -> Parser:
     parser = Parser(__doc__)
-    parser.add_argument('config', help='of a pretraining')
-    parser.add_argument('checkpoint', nargs='?', help='without it the network is untrained')
+    parser.add_input('config', config_file, help='of a pretraining')
+    parser.add_input(
+        'checkpoint', checkpoint_file, nargs='?', help='without it the network is untrained'
+    )
     parser.add_argument('--out', default='puzzles', help='folder of the pictures (%(default)s)')
     parser.add_argument(
         '--num',
@@ -37,6 +41,7 @@ def main(args: argparse.Namespace) -> None:
 
     from hsjp_mm.checkpoint import load_model
     from hsjp_mm.models import PretextModel
+    from hsjp_mm.probing.features import draw_weights
     from hsjp_mm.utils.configs import read_config, required
     from hsjp_mm.visualization import draw_boards
 
@@ -50,7 +55,7 @@ def main(args: argparse.Namespace) -> None:
     if args.checkpoint:
         load_model(model, args.checkpoint)
     else:
-        model.init_weights()
+        draw_weights(model)
     model.eval()
     dataset = DATASETS.build(loader.dataset)
     model.prepare(dataset)

@@ -12,12 +12,15 @@ import sys
 from pathlib import Path
 
 from hsjp_mm.cli import Parser, command
+from hsjp_mm.utils.files import existing_file, existing_folder
 
 
 def arguments() -> Parser:
     parser = Parser(__doc__, {'ann_file=': 'ANNOTATIONS=', 'folder=': 'IMAGES='})
-    parser.add_argument('annotations', help='COCO-style JSON, with keypoints or without')
-    parser.add_argument('images', help='folder of the images')
+    parser.add_input(
+        'annotations', existing_file, help='COCO-style JSON, with keypoints or without'
+    )
+    parser.add_input('images', existing_folder, help='folder of the images')
     parser.add_out('folder of the contact sheet', 'data_check')
     return parser
 
@@ -39,7 +42,8 @@ def main(args: argparse.Namespace) -> int:
         sheet.parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(sheet), contact_sheet(found)[..., ::-1])
         print(sheet)
-    print(f'{len(found.problems)} problems')
+    number = len(found.problems)
+    print('1 problem' if number == 1 else f'{number} problems')
     return 1 if found.problems else 0
 
 

@@ -11,12 +11,14 @@ import sys
 from typing import Any
 
 from hsjp_mm.cli import Parser, command
+from hsjp_mm.utils.configs import config_file
+from hsjp_mm.utils.files import checkpoint_file
 
 
 def arguments() -> Parser:
     parser = Parser(__doc__)
-    parser.add_argument('config', help='any config with model.backbone')
-    parser.add_argument('checkpoint', help='a file or address with the backbone')
+    parser.add_input('config', config_file, help='any config with model.backbone')
+    parser.add_input('checkpoint', checkpoint_file, help='a file or address with the backbone')
     parser.add_argument('--prefix', help="of the backbone (the config's, or found)")
     parser.add_argument('--allow-missing', nargs='+', help="patterns of names (the config's)")
     parser.add_argument(

@@ -26,13 +26,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hsjp_mm.cli import Parser, command
+from hsjp_mm.utils.configs import config_file
 
 if TYPE_CHECKING:
     from hsjp_mm.comparison.execution import Outcome
 
 
 def arguments() -> Parser:
-    parser = Parser(__doc__)
+    parser = Parser(__doc__, {'checkpoint=': '--init='})
     parser.add_argument('config', nargs='?', help='of the fine-tuning, any of MMPose')
     parser.add_argument(
         '--init',
@@ -129,6 +130,8 @@ def run(args: argparse.Namespace) -> 'Outcome':
 @command(arguments)
 def main(args: argparse.Namespace) -> int:
     require_one_use(args)
+    if args.config:
+        config_file(args.config)  # before the imports, which take seconds
 
     from hsjp_mm.comparison.execution import Outcome
     from hsjp_mm.comparison.report import report_on

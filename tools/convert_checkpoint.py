@@ -11,11 +11,14 @@ import argparse
 import sys
 
 from hsjp_mm.cli import Parser, command
+from hsjp_mm.utils.files import checkpoint_file
 
 
 def arguments() -> Parser:
     parser = Parser(__doc__)
-    parser.add_argument('checkpoint', help="the authors' or MMPose 0.x's file, or its address")
+    parser.add_input(
+        'checkpoint', checkpoint_file, help="the authors' or MMPose 0.x's file, or its address"
+    )
     parser.add_out('name.pth')
     parser.add_argument(
         '--trust', action='store_true', help='unpickle any object: can run any code of the file'

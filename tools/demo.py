@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hsjp_mm.cli import Parser, command
-from hsjp_mm.utils.files import PACKAGE
+from hsjp_mm.utils.files import PACKAGE, existing_folder
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -32,13 +32,14 @@ FINE_TUNING = CONFIGS / 'td-hm_hrnet-tiny_scratch-1xb16-400i_toy-128x96.py'
 def arguments() -> Parser:
     parser = Parser(__doc__)
     parser.add_argument('--pretext', choices=[*PRETEXTS], default='hsjp', help='what pretrains')
-    parser.add_argument(
+    parser.add_input(
         '--data',
+        existing_folder,
         help='a folder with annotations/person_keypoints_{train,val}2017.json and images in '
         'train2017/ and val2017/; by default persons are rendered',
     )
     parser.add_argument('--seeds', type=int, nargs='+', default=[0], help='of fine-tuning (0)')
-    parser.add_argument('--out', default='demo', help='folder of runs and report')
+    parser.add_argument('--out', default='demo', help='folder of runs and report (%(default)s)')
     parser.add_cfg_options(what='every config')
     return parser
 

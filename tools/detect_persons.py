@@ -13,6 +13,8 @@ import sys
 from pathlib import Path
 
 from hsjp_mm.cli import Parser, command
+from hsjp_mm.utils.configs import config_file, read_config
+from hsjp_mm.utils.files import checkpoint_file, existing_path
 
 
 def arguments() -> Parser:
@@ -50,9 +52,14 @@ def in_order(args: argparse.Namespace) -> None:
 def main(args: argparse.Namespace) -> None:
     in_order(args)
 
+    # before the imports, which take seconds
+    config_file(args.config)
+    checkpoint_file(args.checkpoint)
+    for path in args.images:
+        existing_path(path, 'images')
+
     from hsjp_mm.datasets.detections import detect
     from hsjp_mm.datasets.image_files import named_images
-    from hsjp_mm.utils.configs import read_config
 
     folder, _ = named_images(args.images)
     images, boxes = detect(

@@ -8,13 +8,20 @@ import sys
 from pathlib import Path
 
 from hsjp_mm.cli import Parser, command
+from hsjp_mm.utils.configs import config_file
+from hsjp_mm.utils.files import checkpoint_file, existing_path
 
 
 def arguments() -> Parser:
     parser = Parser(__doc__)
-    parser.add_argument('config', help='a config whose head is hsjp_mm.HigherHRNetHead')
-    parser.add_argument('checkpoint', help='its weights')
-    parser.add_argument('images', nargs='+', help='files, or folders with their subfolders')
+    parser.add_input('config', config_file, help='a config whose head is hsjp_mm.HigherHRNetHead')
+    parser.add_input('checkpoint', checkpoint_file, help='its weights')
+    parser.add_input(
+        'images',
+        existing_path,
+        nargs='+',
+        help='files, or folders with their subfolders',
+    )
     parser.add_argument('--out', default='boards', help='folder of the pictures (%(default)s)')
     parser.add_argument('--device', default='cpu', help='cpu, cuda:0, … (%(default)s)')
     parser.add_cfg_options()

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from hsjp_mm.cli import Parser, command
+from hsjp_mm.utils.files import checkpoint_file
 
 VALIDATION = {
     'validation': 'of these weights',
@@ -21,7 +22,7 @@ VALIDATION = {
 
 def arguments() -> Parser:
     parser = Parser(__doc__)
-    parser.add_argument('checkpoint', help='what MMEngine wrote while pretraining')
+    parser.add_input('checkpoint', checkpoint_file, help='what MMEngine wrote while pretraining')
     parser.add_out('name.safetensors or name.pth; a hash joins the name')
     parser.add_argument('--prefix', default='backbone.', help='of the backbone (%(default)s)')
     parser.add_argument(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hsjp_mm.cli import Parser, command
+from hsjp_mm.utils.files import existing_file
 
 if TYPE_CHECKING:
     from hsjp_mm.analysis.keypoint_priors import KeypointPriors
@@ -20,8 +21,11 @@ if TYPE_CHECKING:
 
 def arguments() -> Parser:
     parser = Parser(__doc__, {'path=': 'ANNOTATIONS='})
-    parser.add_argument(
-        'annotations', nargs='+', help='COCO-style or MPII-style JSONs of the same keypoints'
+    parser.add_input(
+        'annotations',
+        existing_file,
+        nargs='+',
+        help='COCO-style or MPII-style JSONs of the same keypoints',
     )
     parser.add_argument('--grid', type=int, default=3, help='patches along a side (%(default)s)')
     parser.add_argument('--out', default='keypoint_priors', help='folder (%(default)s)')

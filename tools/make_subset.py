@@ -13,13 +13,14 @@ import sys
 from pathlib import Path
 
 from hsjp_mm.cli import Parser, command
+from hsjp_mm.utils.files import existing_file
 
 UNITS = ('images', 'persons')
 
 
 def arguments() -> Parser:
     parser = Parser(__doc__, {'ann_file=': 'ANNOTATIONS=', 'the ann_file': 'ANNOTATIONS'})
-    parser.add_argument('annotations', help='COCO JSON with keypoints')
+    parser.add_input('annotations', existing_file, help='COCO JSON with keypoints')
     parser.add_out('JSON to write; OUT.manifest.json goes beside it')
     size = parser.add_mutually_exclusive_group(required=True)
     size.add_argument('--fraction', type=float, help='share to take, in (0, 1]')

@@ -13,7 +13,7 @@ from hsjp_mm.cli import Parser, command
 
 
 def arguments() -> Parser:
-    parser = Parser(__doc__, {'num_train=': '--train=', 'num_val=': '--val=', 'folder=': '--out='})
+    parser = Parser(__doc__, {'num_train': '--train', 'num_val': '--val', 'folder=': '--out='})
     parser.add_out('folder to write it to; new or empty')
     parser.add_argument('--train', type=int, default=400, help='training images (%(default)s)')
     parser.add_argument('--val', type=int, default=100, help='validation images (%(default)s)')

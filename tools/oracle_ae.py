@@ -12,11 +12,12 @@ import io
 import sys
 
 from hsjp_mm.cli import Parser, command
+from hsjp_mm.utils.configs import config_file
 
 
 def arguments() -> Parser:
     parser = Parser(__doc__)
-    parser.add_argument('config', help='a config whose head is hsjp_mm.HigherHRNetHead')
+    parser.add_input('config', config_file, help='a config whose head is hsjp_mm.HigherHRNetHead')
     parser.add_argument(
         '--resolutions', type=int, default=2, help='at most; 2: 1/4 and 1/2 (%(default)s)'
     )
@@ -29,9 +30,10 @@ def arguments() -> Parser:
 
 @command(arguments)
 def main(args: argparse.Namespace) -> None:
-    from mmengine.registry import DATASETS, init_default_scope
+    from mmengine.registry import init_default_scope
 
     from hsjp_mm.analysis import oracle_scores
+    from hsjp_mm.datasets.stock_files import build_dataset
     from hsjp_mm.utils.configs import read_config, required
 
     cfg = read_config(args.config, args.cfg_options)
@@ -39,12 +41,16 @@ def main(args: argparse.Namespace) -> None:
     if args.metainfo:
         data.metainfo = dict(from_file=args.metainfo)
     metric, codec = required(cfg, 'test_evaluator'), required(cfg, 'model.head.decoder')
+    if 'AssociativeEmbedding' not in str(codec.get('type')):
+        raise ValueError(
+            f'config={args.config!r} must have a hsjp_mm.HigherHRNetHead as model.head'
+        )
     if args.resolutions < 1:
         raise ValueError(f'resolutions={args.resolutions} must be at least 1')
     init_default_scope(cfg.get('default_scope', 'mmpose'))
     for number in range(1, args.resolutions + 1):
         with contextlib.redirect_stdout(io.StringIO()):  # the COCO tools talk
-            dataset = DATASETS.build(data)
+            dataset = build_dataset(data)
             scores = oracle_scores(dataset, metric, codec, number)
         if number == 1:
             print(f'{len(dataset)} images\nheat maps at   ', *(f'{name:>13}' for name in scores))

@@ -12,16 +12,25 @@ import sys
 from pathlib import Path
 
 from hsjp_mm.cli import Parser, command, pair
+from hsjp_mm.utils.configs import config_file
+from hsjp_mm.utils.files import existing_file
 
 HEAD = ('upper_neck', 'head_top')
 EXTENT = 5.75
 
 
+def poses_file(path: str, argument: str) -> Path:
+    """Expect a config or another file, as :func:`hsjp_mm.analysis.persons.read_poses` does."""
+    check = config_file if path.endswith('.py') else existing_file
+    return check(path, argument)
+
+
 def arguments() -> Parser:
     parser = Parser(__doc__, {'path=': 'POSES=', 'num_groups=': '--groups=', 'side=': '--lattice='})
-    parser.add_argument(
-        'poses', help='.py: the training data of a config; .json: annotations; .csv or .mat: joints'
-    )
+    parser.add_input(
+        'poses', poses_file,
+        help='.py: the training data of a config; .json: annotations; .csv or .mat: joints',
+    )  # fmt: skip
     parser.add_argument(
         '--dataset', default='MpiiDataset',
         help='data set that reads the JSON, or whose keypoints are in the CSV (%(default)s)',

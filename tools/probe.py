@@ -13,13 +13,14 @@ import sys
 from pathlib import Path
 
 from hsjp_mm.cli import Parser, command
+from hsjp_mm.utils.configs import config_file
 
 PROTOCOLS = ('linear', 'knn', 'finetune')
 
 
 def arguments() -> Parser:
     parser = Parser(__doc__)
-    parser.add_argument('config', help='any config with model.backbone')
+    parser.add_input('config', config_file, help='any config with model.backbone')
     parser.add_argument('checkpoint', help="a file or address with the backbone, or 'none'")
     parser.add_argument('data', help='image folder, cifar10:PATH or cifar100:PATH')
     parser.add_argument('--protocol', required=True, choices=PROTOCOLS)

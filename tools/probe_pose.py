@@ -14,14 +14,18 @@ import sys
 from pathlib import Path
 
 from hsjp_mm.cli import Parser, command
+from hsjp_mm.utils.configs import config_file
+from hsjp_mm.utils.files import checkpoint_file
 
 PERSONS, ITERATIONS = 500, 300
 
 
 def arguments() -> Parser:
     parser = Parser(__doc__)
-    parser.add_argument('config', help='a top-down config with labels')
-    parser.add_argument('checkpoints', nargs='+', help='files or addresses with the backbone')
+    parser.add_input('config', config_file, help='a top-down config with labels')
+    parser.add_input(
+        'checkpoints', checkpoint_file, nargs='+', help='files or addresses with the backbone'
+    )
     parser.add_argument(
         '--persons',
         type=int,

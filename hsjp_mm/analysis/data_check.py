@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hsjp_mm.datasets.coco_files import CocoFile, Id, read_coco, require_stock
+from hsjp_mm.datasets.coco_files import CocoFile, Id, fill_empty_keypoints, read_coco
 from hsjp_mm.datasets.image_files import (
     UnreadableImageError,
     find_images,
@@ -21,6 +21,8 @@ from hsjp_mm.datasets.image_files import (
     turned_size,
 )
 from hsjp_mm.datasets.person_crops import PersonCropDataset
+from hsjp_mm.datasets.stock_files import require_stock
+from hsjp_mm.utils.files import existing_folder
 from hsjp_mm.utils.progress import track
 
 NAMED = 5
@@ -34,6 +36,10 @@ NEEDED = {
 }
 """Keys of an annotation that are often missing, and what comes of it."""
 
+EMPTY = (
+    'they count as unlabelled here, but [] stops bottom-up training by MMPose, and null all of it; '
+    'write zeros'
+)
 DAMAGED = (
     "cannot be read, or are damaged: pretraining takes others in their place, MMPose's data sets "
     'stop at the first that cannot be read and do not see damage'
@@ -82,8 +88,7 @@ def check_data(ann_file: str | Path, folder: str | Path) -> DataCheck:
         ValueError: a file that no part of the package reads, see
             :mod:`hsjp_mm.datasets.coco_files`.
     """
-    if not Path(folder).is_dir():
-        raise FileNotFoundError(f'folder={str(folder)!r} does not exist, or is no folder')
+    existing_folder(folder, 'folder')
     coco = read_coco(ann_file)
     found = DataCheck()
     _check_images(found, coco, Path(folder))
@@ -196,6 +201,9 @@ def _check_keypoints(found: DataCheck, coco: CocoFile) -> None:
     if not with_key:
         lines.append('no annotation has keypoints: of use for pretraining alone')
         return
+    empty = [row.get('id') for row in rows if row.get('keypoints', 0) in (None, [])]
+    found.note(title, f'annotations have empty keypoints ({EMPTY}), ids', empty, len(rows))
+    fill_empty_keypoints(coco)
     _attempt(found, lines, 'training', lambda: require_stock(coco))
     lengths = Counter(_length(row['keypoints']) for row in with_key)
     usual = lengths.most_common(1)[0][0]

@@ -15,7 +15,7 @@ from xtcocotools.coco import COCO
 from xtcocotools.cocoeval import COCOeval
 
 from hsjp_mm.analysis.persons import Persons, skeleton
-from hsjp_mm.datasets.coco_files import check_coco, read_coco, read_results
+from hsjp_mm.datasets.coco_files import check_coco, fill_empty_keypoints, read_coco, read_results
 from hsjp_mm.datasets.metainfo import parse_metainfo
 from hsjp_mm.ops.oks import similarity
 from hsjp_mm.utils.progress import track
@@ -290,12 +290,20 @@ def _shares(kinds: np.ndarray) -> dict:
 
 
 def _read_annotations(path: str | Path) -> COCO:
-    return COCO(str(path), ann_data=read_coco(path, 'annotations').content)
+    coco = read_coco(path, 'annotations')
+    fill_empty_keypoints(coco)
+    return COCO(str(path), ann_data=coco.content)
 
 
 def _check_annotations(coco: COCO, num_keypoints: int, iou_type: str, use_area: bool) -> None:
     annotations = check_coco(coco.dataset, 'annotations').annotations
     hint = ': is it a file for detection?'
+    first = next((row['keypoints'] for row in annotations if row.get('keypoints')), None)
+    if isinstance(first, list) and len(first) % 3 == 0 and len(first) != 3 * num_keypoints:
+        raise ValueError(
+            f'metainfo: it names {num_keypoints} keypoints, but the annotations have '
+            f'{len(first) // 3}'
+        )
     keypoints = annotations.numbers('keypoints', 3 * num_keypoints, hint=hint)
     if not keypoints[:, 2::3].any():
         raise ValueError('annotations: nobody has keypoints')

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hsjp_mm.datasets.coco_files import Entries, check_coco, load_dataset
+from hsjp_mm.datasets.coco_files import Entries, check_coco
 from hsjp_mm.datasets.metainfo import parse_metainfo
+from hsjp_mm.datasets.stock_files import build_dataset
 from hsjp_mm.utils.configs import read_config, required
-from hsjp_mm.utils.files import read_json, read_text
+from hsjp_mm.utils.files import existing_file, read_json, read_text
 
 if TYPE_CHECKING:
     from mmengine.dataset import BaseDataset
@@ -213,12 +214,10 @@ def read_poses(
     change = {'metainfo': {'from_file': metainfo}} if metainfo else {}
     if str(path).endswith('.py'):  # mmpose::… is a config too
         data = required(read_config(str(path), argument='path'), 'train_dataloader.dataset')
-        return _load({**data, **change})
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f'path={str(path)!r} is not a file')
+        return poses_of(build_dataset({**data, **change}))
+    path = existing_file(path, 'path')
     if path.suffix == '.json':
-        return _load(dict(type=dataset, ann_file=str(path.resolve()), pipeline=[], **change))
+        return _load_json(path, dataset, change)
     if path.suffix == '.mat':
         if metainfo:
             raise ValueError(f'metainfo={metainfo!r}: the keypoints of a .mat are those of LSP')
@@ -257,16 +256,18 @@ def poses_of(dataset: 'BaseDataset') -> Persons:
     )  # fmt: skip
 
 
-def _load(config: dict) -> Persons:
-    from mmpose.datasets.datasets.base import BaseCocoStyleDataset
-    from mmpose.registry import DATASETS
-
-    dataset = DATASETS.build({**config, 'lazy_init': True})
-    if isinstance(dataset, BaseCocoStyleDataset):
-        load_dataset(dataset)
-    else:
-        dataset.full_init()
-    return poses_of(dataset)
+def _load_json(path: Path, dataset: str, change: dict) -> Persons:
+    _metainfo(dataset)  # refuses an unknown name
+    try:
+        return poses_of(
+            build_dataset(dict(type=dataset, ann_file=str(path.resolve()), pipeline=[], **change))
+        )
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise ValueError(
+            f'path={str(path)!r} is not what dataset={dataset!r} reads '
+            f'({type(error).__name__}: {error}); of COCO format take dataset=CocoDataset, or the '
+            'data set of your keypoints'
+        ) from error
 
 
 def _metainfo(dataset: str) -> dict:

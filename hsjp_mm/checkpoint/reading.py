@@ -20,7 +20,7 @@ from mmengine.logging import print_log
 
 from hsjp_mm.checkpoint.coverage import CheckpointError
 from hsjp_mm.checkpoint.unpickling import restricted_pickle
-from hsjp_mm.utils.files import file_sha256
+from hsjp_mm.utils.files import checkpoint_file, file_sha256, is_address
 from hsjp_mm.utils.mmengine_globals import mmengine_globals, torch_can_be_told
 
 # Ours, torch hub's (resnet50-0676ba61.pth) and OpenMMLab's (…-c78dce93_20200708.pth), but no date.
@@ -186,13 +186,9 @@ def require_checkpoint(checkpoint: str | Path | None) -> str:
     return os.fspath(checkpoint)
 
 
-def _is_address(name: str) -> bool:
-    return name.startswith(('http://', 'https://'))
-
-
 def _local_file(name: str) -> Path:
     """The file itself; http(s) addresses are downloaded once into torch's hub cache."""
-    if _is_address(name):
+    if is_address(name):
         # The address is part of the name: many servers call every file model.pth.
         short = hashlib.sha256(name.encode()).hexdigest()[:8]
         path = Path(torch.hub.get_dir(), 'checkpoints', f'{short}-{Path(urlparse(name).path).name}')
@@ -203,13 +199,7 @@ def _local_file(name: str) -> Path:
             except OSError as error:
                 raise CheckpointError(f'{name} cannot be downloaded: {error}') from error
         return path
-    path = Path(name).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(
-            f'checkpoint {name!r} is not a file; allowed are a path and an http(s) address '
-            "(other schemes, torchvision:// for one, work with init_cfg type='Pretrained')"
-        )
-    return path
+    return checkpoint_file(name)
 
 
 def read_checkpoint(path: str | Path, trust: bool = False) -> dict:
@@ -232,7 +222,7 @@ def open_checkpoint(checkpoint: str | Path | None, trust: bool = False) -> Check
     """:func:`read_checkpoint`, with the file's path and hash."""
     name = require_checkpoint(checkpoint)
     file = CheckpointFile(_local_file(name), trust)
-    file.require_intact(Path(urlparse(name).path if _is_address(name) else name).name)
+    file.require_intact(Path(urlparse(name).path if is_address(name) else name).name)
     file.state  # noqa: B018 (read it now)
     return file
 

@@ -8,23 +8,16 @@ stands in the list twice, word for word, counts once, categories of one name bel
 Everything else is a ValueError that names the file, the entry, the key and what is allowed.
 """
 
-import json
-import os
 import re
-import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from mmengine.logging import print_log
 
 from hsjp_mm.utils.files import read_json
-
-if TYPE_CHECKING:  # reading a file alone needs no torch
-    from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 
 Id = int | str
 WHOLE_NUMBER = re.compile('0|-?[1-9][0-9]{,17}')
@@ -386,65 +379,23 @@ def read_results(
     return results
 
 
-def load_dataset(dataset: 'BaseCocoStyleDataset') -> None:
-    """Initialise a stock data set, built with ``lazy_init``, by :func:`load_annotations`."""
-    dataset._load_annotations = partial(load_annotations, dataset)
-    try:
-        dataset.full_init()
-    finally:
-        del dataset._load_annotations
+def fill_empty_keypoints(coco: CocoFile) -> bool:
+    """Write zeros, as COCO does, for the keypoints of persons of whom none is labelled.
 
-
-def load_annotations(dataset: 'BaseCocoStyleDataset') -> tuple[list[dict], list[dict]]:
-    """Load a stock data set's annotations, but of a sound file if it is one of COCO's format.
-
-    The stock loader matches ids as they are written, and takes the last of several entries of one
-    id. So ids of another form are written in one, and repeated entries once, into a file for it.
+    Labelling tools leave the list empty, or write null.
 
     Args:
-        dataset: not yet initialised; see :func:`load_dataset`.
+        coco: is changed.
 
     Returns:
-        What its ``_load_annotations`` does: instances and images.
-
-    Raises:
-        ValueError: the file is not as this module says, or lacks what the stock loader needs.
+        Whether there was such a person.
     """
-    from mmpose.datasets.datasets.base import BaseCocoStyleDataset
-
-    load = type(dataset)._load_annotations
-    ann_file = dataset.ann_file
-    if load is not BaseCocoStyleDataset._load_annotations or not os.path.isfile(ann_file):
-        return load(dataset)
-    coco = read_coco(ann_file)
-    require_stock(coco)
-    if coco.as_stored:
-        return load(dataset)
-    with tempfile.TemporaryDirectory() as folder:
-        dataset.ann_file = os.path.join(folder, os.path.basename(ann_file))
-        Path(dataset.ann_file).write_text(json.dumps(coco.content), encoding='utf-8')
-        try:
-            return load(dataset)
-        finally:
-            dataset.ann_file = ann_file
-
-
-def require_stock(coco: CocoFile) -> None:
-    """Refuse what ends stock data sets in an error without a name, or in a box that is none."""
-    coco.images.texts('file_name')
-    unknown = np.isnan(coco.sizes()).any(axis=1)
-    for image, without in zip(coco.images, unknown, strict=True):
-        if without or not isinstance(image['id'], int):
-            needed = 'width and height' if without else 'a whole number as id'
-            raise coco.images.error(image, f'MMPose needs {needed} of each image')
-    persons = [
-        i for i, row in enumerate(coco.annotations) if 'bbox' in row and 'keypoints' in row
-    ]  # MMPose leaves the others out
-    labelled = coco.annotations.take(persons)
-    labelled.numbers('bbox', 4)
-    if persons:
-        first = labelled[0]['keypoints']
-        labelled.numbers('keypoints', len(first) if isinstance(first, list) else 3)
+    empty = [row for row in coco.annotations if row.get('keypoints', 0) in (None, [])]
+    given = (row.get('keypoints') for row in coco.annotations)
+    length = next((len(points) for points in given if isinstance(points, list) and points), 0)
+    for row in empty:
+        row['keypoints'] = [0] * length
+    return bool(empty)
 
 
 def _has_plain_ids(entries: Entries) -> bool:

@@ -15,7 +15,8 @@ from mmengine.dataset import BaseDataset, force_full_init
 from mmengine.logging import print_log
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 
-from hsjp_mm.datasets.coco_files import load_annotations, read_coco
+from hsjp_mm.datasets.coco_files import read_coco
+from hsjp_mm.datasets.stock_files import load_annotations
 from hsjp_mm.ops.subsets import subset_order
 from hsjp_mm.registry import DATASETS
 from hsjp_mm.utils.files import file_sha256

@@ -19,10 +19,8 @@ def file_sha256(path: str | Path) -> str:
     return digest.hexdigest()
 
 
-def read_text(path: str | Path, argument: str) -> str:
-    """Read a text file in UTF-8, UTF-16 or UTF-32, with or without a byte-order mark.
-
-    Windows tools write all three; Python's own JSON reader tells them apart, for other text too.
+def existing_file(path: str | Path, argument: str) -> Path:
+    """Expect a file.
 
     Args:
         path: of the file.
@@ -30,11 +28,65 @@ def read_text(path: str | Path, argument: str) -> str:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: another encoding.
     """
+    if Path(path).is_dir():
+        raise FileNotFoundError(f'{argument}={str(path)!r} is a folder; give a file in it')
     if not Path(path).is_file():
         raise FileNotFoundError(f'{argument}={str(path)!r} does not exist, or is no file')
-    data = Path(path).read_bytes()
+    return Path(path)
+
+
+def existing_folder(path: str | Path, argument: str) -> Path:
+    """Expect a folder; arguments and errors as in :func:`existing_file`."""
+    if not Path(path).is_dir():
+        raise FileNotFoundError(f'{argument}={str(path)!r} does not exist, or is no folder')
+    return Path(path)
+
+
+def existing_path(path: str | Path, argument: str) -> Path:
+    """Expect a file or folder; arguments and errors as in :func:`existing_file`."""
+    if not Path(path).exists():
+        raise FileNotFoundError(f'{argument}={str(path)!r} does not exist')
+    return Path(path)
+
+
+def is_address(name: str) -> bool:
+    """Whether a file is named by its http(s) address."""
+    return name.startswith(('http://', 'https://'))
+
+
+def checkpoint_file(name: str, argument: str = 'checkpoint') -> Path:
+    """Expect the file of a checkpoint, or an address, which is not looked up.
+
+    Args:
+        name: its path or address.
+        argument: what names it in messages.
+
+    Raises:
+        FileNotFoundError: no such file.
+    """
+    path = Path(name).expanduser()
+    if not is_address(name) and not path.is_file():
+        raise FileNotFoundError(
+            f'{argument}={name!r} is not a file; allowed are a path and an http(s) address '
+            "(other schemes, torchvision:// for one, work with init_cfg type='Pretrained')"
+        )
+    return path
+
+
+def read_text(path: str | Path, argument: str) -> str:
+    """Read a text file in UTF-8, UTF-16 or UTF-32, with or without a byte-order mark.
+
+    Windows tools write all three; Python's own JSON reader tells them apart, for other text too.
+
+    Args:
+        path, argument: as in :func:`existing_file`.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: another encoding.
+    """
+    data = existing_file(path, argument).read_bytes()
     try:
         return data.decode(json.detect_encoding(data))
     except UnicodeDecodeError as error:
@@ -49,7 +101,7 @@ def read_json(path: str | Path, argument: str) -> Any:
     """Read a JSON file.
 
     Args:
-        path, argument: as in :func:`read_text`.
+        path, argument: as in :func:`existing_file`.
 
     Raises:
         FileNotFoundError: no such file.

@@ -8,6 +8,7 @@ from types import ModuleType
 HARMLESS = (
     'The metainfo config file',  # MMPose finds its own file, which its configs name relatively
     'pkg_resources is deprecated',  # MMEngine's and mim's imports
+    r'`torch\.cuda\.amp\.',  # their calls under a newer torch
     r'torch\.meshgrid: in an upcoming release',  # MMDetection's and MMPose's calls
 )
 """How the warnings of the stack begin that nobody who uses it can do anything about."""

@@ -94,6 +94,7 @@ def test_what_would_fail(export):
     people[1].update(keypoints=[], bbox=[1, 2, 3])
     problems = check_problems(export, people)
     assert any('fish: fails: ' in text and 'bbox=[1, 2, 3] must be' in text for text in problems)
+    assert any(text.startswith('1 of 3 annotations have empty keypoints') for text in problems)
     images = [{**image} for image in content['images']]
     for image in images:
         del image['width']

@@ -232,6 +232,12 @@ def test_files_that_cannot_be_read(tmp_path, coco_file):
     (tmp_path / 'poses.csv').write_text('a,1,2')
     with pytest.raises(ValueError, match="dataset='PersonData' is not the registered name"):
         read_poses(tmp_path / 'poses.csv', 'PersonData')
+    for dataset, message in (
+        ('Coco', "dataset='Coco' is not the registered name"),
+        ('MpiiDataset', "path='.*' is not what dataset='MpiiDataset' reads .*take dataset=Coco"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            read_poses(coco_file, dataset)
 
 
 def test_csv_in_other_encodings(tmp_path):

@@ -582,7 +582,7 @@ def test_other_ids_and_repeated_entries_make_the_same_choice(coco, ann_file, by,
     [
         ('annotations', dict(bbox=[np.nan] * 4), r'annotations, id \d+: bbox=.*four finite'),
         ('annotations', dict(bbox=None), 'bbox=None must be left, top'),
-        ('annotations', dict(keypoints=None), 'keypoints=None must be x, y'),
+        ('annotations', dict(keypoints=True), 'keypoints=True must be x, y'),
         ('annotations', dict(image_id=None), 'image_id=None must be the id of an image'),
         ('annotations', dict(id=None), 'id=None must be a whole number or a text'),
         ('images', dict(width=None), r'images, id \d+: MMPose needs width and height'),

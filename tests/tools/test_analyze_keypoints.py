@@ -70,7 +70,10 @@ def test_mistakes_are_one_sentence_and_status_2(folder, capsys):
         ([str(folder / 'ann.json')], 'must be a list of detections'),
         ([results, '--names', 'a', 'b'], '2 names for 1 results'),
         ([results, results], 'results need different names'),
-        ([results, '--metainfo', 'configs/_base_/datasets/crowdpose.py'], 'of shape (42,)'),
+        (
+            [results, '--metainfo', 'configs/_base_/datasets/crowdpose.py'],
+            '--metainfo: it names 14 keypoints, but the annotations have 17',
+        ),
     ):
         assert run(folder, *arguments) == 2
         assert message in capsys.readouterr().err

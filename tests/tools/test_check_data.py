@@ -13,7 +13,7 @@ def test_lines_and_the_contact_sheet(tiny_coco, tmp_path, capsys):
     out = tmp_path / 'new'
     status = main([str(tiny_coco / 'boxes.json'), str(tiny_coco / 'images'), '--out', str(out)])
     printed = capsys.readouterr().out
-    assert status == 1 and "have no 'segmentation'" in printed and printed.endswith('1 problems\n')
+    assert status == 1 and "have no 'segmentation'" in printed and printed.endswith('1 problem\n')
     assert (
         "category_names=['person']: 6 boxes are used; left out: 1 crowd regions, 2 below" in printed
     )

@@ -102,7 +102,7 @@ def test_mistakes_are_one_sentence_and_status_2(detector, tiny_coco, tmp_path, c
     images, out = str(tiny_coco / 'images'), str(tmp_path / 'out.json')
     for arguments, message in (
         ([*detector, images], '--out is needed'),
-        ([*detector, 'nowhere', '--out', out], 'nowhere does not exist'),
+        ([*detector, 'nowhere', '--out', out], "IMAGES='nowhere' does not exist"),
         (['no.py', 'no.pth', images, '--out', out], "CONFIG='no.py' does not exist"),
         ([*detector, images, '--out', out, '--categories', 'horse'], '--categories: the detector'),
     ):

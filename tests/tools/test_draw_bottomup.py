@@ -76,7 +76,7 @@ def test_mistakes_are_one_sentence_and_status_2(model_files, tiny_coco, tmp_path
     config, weights = model_files
     for arguments, message in (
         ((config, weights, tmp_path / '1.png', tmp_path / '1.jpg'), 'have the same name'),
-        ((config, weights, tmp_path / 'no.png'), 'no.png does not exist'),
+        ((config, weights, tmp_path / 'no.png'), "no.png' does not exist"),
         ((config, weights, config), 'is no image'),
         ((hsjp, weights, tmp_path / '1.png'), 'must have a hsjp_mm.HigherHRNetHead'),
     ):

@@ -15,3 +15,8 @@ def test_writes_the_data_and_a_preview(tmp_path, monkeypatch):
         path = tmp_path / f'toy/annotations/person_keypoints_{split}.json'
         assert len(json.loads(path.read_text())['images']) == count
     assert cv2.imread(str(tmp_path / 'a.png')).shape == (480, 4 * 640, 3)
+
+
+def test_a_mistake_names_the_flag(tmp_path, capsys):
+    assert main(['--out', str(tmp_path / 'toy'), '--train', '-1']) == 2
+    assert '--train must be at least 1, got -1' in capsys.readouterr().err

@@ -55,3 +55,8 @@ def test_a_keypoint_set_in_place_of_the_data_sets(tiny_coco, tmp_path, capsys):
     assert main(arguments) == 0
     rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith('1/')]
     assert [row.split()[-10] for row in rows] == ['1.000', '1.000']
+
+
+def test_another_head_is_told_in_a_sentence(capsys):
+    assert main([str(ROOT / 'configs/demo/td-hm_hrnet-tiny_scratch-1xb16-400i_toy-128x96.py')]) == 2
+    assert 'must have a hsjp_mm.HigherHRNetHead as model.head' in capsys.readouterr().err

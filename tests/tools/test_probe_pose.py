@@ -94,5 +94,6 @@ def test_mistakes_are_one_sentence_and_status_2(run, capsys, checkpoint, options
 
 def test_a_pretraining_config_is_told_what_is_wanted(capsys, tmp_path):
     config = ROOT / 'configs/demo/hsjp_hrnet-tiny_1xb32-1000i_toy-96x96.py'
-    assert main([str(config), 'x.pth', '--out', str(tmp_path / 'x.json')]) == 2
+    (tmp_path / 'x.pth').touch()
+    assert main([str(config), str(tmp_path / 'x.pth'), '--out', str(tmp_path / 'x.json')]) == 2
     assert 'give the top-down config to fine-tune with' in capsys.readouterr().err

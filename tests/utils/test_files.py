@@ -32,7 +32,7 @@ def test_an_empty_file_is_an_empty_text_and_no_json(tmp_path):
 def test_what_cannot_be_read_is_named(read, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"--list='.*/none' does not exist"):
         read(tmp_path / 'none', '--list')
-    with pytest.raises(FileNotFoundError, match=r"--list='.*' does not exist, or is no file"):
+    with pytest.raises(FileNotFoundError, match=r"--list='.*' is a folder"):
         read(tmp_path, '--list')
     (tmp_path / 'latin').write_bytes('{"a": 1,\n"Zoë": 2}'.encode('latin-1'))
     with pytest.raises(ValueError, match=r"--list='.*latin' must be text in UTF-8.*line 2 is in"):

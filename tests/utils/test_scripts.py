@@ -23,5 +23,6 @@ def test_harmless_warnings_alone_are_hidden():
         warnings.simplefilter('always')
         hide_harmless_warnings()
         warnings.warn('The metainfo config file "a.py" does not exist.', stacklevel=1)
+        warnings.warn('`torch.cuda.amp.autocast(args...)` is deprecated.', stacklevel=1)
         warnings.warn('something else', stacklevel=1)
     assert [str(warning.message) for warning in seen] == ['something else']

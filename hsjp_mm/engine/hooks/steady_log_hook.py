@@ -40,9 +40,19 @@ class SteadyLogHook(Hook):
     def _after_iter(self, runner, batch_idx, data_batch=None, outputs=None, mode='train') -> None:
         now = time.monotonic()
         logger = next((hook for hook in runner.hooks if isinstance(hook, LoggerHook)), None)
-        if logger is not None and self.every_n_inner_iters(batch_idx, logger.interval):
+        if logger is not None and self._has_spoken(logger, runner, batch_idx, mode):
             self.last = now
         elif now - self.last >= self.seconds:
             self.last = now
             _, line = runner.log_processor.get_log_after_iter(runner, batch_idx, mode)
             runner.logger.info(line)
+
+    def _has_spoken(self, logger: LoggerHook, runner, batch_idx: int, mode: str) -> bool:
+        if self.every_n_inner_iters(batch_idx, logger.interval):
+            return True
+        if mode != 'train':  # the logger has a last word in training alone
+            return False
+        loader = runner.train_dataloader
+        return self.end_of_epoch(loader, batch_idx) and (
+            not logger.ignore_last or len(loader) <= logger.interval
+        )

@@ -20,6 +20,7 @@ def lines(hook: SteadyLogHook, clock, seconds: float, number: int, interval: int
     """After which of the iterations, each of so many seconds, the hook logs."""
     said: list[str] = []
     runner = SimpleNamespace(
+        train_dataloader=range(number),
         hooks=[LoggerHook(interval=interval)],
         log_processor=SimpleNamespace(
             get_log_after_iter=lambda runner, batch, mode: ({}, f'{mode} {batch + 1}')
@@ -36,6 +37,10 @@ def lines(hook: SteadyLogHook, clock, seconds: float, number: int, interval: int
 
 def test_a_line_every_half_minute_of_slow_iterations(clock):
     assert lines(SteadyLogHook(), clock, 10, 10, interval=50) == [3, 6, 9]
+
+
+def test_no_second_line_at_the_end_of_an_epoch(clock):
+    assert lines(SteadyLogHook(), clock, 10, 9, interval=50) == [3, 6]
 
 
 def test_none_where_the_logger_speaks_often_enough(clock):
