@@ -7,7 +7,9 @@ import os
 import sys
 from pathlib import Path
 
+from hsjp_mm.engine.data_files import require_annotations
 from hsjp_mm.utils.configs import config_file, parse_options, read_config
+from hsjp_mm.utils.files import checkpoint_file
 from hsjp_mm.utils.scripts import run_script
 from hsjp_mm.utils.unread_names import warn_of_unread_names
 
@@ -34,7 +36,8 @@ def run_stock_tool(name: str) -> None:
     batch norm then has each process's own statistics.
 
     Raises:
-        FileNotFoundError: MMPose was installed without its ``.mim`` folder; or no such config.
+        FileNotFoundError: MMPose was installed without its ``.mim`` folder; no such config,
+            checkpoint or annotation file.
         ValueError: a config that cannot be read, or keypoints that differ.
     """
     script = stock_script(name)
@@ -46,10 +49,14 @@ def run_stock_tool(name: str) -> None:
     config = read_config(path, options)
     if os.environ.get('RANK', '0') == '0':
         warn_of_unread_names(path, config, options)
+    splits = ('test',) if name == 'test.py' else ('train', 'val')
+    if getattr(args, 'checkpoint', None):
+        checkpoint_file(args.checkpoint)
+    require_annotations(config, splits)
     # here, for it imports torch, which --help and mistaken arguments do not wait for
     from hsjp_mm.engine.keypoint_sets import check_keypoints
 
-    check_keypoints(config, ('test',) if name == 'test.py' else ('train', 'val'))
+    check_keypoints(config, splits)
     sys.argv[1:] = with_cfg_options(sys.argv[1:], LOG_OPTIONS)
     if 'RANK' in os.environ:
         import torch

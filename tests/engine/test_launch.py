@@ -36,6 +36,7 @@ def test_arguments_are_read_by_mmposes_own_function(monkeypatch, capsys):
         ('train no.py', "config='no.py' does not exist"),
         ('train mmpose::a/b.py', "config='mmpose::a/b.py' does not exist"),
         ('test {config} x.pth --cfg-options a.7=3', 'cfg_options=.* does not fit config='),
+        ('test {config} gone.pth', "checkpoint='gone.pth' is not a file"),
     ],
 )
 def test_a_config_is_read_before_anything_starts(command, error, tmp_path, monkeypatch):
@@ -52,10 +53,12 @@ def test_names_that_a_config_sets_in_vain_are_a_warning(monkeypatch, tmp_path, l
     path.write_text(
         "_base_ = ['hsjp_mm::hsjp/hsjp_res50_4xb64-240e_coco-224x224.py']\ndata_root = 'mine/'\n"
     )
-    monkeypatch.setattr('hsjp_mm.engine.launch.run_script', lambda script: None)
     options = ['--cfg-options', 'input_size=64', 'train_dataloader.batch_size=4']
     monkeypatch.setattr(sys, 'argv', ['train.py', str(path), *options])
-    run_stock_tool('train.py')
+    with pytest.raises(
+        FileNotFoundError, match=r"ann_file='data/coco/"
+    ):  # as the names have no use
+        run_stock_tool('train.py')
     data, size = log_file.read_text().splitlines()
     assert 'mine.py: data_root is set' in data and 'set train_dataloader.dataset.data_root' in data
     assert 'mine.py: input_size is set' in size
