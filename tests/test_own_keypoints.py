@@ -82,7 +82,7 @@ def test_check_data_finds_what_is_missing_and_then_nothing(project):
     before = check_data(folder / 'person_keypoints_train.json', project / 'data/mine/images')
     for key in ('area', 'num_keypoints', 'iscrowd', 'segmentation'):
         assert any(f"annotations have no '{key}'" in problem for problem in before.problems)
-    assert any('fails' in problem for problem in before.problems)
+    assert any('stops bottom-up training' in problem for problem in before.problems)
     path = folder / 'person_keypoints_train_complete.json'
     assert check_data(path, project / 'data/mine/images').problems == []
 

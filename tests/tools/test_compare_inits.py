@@ -164,6 +164,7 @@ def test_from_a_folder_of_photographs_to_the_report_by_a_made_up_task(
     options = [
         f'{split}_dataloader.dataset.{key}' for split in ('train', 'val') for key in (
             'data_root=', 'ann_file=', f'data_prefix.img={toy}/{split}',
+            'pipeline.2.input_size=96,96',  # which this model does not tell
         )
     ]  # fmt: skip
     options += [
