@@ -219,6 +219,7 @@ def test_our_tools_take_mmposes_arguments(project, monkeypatch):
     monkeypatch.setenv('LOCAL_RANK', '0')  # which MMPose's tools set
     train = 'inheriting.py --work-dir a --amp --resume b.pth --auto-scale-lr --no-validate'
     test = 'inheriting.py c.pth --work-dir d'
+    (project / 'c.pth').touch()
     for tool, arguments in (('train.py', train), ('test.py', test)):
         options = '--launcher none --cfg-options model.grid=4'
         monkeypatch.setattr(sys, 'argv', [tool, *arguments.split(), *options.split()])

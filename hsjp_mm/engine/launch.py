@@ -49,7 +49,9 @@ def run_stock_tool(name: str) -> None:
     config = read_config(path, options)
     if os.environ.get('RANK', '0') == '0':
         warn_of_unread_names(path, config, options)
-    splits = ('test',) if name == 'test.py' else ('train', 'val')
+    splits: tuple[str, ...] = ('test',) if name == 'test.py' else ('train', 'val')
+    if getattr(args, 'no_validate', False):
+        splits = ('train',)
     if getattr(args, 'checkpoint', None):
         checkpoint_file(args.checkpoint)
     require_annotations(config, splits)
