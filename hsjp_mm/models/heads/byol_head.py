@@ -9,7 +9,7 @@ from hsjp_mm.models.heads.projection_head import (
     build_mlp,
     negative_cosine,
     require_finite,
-    widened,
+    run_mlp,
 )
 from hsjp_mm.registry import MODELS
 
@@ -56,7 +56,7 @@ class BYOLHead(ProjectionHead):
             ValueError: they are not finite.
         """
         require_finite(projections[0])
-        predicted = [widened(self.predictor((one,))[0]) for one in projections]
+        predicted = [run_mlp(self.predictor, one) for one in projections]
         cosines = negative_cosine(predicted[0], targets[1]) + negative_cosine(
             predicted[1], targets[0]
         )

@@ -12,7 +12,7 @@ from hsjp_mm.models.heads.projection_head import (
     ProjectionHead,
     build_mlp,
     require_finite,
-    widened,
+    run_mlp,
 )
 from hsjp_mm.ops import distributed
 from hsjp_mm.registry import MODELS
@@ -169,8 +169,8 @@ class DetConBHead(DetConHead):
 
     def predict(self, projections: Tensor) -> Tensor:
         """Predict the target's projections, (B, M, D) → (B, M, D) of any length."""
-        rows = self.predictor((projections.flatten(0, 1),))[0]
-        return widened(rows).unflatten(0, projections.shape[:2])
+        rows = run_mlp(self.predictor, projections.flatten(0, 1))
+        return rows.unflatten(0, projections.shape[:2])
 
 
 def compare(own: Tensor, everyone: Tensor, first: int) -> tuple[Tensor, Tensor]:

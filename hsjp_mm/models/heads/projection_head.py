@@ -8,7 +8,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
-from torch import Tensor
+from torch import Tensor, nn
 
 from hsjp_mm.registry import MODELS
 from hsjp_mm.utils.optional import import_optional
@@ -42,7 +42,7 @@ class ProjectionHead(BaseModule):
             raise ValueError(
                 f'in_channels={self.in_channels}, but the last feature map has {vectors.shape[1]}'
             )
-        return widened(self.projector((vectors,))[0])
+        return run_mlp(self.projector, vectors)
 
     def embed(self, vectors: Tensor) -> Tensor:
         """Project vectors, (B, C) → (B, D) of length 1."""
@@ -73,6 +73,11 @@ def build_mlp(in_channels: int, hidden_channels: int, out_channels: int, **optio
             **options,
         )
     )
+
+
+def run_mlp(mlp: nn.Module, vectors: Tensor) -> Tensor:
+    """Run a projector or predictor on vectors (B, C), in single precision at least."""
+    return widened(mlp((vectors,))[0])
 
 
 def widened(values: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from hsjp_mm.models.heads.projection_head import (
     build_mlp,
     negative_cosine,
     require_finite,
-    widened,
+    run_mlp,
 )
 from hsjp_mm.registry import MODELS
 
@@ -63,5 +63,5 @@ class SimSiamHead(ProjectionHead):
         """
         first, second = projections
         require_finite(first)
-        predicted = [widened(self.predictor((one,))[0]) for one in projections]
+        predicted = [run_mlp(self.predictor, one) for one in projections]
         return (negative_cosine(predicted[0], second) + negative_cosine(predicted[1], first)) / 2

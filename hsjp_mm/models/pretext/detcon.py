@@ -14,7 +14,7 @@ from torch import Tensor
 from hsjp_mm.datasets.transforms.segments import read_segmentation, set_segments
 from hsjp_mm.datasets.transforms.views import expand
 from hsjp_mm.models.heads.detcon_head import DetConBHead, DetConSHead
-from hsjp_mm.models.heads.projection_head import widened
+from hsjp_mm.models.heads.projection_head import run_mlp
 from hsjp_mm.models.pretext.byol import BYOL
 from hsjp_mm.models.pretext.momentum import MomentumModel
 from hsjp_mm.models.pretext.simclr import SimCLR
@@ -229,8 +229,8 @@ class DetConB(SegmentsModel, MomentumModel):
     def _target_segments(self, images: Tensor, cells: Tensor, drawn: Tensor) -> Tensor:
         """Project segments (B, M) of views (B, 3, h, w) by the average, (B, M, D)."""
         vectors = pool(self.target_maps(images)[-1], cells, drawn)
-        rows = self.target.module['projector']((vectors.flatten(0, 1),))[0]
-        return widened(rows).unflatten(0, drawn.shape)
+        rows = run_mlp(self.target.module['projector'], vectors.flatten(0, 1))
+        return rows.unflatten(0, drawn.shape)
 
 
 def _view_measures(projections: list[Tensor]) -> dict[str, Tensor]:

@@ -5,6 +5,7 @@ from mmengine.logging import MessageHub
 from mmengine.model import ExponentialMovingAverage
 from torch import Tensor, nn
 
+from hsjp_mm.models.heads.projection_head import run_mlp
 from hsjp_mm.models.pretext.views import ViewsModel
 from hsjp_mm.utils.optional import import_optional
 
@@ -69,4 +70,4 @@ class MomentumModel(ViewsModel):
     def target_projections(self, images: Tensor) -> Tensor:
         """Project views (B, 3, h, w) by the average, (B, D) of any length."""
         vectors = self.target_maps(images)[-1].mean(dim=(2, 3))
-        return self.target.module['projector']((vectors,))[0].float()
+        return run_mlp(self.target.module['projector'], vectors)
