@@ -18,6 +18,10 @@ FOCAL = 5000.0
 """Focal length in pixels that HMR, SPIN and PARE assume for a crop of 224 pixels, which is far
 more than of any image: the body is nearly in weak perspective."""
 
+NEAREST = 0.1
+"""The smallest depth, as a share of the body's, that points are projected from: a network's first
+guesses may reach behind the camera, where an image has no point."""
+
 
 def guess_camera(sizes: Tensor) -> tuple[Tensor, Tensor]:
     """Guess the camera of an image of which nothing is known.
@@ -60,6 +64,36 @@ def weak_projection(points: Tensor, weak: Tensor) -> Tensor:
         (…, N, 2), from −1 to 1 on the crop.
     """
     return weak[..., None, :1] * (points[..., :2] + weak[..., None, 1:])
+
+
+def crop_projection(
+    points: Tensor, weak: Tensor, crops: Tensor, focal: Tensor | float, principal: Tensor
+) -> Tensor:
+    """Where perspective has points on a crop, of a body that weak perspective places.
+
+    The same as :func:`project` of the points plus :func:`weak_to_translation`, in the crop's units.
+    It is written such that nothing is divided by the scale s, of which 0 is infinitely far away, so
+    that values and gradients stay finite for any guess of a network.
+
+    The camera that HMR, SPIN and PARE assume is that of the crop ``(0, 0, 224)`` with
+    :data:`FOCAL` and the principal point ``(0, 0)``; `CLIFF <https://arxiv.org/abs/2208.00571>`_
+    takes that of the image.
+
+    Args:
+        points: (…, N, 3), of the body in meters.
+        weak: (…, 3), (s, x, y).
+        crops: (…, 3), center and side of the crop in pixels of the image.
+        focal: (…,) of the image in pixels, or one for all.
+        principal: (…, 2), the image's principal point in pixels.
+
+    Returns:
+        (…, N, 2), from −1 to 1 on the crop.
+    """
+    half = crops[..., 2] / 2
+    beside = ((crops[..., :2] - principal) / half[..., None])[..., None, :]
+    closeness = (weak[..., 0] * half / focal)[..., None, None]  # 1 / depth of the body, per meter
+    depth = (1 + points[..., 2:] * closeness).clamp(min=NEAREST)  # shares of the body's
+    return (weak_projection(points, weak) + beside) / depth - beside
 
 
 def weak_to_translation(
