@@ -6,6 +6,7 @@ from mmpose.structures.bbox import get_warp_matrix
 
 from hsjp_mm.ops.cameras import (
     FOCAL,
+    crop_projection,
     guess_camera,
     project,
     translation_to_weak,
@@ -95,3 +96,27 @@ def test_gradients_reach_the_camera():
         )
 
     assert torch.autograd.gradcheck(pixels, weak)
+
+
+def test_projection_on_the_crop_is_that_of_the_body_before_the_camera():
+    torch.manual_seed(0)
+    points = 0.6 * torch.randn(3, 8, 3, dtype=torch.float64)
+    focal, principal = guess_camera(SIZES)
+    translation = weak_to_translation(WEAK, CROPS, focal, principal)
+    pixels = project(points + translation[:, None], focal, principal)
+    expected = (pixels - CROPS[:, None, :2]) / (CROPS[:, None, 2:] / 2)
+    torch.testing.assert_close(crop_projection(points, WEAK, CROPS, focal, principal), expected)
+    # the far camera of HMR is nearly weak perspective
+    far = crop_projection(points, WEAK, torch.tensor([0.0, 0, 224]), FOCAL, torch.zeros(2))
+    assert 1e-4 < (far - weak_projection(points, WEAK)).abs().max() < 0.1
+
+
+@pytest.mark.parametrize('scale', [-50.0, -1, 0, 1e-9, 50, 1e6])
+def test_projection_on_the_crop_is_finite_for_any_scale(scale):
+    points = torch.randn(1, 8, 3, requires_grad=True)
+    weak = torch.tensor([[scale, 0.1, 0.1]], requires_grad=True)
+    found = crop_projection(points, weak, CROPS[:1].float(), 800.0, SIZES[:1].float() / 2)
+    assert torch.isfinite(found).all()
+    found.square().sum().backward()
+    for values in (points, weak):
+        assert torch.isfinite(values.grad).all()

@@ -194,13 +194,14 @@ class MeshEstimator(TopdownPoseEstimator):
         for i, sample in enumerate(data_samples):
             instances = InstanceData(**{name: values[i : i + 1] for name, values in found.items()})
             # numpy, as in stock, whose visualizer draws them
-            instances.keypoints = keypoints[i : i + 1].cpu().numpy()
+            instances.keypoints = keypoints[i : i + 1].detach().cpu().numpy()
             instances.keypoint_scores = instances.keypoints[..., 0] * 0 + 1
             instances.keypoints_visible = instances.keypoint_scores
             for name in ('bboxes', 'bbox_scores'):
                 if name in sample.gt_instances:
                     instances.set_field(sample.gt_instances.get(name), name)
             sample.pred_instances = instances
+            sample.set_metainfo({'pred_body': self.body.name})  # what results are named by
         if self.test_cfg.get('output_parts', False):
             if prediction.part_scores is None:
                 raise ValueError(f'output_parts=True: {type(self.head).__name__} tells no parts')

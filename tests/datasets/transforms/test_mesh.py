@@ -15,67 +15,16 @@ from hsjp_mm.datasets import (
 )
 from hsjp_mm.datasets.keypoint_orders import joint_names, mirror_indices
 from hsjp_mm.models import BodyModel
-from hsjp_mm.ops.cameras import crop_projection, project, translation_to_weak
+from hsjp_mm.ops.cameras import crop_projection, translation_to_weak
 from hsjp_mm.ops.part_labels import IGNORED
-from hsjp_mm.ops.rotations import axis_angle_to_matrix
+from tests.mesh_bodies import CAMERA, HEIGHT, NAMES, WIDTH, in_pixels, make_sample, posed
 
-WIDTH, HEIGHT = 330, 210
-CAMERA = np.array([400, 400, 150, 120], np.float32)  # the optical axis is not in the middle
-NAMES = joint_names('mesh_22')
 SIZES = [(128, 128), (96, 128), (160, 96)]
 
 
 @pytest.fixture(scope='module')
 def free() -> BodyModel:
     return BodyModel().double()
-
-
-def in_pixels(points: torch.Tensor, camera) -> np.ndarray:
-    camera = torch.as_tensor(np.asarray(camera, np.float64))
-    return project(points, camera[0], camera[2:]).numpy()
-
-
-def make_sample(free: BodyModel, seed: int = 0) -> dict:
-    """A person beside the middle of the image, in a random pose, seen from in front."""
-    generator = torch.Generator().manual_seed(seed)
-    rotations = axis_angle_to_matrix(
-        0.4 * torch.randn(24, 3, generator=generator, dtype=torch.float64)
-    )
-    rotations[0] = rotations[0] @ torch.diag(torch.tensor([1.0, -1.0, -1.0], dtype=torch.float64))
-    shape = torch.randn(10, generator=generator, dtype=torch.float64)
-    translation = torch.tensor([0.6, -0.1, 4.2], dtype=torch.float64)
-    body = free(rotations[None], shape[None], translation[None])
-    joints = free.keypoints(body, 'mesh_22')[0]
-    keypoints = in_pixels(joints, CAMERA)
-    low, high = keypoints.min(axis=0), keypoints.max(axis=0)
-    return dict(
-        img=np.zeros((HEIGHT, WIDTH, 3), np.uint8),
-        ori_shape=(HEIGHT, WIDTH),
-        bbox=np.array([[*low, *high]], np.float32),
-        bbox_center=((low + high) / 2)[None].astype(np.float32),
-        bbox_scale=1.2 * (high - low)[None].astype(np.float32),
-        bbox_score=np.ones(1, np.float32),
-        keypoints=keypoints[None].astype(np.float32),
-        keypoints_visible=(np.arange(22, dtype=np.float32) / 21)[None],
-        joints=joints.numpy().astype(np.float32),
-        joints_weight=np.arange(22, dtype=np.float32) / 21,
-        rotations=rotations.numpy().astype(np.float32),
-        shape=shape.numpy().astype(np.float32),
-        translation=translation.numpy().astype(np.float32),
-        has_pose=np.float32(1),
-        has_shape=np.float32(1),
-        has_translation=np.float32(1),
-        camera=CAMERA.copy(),
-        joint_set='mesh_22',
-        id=3,
-        gender='neutral',
-    )
-
-
-def posed(free: BodyModel, sample: dict):
-    """The body of a sample before the camera; the free body's pelvis is at its origin."""
-    values = (sample[key] for key in ('rotations', 'shape', 'translation'))
-    return free(*(torch.from_numpy(np.asarray(value, np.float64))[None] for value in values))
 
 
 CHANGES = {
