@@ -44,6 +44,11 @@ JOINT_SETS: dict[str, tuple[str, ...]] = {
         'right_wrist', 'right_elbow', 'right_shoulder', 'left_shoulder', 'left_elbow',
         'left_wrist', 'neck', 'head_top',
     ),
+    'mesh_22': (
+        'right_ankle', 'right_knee', 'right_hip', 'left_hip', 'left_knee', 'left_ankle',
+        'right_wrist', 'right_elbow', 'right_shoulder', 'left_shoulder', 'left_elbow',
+        'left_wrist', 'neck', 'head_top', 'pelvis', 'spine', 'jaw', 'nose', *_pairs('eye', 'ear'),
+    ),
     # MuPoTS-3D's; the first 17 rows of J_regressor_mi_smpl.npy
     'mupots_17': (
         'head_top', 'neck', *_sides('right', 'shoulder', 'elbow', 'wrist'),
