@@ -76,11 +76,6 @@ JOINT_SETS: dict[str, tuple[str, ...]] = {
         *_SMPL, 'nose', 'right_eye', 'left_eye', 'right_ear', 'left_ear', *_FEET,
         *_sides('left', 'thumb', 'index', 'middle', 'ring', 'pinky'),
     ),
-    'mesh_22': (
-        'right_ankle', 'right_knee', 'right_hip', 'left_hip', 'left_knee', 'left_ankle',
-        'right_wrist', 'right_elbow', 'right_shoulder', 'left_shoulder', 'left_elbow',
-        'left_wrist', 'neck', 'head_top', 'pelvis', 'spine', 'jaw', 'nose', *_pairs('eye', 'ear'),
-    ),
     # MuPoTS-3D's; the first 17 rows of J_regressor_mi_smpl.npy
     'mupots_17': (
         'head_top', 'neck', *_sides('right', 'shoulder', 'elbow', 'wrist'),

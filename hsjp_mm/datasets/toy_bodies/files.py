@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from hsjp_mm.datasets.keypoint_orders import joint_names
+from hsjp_mm.datasets.mesh_files import write_mesh_file
 from hsjp_mm.datasets.toy_bodies.backgrounds import picture_files
 from hsjp_mm.datasets.toy_bodies.charts import write_symmetry
 from hsjp_mm.datasets.toy_bodies.labels import (
@@ -37,7 +38,6 @@ SKELETON = (
 )  # fmt: skip
 FIRST_IMAGE_ID = {'train': 1, 'val': 1_000_001}  # no id stands in both splits
 JPEG_QUALITY = 92
-EXTRAS = {'person_parts': 'part_masks', 'densepose': 'dense_pose'}
 
 
 class _Drawn(NamedTuple):
@@ -199,10 +199,9 @@ def _write_split(
             info=info, licenses=[], images=images, annotations=annotations, categories=[category]
         )
         (folder / 'annotations' / f'{kind}_{split}.json').write_text(json.dumps(data))
-    words = dict(format='hsjp_mm.mesh.1', body='free', joint_set=JOINT_SET, keypoint_set=JOINT_SET)
+    words = dict(body='free', joint_set=JOINT_SET, keypoint_set=JOINT_SET)
     arrays = {key: np.stack([sample[key] for sample in samples]) for key in samples[0]}
-    (folder / 'mesh').mkdir(exist_ok=True)
-    np.savez_compressed(folder / 'mesh' / f'{split}.npz', **words, **arrays)
+    write_mesh_file(folder / 'mesh' / f'{split}.npz', {**words, **arrays})
 
 
 def contact_sheet(folder: str | Path, split: str, columns: int = 4, rows: int = 3) -> np.ndarray:
