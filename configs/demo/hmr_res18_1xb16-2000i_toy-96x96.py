@@ -1,4 +1,4 @@
-_base_ = ['../_base_/mesh_toy-128x128.py']
+_base_ = ['../_base_/mesh_toy-96x96.py']
 
 model = dict(
     backbone=dict(type='ResNet', depth=18),

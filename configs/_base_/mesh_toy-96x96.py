@@ -2,7 +2,7 @@
 
 _base_ = ['./mesh.py']
 
-input_size = (128, 128)
+input_size = (96, 96)
 data_root = 'data/toy/'
 
 train_pipeline = [
@@ -51,11 +51,11 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 
-train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=3000, val_interval=500)
+train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=2000, val_interval=400)
 optim_wrapper = dict(optimizer=dict(type='Adam', lr=3e-4))
-param_scheduler = [dict(type='MultiStepLR', milestones=[2250], gamma=0.1, by_epoch=False)]
+param_scheduler = [dict(type='MultiStepLR', milestones=[1500], gamma=0.1, by_epoch=False)]
 default_hooks = dict(
     logger=dict(interval=20, log_metric_by_epoch=False),
-    checkpoint=dict(by_epoch=False, interval=500),
+    checkpoint=dict(by_epoch=False, interval=400),
 )
 log_processor = dict(by_epoch=False, window_size=20)
