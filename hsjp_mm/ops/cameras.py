@@ -120,6 +120,39 @@ def weak_to_translation(
     return torch.cat([across, (focal / scale)[..., None]], dim=-1)
 
 
+def fit_translation(
+    points: Tensor, pixels: Tensor, weights: Tensor, focal: Tensor | float, principal: Tensor
+) -> Tensor:
+    """Where before the camera a body stands whose points are seen at given pixels.
+
+    Perspective, x = f (X + tx) / (Z + tz), is linear in the translation when both sides are
+    multiplied by the depth; solved by least squares, as SPIN places its bodies.
+
+    Args:
+        points: (…, N, 3), of the body in meters.
+        pixels: (…, N, 2).
+        weights: (…, N), at least 0, and above 0 for two points at different places or more.
+        focal: (…,) in pixels, or one for all.
+        principal: (…, 2), the principal point in pixels.
+
+    Returns:
+        (…, 3) in meters, in double precision, to add to the points.
+    """
+    points, weights = points.double(), weights.double()
+    focal = torch.as_tensor(focal, dtype=torch.float64, device=points.device)[..., None]
+    rays = (pixels.double() - principal.double()[..., None, :]) / focal[..., None]
+    sums = weights.sum(dim=-1)
+    middle = (weights[..., None] * rays).sum(dim=-2)
+    square = (weights[..., None] * rays.square()).sum(dim=(-2, -1))
+    # the rows (1, 0, −x), (0, 1, −y) of all points, times their transpose
+    matrix = torch.diag_embed(torch.stack([sums, sums, square], dim=-1))
+    matrix[..., :2, 2] = matrix[..., 2, :2] = -middle
+    misses = weights[..., None] * (rays * points[..., 2:] - points[..., :2])
+    along = -(rays * misses).sum(dim=(-2, -1))
+    goal = torch.cat([misses.sum(dim=-2), along[..., None]], dim=-1)
+    return torch.linalg.solve(matrix, goal)
+
+
 def translation_to_weak(
     translation: Tensor, crops: Tensor, focal: Tensor | float, principal: Tensor
 ) -> Tensor:

@@ -10,6 +10,7 @@ from hsjp_mm.datasets.transforms.mesh import (
     RandomMeshAffine,
 )
 from hsjp_mm.datasets.transforms.occlusion import DropOccluded
+from hsjp_mm.datasets.transforms.part_maps import RenderPartMap
 from hsjp_mm.datasets.transforms.patches import PatchAugmentation, set_patches
 from hsjp_mm.datasets.transforms.pyramid import (
     BottomupResize,
@@ -38,6 +39,7 @@ __all__ = [
     'PackViews',
     'PatchAugmentation',
     'RandomMeshAffine',
+    'RenderPartMap',
     'SegmentCrop',
     'TopdownDenseAffine',
     'TopdownPyramid',

@@ -13,6 +13,9 @@ from mmpose.models.pose_estimators import TopdownPoseEstimator
 from torch import Tensor
 
 from hsjp_mm.datasets.keypoint_orders import joint_names, mirror_indices
+from hsjp_mm.datasets.mesh import MeshDataset
+from hsjp_mm.datasets.transforms.part_maps import RenderPartMap
+from hsjp_mm.datasets.transforms.pipelines import find_datasets, find_transforms
 from hsjp_mm.models.heads.mesh import MeshPrediction
 from hsjp_mm.models.heads.mesh.pare_head import part_attention
 from hsjp_mm.models.losses.mesh_loss import MeshTargets, from_hips
@@ -117,7 +120,8 @@ class MeshEstimator(TopdownPoseEstimator):
         names = joint_names(joint_set)
         if not {'left_hip', 'right_hip'} <= set(names):
             raise ValueError(f'joint_set={joint_set!r} must have both hips; it has {names}')
-        body_model = MODELS.build(body or dict(type='hsjp_mm.BodyModel', file='free'))
+        body = body or dict(type='hsjp_mm.BodyModel', file='free')
+        body_model = MODELS.build(body)
         body_model.keypoints(
             body_model(torch.eye(3).expand(1, body_model.num_joints, 3, 3)), joint_set
         )
@@ -132,11 +136,24 @@ class MeshEstimator(TopdownPoseEstimator):
             init_cfg=init_cfg,
             metainfo=metainfo,
         )
-        self.body = body_model
+        self.body, self.body_cfg = body_model, dict(body)
         self.joint_set, self.full_image = joint_set, full_image
         self.hips = [names.index('left_hip'), names.index('right_hip')]
         self.mirror = mirror_indices(joint_names('smpl_24'))
         self.loss_module = MODELS.build(loss or dict(type='hsjp_mm.MeshLoss'))
+
+    def prepare(self, dataset) -> None:
+        """Tell data sets what is predicted: the joint set, the body and its number of shapes.
+
+        Raises:
+            ValueError: A data set has its points in another joint set.
+        """
+        kind = 'free' if self.body_cfg.get('file', 'free') == 'free' else 'smpl'
+        for data in find_datasets(dataset):
+            if isinstance(data, MeshDataset):
+                data.follow(self.joint_set, self.body.num_shape, kind)
+        for step in find_transforms(dataset, RenderPartMap):
+            step.body_cfg = self.body_cfg
 
     def loss(self, inputs: Tensor, data_samples: list) -> dict[str, Tensor]:
         """Compute the losses of crops (B, 3, H, W).
