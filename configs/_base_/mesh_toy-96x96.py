@@ -29,7 +29,6 @@ train_dataloader = dict(
         data_root=data_root,
         ann_file='mesh/train.npz',
         data_prefix=dict(img='train/', parts='parts/train/'),
-        body=_base_.body.file,
         pipeline=train_pipeline,
     ),
 )
@@ -44,7 +43,6 @@ val_dataloader = dict(
         data_root=data_root,
         ann_file='mesh/val.npz',
         data_prefix=dict(img='val/', parts='parts/val/'),
-        body=_base_.body.file,
         test_mode=True,
         pipeline=val_pipeline,
     ),

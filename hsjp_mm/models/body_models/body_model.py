@@ -183,6 +183,15 @@ class BodyModel(nn.Module):
         listed = [(source, name) for source in used for name in joint_names(source)]
         return points[:, [listed.index((source, name)) for name, source in owners.items()]]
 
+    def require_set(self, joint_set: str) -> None:
+        """See that :meth:`keypoints` has a set, before there is a body.
+
+        Raises:
+            ValueError: As there.
+        """
+        if joint_set not in self.joint_sets:
+            self._owners(joint_set)
+
     def _owners(self, joint_set: str) -> dict[str, str]:
         """Of each name of a set, in its order, the set that its point is taken from."""
         known = sorted(self.joint_sets, key=_precedence)

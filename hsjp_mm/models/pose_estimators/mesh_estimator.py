@@ -122,9 +122,7 @@ class MeshEstimator(TopdownPoseEstimator):
             raise ValueError(f'joint_set={joint_set!r} must have both hips; it has {names}')
         body = body or dict(type='hsjp_mm.BodyModel', file='free')
         body_model = MODELS.build(body)
-        body_model.keypoints(
-            body_model(torch.eye(3).expand(1, body_model.num_joints, 3, 3)), joint_set
-        )
+        body_model.require_set(joint_set)
         told = {'num_joints': body_model.num_joints, 'num_shape': body_model.num_shape}
         super().__init__(
             backbone=backbone,
