@@ -1,12 +1,17 @@
 """Persons before a camera, with all labels, made up of the free body."""
 
+from pathlib import Path
+
+import cv2
 import numpy as np
 import torch
 
 from hsjp_mm.datasets.keypoint_orders import joint_names
+from hsjp_mm.datasets.mesh_files import write_mesh_file
 from hsjp_mm.models import BodyModel
 from hsjp_mm.ops.cameras import project
-from hsjp_mm.ops.rotations import axis_angle_to_matrix
+from hsjp_mm.ops.rasterize import rasterize
+from hsjp_mm.ops.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 
 WIDTH, HEIGHT = 330, 210
 CAMERA = np.array([400, 400, 150, 120], np.float32)  # the optical axis is not in the middle
@@ -59,3 +64,45 @@ def posed(free: BodyModel, sample: dict):
     """The body of a sample before the camera; the free body's pelvis is at its origin."""
     values = (sample[key] for key in ('rotations', 'shape', 'translation'))
     return free(*(torch.from_numpy(np.asarray(value, np.float64))[None] for value in values))
+
+
+def write_bodies(folder: Path, split: str, number: int, seed: int = 0) -> None:
+    """Draw persons, their parts in colors of their own, and write the labels of all they have."""
+    free = BodyModel().double()
+    samples = [make_sample(free, seed + i) for i in range(number)]
+    names = [f'{i}.png' for i in range(number)]
+    for kind in ('images', 'parts'):
+        (folder / kind / split).mkdir(parents=True, exist_ok=True)
+    parts = free.parts.numpy()
+    colors = np.random.default_rng(0).integers(40, 255, (25, 3), dtype=np.uint8)
+    colors[0] = 0
+    for name, sample in zip(names, samples, strict=True):
+        vertices, faces = posed(free, sample).vertices[0].numpy(), free.faces.numpy()
+        raster = rasterize(vertices, faces, CAMERA.astype(float), (WIDTH, HEIGHT))
+        part_map = np.where(raster.faces >= 0, parts[faces[raster.faces, 0]] + 1, 0)
+        cv2.imwrite(str(folder / 'images' / split / name), colors[part_map])
+        cv2.imwrite(str(folder / 'parts' / split / name), part_map.astype(np.uint8))
+
+    def together(key: str) -> np.ndarray:
+        return np.stack([sample[key] for sample in samples])
+
+    write_mesh_file(
+        folder / 'mesh' / f'{split}.npz',
+        dict(
+            image_path=np.array(names),
+            image_size=np.tile([WIDTH, HEIGHT], (number, 1)),
+            box=together('bbox')[:, 0],
+            id=np.arange(number),
+            keypoints=np.concatenate([together('keypoints')[:, 0], np.ones((number, 22, 1))], 2),
+            joints=np.concatenate([together('joints'), np.ones((number, 22, 1))], 2),
+            keypoint_set='mesh_22',
+            joint_set='mesh_22',
+            body='free',
+            pose=matrix_to_axis_angle(torch.from_numpy(together('rotations'))).numpy(),
+            shape=together('shape'),
+            translation=together('translation'),
+            **{f'has_{name}': np.ones(number, bool) for name in ('pose', 'shape', 'translation')},
+            camera=np.tile(CAMERA, (number, 1)),
+            part_map_path=np.array(names),
+        ),
+    )

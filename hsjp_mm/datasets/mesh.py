@@ -17,7 +17,7 @@ from hsjp_mm.datasets.mesh_files import (
     read_mesh_file,
     write_mesh_file,
 )
-from hsjp_mm.datasets.metainfo import joint_set_metainfo
+from hsjp_mm.datasets.metainfo import joint_set_info, joint_set_metainfo
 from hsjp_mm.datasets.readable_images import ReadableImageDataset
 from hsjp_mm.ops.rotations import axis_angle_to_matrix
 from hsjp_mm.ops.subsets import subset_order
@@ -130,6 +130,8 @@ class MeshDataset(ReadableImageDataset):
         ... )
     """
 
+    # for mmpose.apis.init_model, which builds no data set
+    METAINFO = joint_set_info('mesh_22')
     data_list: Any
 
     def __init__(

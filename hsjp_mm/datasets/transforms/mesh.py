@@ -155,7 +155,7 @@ class MeshAffine(BaseTransform):
         cells = (np.diag([1 / PART_STRIDE, 1 / PART_STRIDE, 1]) @ moved)[:2]
         size = tuple(length // PART_STRIDE for length in self.input_size)
         results['part_map'] = cv2.warpAffine(
-            parts, cells, size, flags=cv2.INTER_NEAREST, borderValue=IGNORED
+            parts, cells, size, flags=cv2.INTER_NEAREST, borderValue=(IGNORED,)
         )[None]
 
 
@@ -330,7 +330,7 @@ class MeshOccluders(BaseTransform):
         corners = np.stack([np.cos(angles), np.sin(angles)], axis=1) * size / 2
         corners = _move(corners, _rotation(turn, np.zeros(2))) + center
         mask = np.zeros(shape, np.uint8)
-        return cv2.fillPoly(mask, [corners.round().astype(np.int32)], 1)
+        return cv2.fillPoly(mask, [corners.round().astype(np.int32)], (1,))
 
 
 @TRANSFORMS.register_module()

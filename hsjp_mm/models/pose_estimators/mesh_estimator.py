@@ -216,7 +216,8 @@ class MeshEstimator(TopdownPoseEstimator):
                 if name in sample.gt_instances:
                     instances.set_field(sample.gt_instances.get(name), name)
             sample.pred_instances = instances
-            sample.set_metainfo({'pred_body': self.body.name})  # what results are named by
+            # what results are named by, and what the joints are
+            sample.set_metainfo({'pred_body': self.body.name, 'joint_set': self.joint_set})
         if self.test_cfg.get('output_parts', False):
             if prediction.part_scores is None:
                 raise ValueError(f'output_parts=True: {type(self.head).__name__} tells no parts')

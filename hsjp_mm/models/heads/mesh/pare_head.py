@@ -88,7 +88,7 @@ class PAREHead(MeshHead):
         thin = torch.cat([thin.flatten(1), extra], dim=1)
         found = turns.flatten(1), self.shape(thin), self.camera(thin)
         state = [mean + add for mean, add in zip(self.means(len(thin)), found, strict=True)]
-        return self.prediction(*state, scores)
+        return self.prediction(*state, part_scores=scores)
 
 
 def part_attention(scores: Tensor) -> Tensor:
