@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.dataset import pseudo_collate
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.registry import DATASETS, MODELS, init_default_scope
 from mmpose.apis import inference_topdown
 
 from hsjp_mm.datasets import MeshAffine, PackMeshInputs, RandomMeshAffine
@@ -15,7 +15,7 @@ from hsjp_mm.models.pose_estimators.mesh_estimator import (
 from hsjp_mm.ops.cameras import project, translation_to_weak
 from hsjp_mm.ops.part_labels import IGNORED
 from hsjp_mm.ops.rotations import mirror_rotations
-from tests.mesh_bodies import CAMERA, NAMES, WIDTH, make_sample
+from tests.mesh_bodies import CAMERA, NAMES, WIDTH, make_sample, write_bodies
 
 SIZE = (96, 128)
 LONGER = max(SIZE)
@@ -335,3 +335,34 @@ def test_stock_inference_takes_a_picture_and_boxes():
     assert known[0].metainfo['camera'].tolist() == [500, 500, 60, 40]
     far, near = (one[0].pred_instances.translation[0, 2] for one in (known, guessed))
     assert far > near
+
+
+def test_data_sets_are_told_the_body_and_its_numbers(free, tmp_path):
+    write_bodies(tmp_path, 'train', 2)
+    pipeline = [dict(type='hsjp_mm.RenderPartMap')]
+
+    def dataset(**options):
+        one = dict(
+            type='hsjp_mm.MeshDataset', data_root=str(tmp_path), ann_file='mesh/train.npz',
+            data_prefix=dict(img='images/train'), pipeline=pipeline, **options,
+        )  # fmt: skip
+        return DATASETS.build(dict(type='ConcatDataset', datasets=[one, one]))
+
+    data = dataset()
+    body = dict(type='hsjp_mm.BodyModel', file='free', num_shape=4)
+    build(body=body).prepare(data)
+    for one in data.datasets:
+        sample = one.get_data_info(0)
+        assert sample['shape'].shape == (4,)
+        assert sample['has_shape'] == 1
+        assert one.pipeline.transforms[0].body_cfg == body
+    # a body of the user's has other shapes than those that are labelled
+    other = build()
+    other.body_cfg = dict(type='hsjp_mm.BodyModel', file='data/smpl')
+    other.prepare(data)
+    for one in data.datasets:
+        sample = one.get_data_info(0)
+        assert (sample['has_shape'], sample['has_pose']) == (0, 1)
+        assert not sample['shape'].any()
+    with pytest.raises(ValueError, match="joint_set='coco_17' of the data is not joint_set='mesh_"):
+        build().prepare(dataset(joint_set='coco_17'))

@@ -87,8 +87,10 @@ class PAREHead(MeshHead):
         turns = torch.einsum('bjc,jcd->bjd', torch.cat([of_joints, each], dim=2), self.pose)
         thin = torch.cat([thin.flatten(1), extra], dim=1)
         found = turns.flatten(1), self.shape(thin), self.camera(thin)
-        state = [mean + add for mean, add in zip(self.means(len(thin)), found, strict=True)]
-        return self.prediction(*state, part_scores=scores)
+        pose, shape, camera = (
+            mean + add for mean, add in zip(self.means(len(thin)), found, strict=True)
+        )
+        return self.prediction(pose, shape, camera, scores)
 
 
 def part_attention(scores: Tensor) -> Tensor:
