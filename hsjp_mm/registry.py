@@ -47,6 +47,7 @@ DATASETS = _child(
     'datasets.densepose',
     'datasets.label_subset',
     'datasets.lsp',
+    'datasets.mesh',
     'datasets.part_masks',
     'datasets.person_crops',
 )

@@ -25,7 +25,7 @@ def arguments() -> Parser:
 @command(arguments)
 def main(args: argparse.Namespace) -> None:
     from hsjp_mm.models.body_models.free_body import bodies_of_anny, make_free_body
-    from hsjp_mm.models.body_models.smpl_files import write_arrays
+    from hsjp_mm.utils.files import write_arrays
 
     path = Path(args.out)
     arrays = make_free_body(bodies_of_anny(args.number, args.seed))

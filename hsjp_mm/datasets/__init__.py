@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from hsjp_mm.datasets.densepose import DensePoseDataset
     from hsjp_mm.datasets.label_subset import LabelSubset
     from hsjp_mm.datasets.lsp import LSPDataset
+    from hsjp_mm.datasets.mesh import MeshDataset
     from hsjp_mm.datasets.part_masks import PartMaskDataset
     from hsjp_mm.datasets.person_crops import PersonCropDataset
     from hsjp_mm.datasets.samplers import FixedLengthSampler
@@ -48,6 +49,7 @@ __all__ = [
     'LSPDataset',
     'LabelSubset',
     'MakeViews',
+    'MeshDataset',
     'PackImagePyramid',
     'PackViews',
     'PartMaskDataset',

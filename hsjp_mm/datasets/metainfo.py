@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from hsjp_mm.ops.keypoint_orders import joint_names, other_side
+
 
 def parse_metainfo(metainfo: Mapping[str, Any]) -> dict:
     """MMPose's own ``parse_pose_metainfo``, without the import of its data sets and of torch.
@@ -46,3 +48,57 @@ def _stock() -> tuple[Callable[[Mapping], dict], Path]:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.parse_pose_metainfo, folder
+
+
+SIDES = {'left': (0, 255, 0), 'right': (255, 128, 0), '': (51, 153, 255)}
+"""Colors of points and bones by their side, those that MMPose has for COCO."""
+LOWER = ('hip', 'knee', 'ankle', 'foot', 'toe', 'heel')
+LIMBS = (
+    ('hip', 'knee'), ('knee', 'ankle'), ('ankle', 'heel'), ('ankle', 'big_toe'), ('pelvis', 'hip'),
+    ('neck', 'shoulder'), ('shoulder', 'elbow'), ('elbow', 'wrist'), ('nose', 'eye'),
+    ('eye', 'ear'),
+)  # fmt: skip
+TRUNK = (('pelvis', 'spine'), ('spine', 'neck'), ('neck', 'jaw'), ('jaw', 'head_top'))
+
+
+def joint_set_metainfo(joint_set: str) -> dict:
+    """What MMPose's code wants to know of a set of :mod:`~hsjp_mm.ops.keypoint_orders`.
+
+    Its ``sigmas`` are empty, for nobody has measured how far persons who label such a set are
+    apart; a metric that needs them fails.
+
+    Raises:
+        ValueError: no set of that name.
+    """
+    names = joint_names(joint_set)
+    sided = [
+        tuple(f'{side}_{part}' if f'{side}_{part}' in names else part for part in limb)
+        for side in ('left', 'right')
+        for limb in LIMBS
+    ]
+    links = [link for link in (*TRUNK, *sided) if set(link) <= set(names)]
+    return parse_metainfo(
+        {
+            'dataset_name': joint_set,
+            'keypoint_info': {
+                number: {
+                    'name': name,
+                    'type': 'lower' if any(part in name for part in LOWER) else 'upper',
+                    'swap': other_side(name) if other_side(name) != name else '',
+                    'color': _color(name),
+                }
+                for number, name in enumerate(names)
+            },
+            'skeleton_info': {
+                number: {'link': link, 'color': _color(link[1])}
+                for number, link in enumerate(links)
+            },
+            'joint_weights': [1.0] * len(names),
+            'sigmas': [],
+        }
+    )
+
+
+def _color(name: str) -> tuple[int, int, int]:
+    side = name.partition('_')[0]
+    return SIDES.get(side, SIDES[''])

@@ -107,10 +107,10 @@ class PartMaskDataset(PersonCropDataset):
         """An instance; what all have in common is added here, and not stored with each."""
         return {**super().get_data_info(idx), 'part_mirror': self._mirror}
 
-    def _fit_box(self, instance: dict) -> None:
+    def check_image(self, instance: dict) -> None:
         """See also that the masks are of the image as it is now."""
         box = instance['bbox']
-        super()._fit_box(instance)
+        super().check_image(instance)
         path = instance['img_path']
         if not np.array_equal(box, instance['bbox']):
             raise UnreadableImageError(

@@ -6,21 +6,19 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from mmcv.transforms import LoadImageFromFile
-from mmengine.dataset import BaseDataset, force_full_init
 from mmengine.logging import print_log
 
 from hsjp_mm.datasets.coco_files import LISTS, CocoFile, Entries, read_coco, read_results
 from hsjp_mm.datasets.image_files import (
     IMAGE_SUFFIXES,
     UnreadableImageError,
-    decoding,
     find_images,
     local_name,
     stored_size,
     turn_boxes,
     turned_size,
 )
+from hsjp_mm.datasets.readable_images import ReadableImageDataset
 from hsjp_mm.ops.subsets import subset_order
 from hsjp_mm.registry import DATASETS
 from hsjp_mm.utils.files import read_text
@@ -31,10 +29,10 @@ HELD_OUT_SEED = 0
 
 
 @DATASETS.register_module()
-class PersonCropDataset(BaseDataset):
+class PersonCropDataset(ReadableImageDataset):
     """Boxes to cut crops from; no label is read unless ``annotation_keys`` names it.
 
-    Subclasses MMEngine's BaseDataset rather than MMPose's CocoDataset, which drops the persons
+    Derives from MMEngine's BaseDataset rather than MMPose's CocoDataset, which drops the persons
     without keypoints. One source of these:
 
     - ``ann_file``: a COCO-format JSON; every annotation of the named categories but the crowd
@@ -192,8 +190,6 @@ class PersonCropDataset(BaseDataset):
         if self._fully_initialized:
             return
         super().full_init()
-        # by image and in shared memory, so that of all workers one reports it
-        self.reported = torch.zeros(self.num_images, dtype=torch.uint8).share_memory_()
         self.turned = torch.zeros(self.num_images, dtype=torch.uint8).share_memory_()
 
     def load_data_list(self) -> list[dict]:
@@ -205,15 +201,8 @@ class PersonCropDataset(BaseDataset):
         if self.held_out is not None:
             instances = self._take_part(instances, names, self.held_out)
         instances = self._subset(instances)
-        self._require_image(instances[0]['img_path'])
+        self.require_image(instances[0]['img_path'])
         return instances
-
-    def _require_image(self, path: str) -> None:
-        if not os.path.isfile(path):
-            raise FileNotFoundError(
-                f'the first image, {path}, does not exist: are data_root={self.data_root!r} and '
-                f'data_prefix={self.data_prefix} right?'
-            )
 
     def _source(self) -> str:
         return self.bbox_file or self.ann_file or self.image_list or self.data_prefix['img']
@@ -301,7 +290,7 @@ class PersonCropDataset(BaseDataset):
         unknown = np.unique(images[np.isnan(self._sizes[images]).any(axis=1)])
         if len(unknown):
             paths = self._paths(coco)
-            self._require_image(paths[unknown[0]])
+            self.require_image(paths[unknown[0]])
             for image in unknown:
                 self._sizes[image] = self._own_size(paths[image])
         xywh = boxes.numbers('bbox', 4)
@@ -401,51 +390,7 @@ class PersonCropDataset(BaseDataset):
         chosen = subset_order([instance['id'] for instance in instances], self.seed)[:number]
         return [instances[index] for index in sorted(chosen)]
 
-    @force_full_init
-    def __getitem__(self, index: int) -> dict:
-        """Get a sample; in training, in place of one that cannot be read, a random other one."""
-        if self.test_mode:
-            return super().__getitem__(index)
-        skipped = []
-        for _ in range(self.max_refetch + 1):
-            try:
-                data = self.prepare_data(index)
-            except UnreadableImageError as error:
-                skipped.append(error.path)
-                self._report(self.get_data_info(index)['img_index'], error)
-                reason = error
-                index = self._rand_another()
-                continue
-            if skipped:
-                data['data_samples'].set_metainfo({'skipped': skipped})
-            return data
-        raise RuntimeError(
-            f'none of {len(skipped)} drawn images could be read, {len(set(skipped))} different '
-            f'ones, such as {", ".join(sorted(set(skipped))[:10])}; the last one: {reason}'
-        )
-
-    def _report(self, image: int, error: UnreadableImageError) -> None:
-        if not self.reported[image]:
-            self.reported[image] = 1
-            print_log(f'PersonCropDataset: skipped, {error}', 'current', logging.WARNING)
-
-    def prepare_data(self, index: int) -> dict:
-        """Load the image of an instance and run the pipeline.
-
-        Raises:
-            UnreadableImageError: the image cannot be read, is damaged or not the one annotated.
-        """
-        instance = self.get_data_info(index)
-        for transform in self.pipeline.transforms:
-            if isinstance(transform, LoadImageFromFile):
-                with decoding(instance['img_path'], f' (instance {instance["id"]})'):
-                    instance = transform(instance)
-                self._fit_box(instance)
-            else:
-                instance = transform(instance)
-        return instance
-
-    def _fit_box(self, instance: dict) -> None:
+    def check_image(self, instance: dict) -> None:
         """Give an instance without a box the image's, and see that a box is of this image."""
         height, width = instance['ori_shape']
         if 'bbox' not in instance:

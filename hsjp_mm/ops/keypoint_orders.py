@@ -18,13 +18,27 @@ def _pairs(*parts: str) -> tuple[str, ...]:
     return tuple(f'{side}_{part}' for part in parts for side in ('left', 'right'))
 
 
+_SMPL = (
+    'pelvis', *_pairs('hip'), 'spine1', *_pairs('knee'), 'spine2', *_pairs('ankle'),
+    'spine3', *_pairs('foot'), 'neck', *_pairs('collar'), 'head',
+    *_pairs('shoulder', 'elbow', 'wrist', 'hand'),
+)  # fmt: skip
+_COMMON = (
+    'right_ankle', 'right_knee', 'right_hip', 'left_hip', 'left_knee', 'left_ankle',
+    'right_wrist', 'right_elbow', 'right_shoulder', 'left_shoulder', 'left_elbow',
+    'left_wrist', 'neck', 'head_top',
+)  # fmt: skip
+_FACE = ('nose', *_pairs('eye', 'ear'))
+_OPENPOSE = (
+    'nose', 'neck', *_sides('right', 'shoulder', 'elbow', 'wrist'), 'pelvis',
+    *_sides('right', 'hip', 'knee', 'ankle'), 'right_eye', 'left_eye', 'right_ear', 'left_ear',
+)  # fmt: skip
+_FEET = _sides('left', 'big_toe', 'small_toe', 'heel')
+_SPIN = (*_COMMON, 'pelvis', 'thorax', 'spine', 'jaw', 'head', *_FACE)
+
 JOINT_SETS: dict[str, tuple[str, ...]] = {
     # the joints that SMPL's rotations are about; _hand is the hand's middle
-    'smpl_24': (
-        'pelvis', *_pairs('hip'), 'spine1', *_pairs('knee'), 'spine2', *_pairs('ankle'),
-        'spine3', *_pairs('foot'), 'neck', *_pairs('collar'), 'head',
-        *_pairs('shoulder', 'elbow', 'wrist', 'hand'),
-    ),
+    'smpl_24': _SMPL,
     'coco_17': (
         'nose', *_pairs('eye', 'ear', 'shoulder', 'elbow', 'wrist', 'hip', 'knee', 'ankle')
     ),
@@ -39,10 +53,28 @@ JOINT_SETS: dict[str, tuple[str, ...]] = {
         *_sides('left', 'shoulder', 'elbow', 'wrist'),
     ),
     # what Human3.6M and 3DPW are evaluated on, in the order of LSP
-    'common_14': (
-        'right_ankle', 'right_knee', 'right_hip', 'left_hip', 'left_knee', 'left_ankle',
-        'right_wrist', 'right_elbow', 'right_shoulder', 'left_shoulder', 'left_elbow',
-        'left_wrist', 'neck', 'head_top',
+    'common_14': _COMMON,
+    'lsp_14': _COMMON,
+    # what mesh regressors learn in 2D and 3D: the joints that are measured, those of COCO's face,
+    # and those by which Human3.6M and MuPoTS-3D are centered and drawn
+    'mesh_22': (*_COMMON, 'pelvis', 'spine', 'jaw', *_FACE),
+    'mpii_16': (
+        *_COMMON[:6], 'pelvis', 'thorax', 'neck', 'head_top', *_COMMON[6:12]
+    ),
+    # BODY_25; its pelvis is called MidHip
+    'openpose_25': (*_OPENPOSE, *_FEET),
+    # COCO's 17 and the neck between the shoulders, of OpenPose's older model; 3DPW's 2D poses
+    'openpose_18': tuple(name for name in _OPENPOSE if name != 'pelvis'),
+    # SPIN's labels of persons; the last 24 of its 49
+    'spin_24': _SPIN,
+    # OpenPose's joints go first; those of which SPIN has its own say whose they are
+    'spin_49': (
+        *(f'{name}_openpose' for name in _OPENPOSE), *_FEET, *_SPIN
+    ),
+    # smplx's joints of SMPL: its 24 and points of the surface; AGORA's
+    'smpl_45': (
+        *_SMPL, 'nose', 'right_eye', 'left_eye', 'right_ear', 'left_ear', *_FEET,
+        *_sides('left', 'thumb', 'index', 'middle', 'ring', 'pinky'),
     ),
     # MuPoTS-3D's; the first 17 rows of J_regressor_mi_smpl.npy
     'mupots_17': (
@@ -89,3 +121,16 @@ def mapping(source: Sequence[str], target: Sequence[str]) -> list[int]:
     if missing := [name for name in target if name not in source]:
         raise ValueError(f'source lacks {", ".join(missing)}; it has {", ".join(source)}')
     return [source.index(name) for name in target]
+
+
+def shared(source: Sequence[str], target: Sequence[str]) -> tuple[list[int], list[int]]:
+    """Where the joints that two sets both have are in each of them.
+
+    Returns:
+        The places in the source and in the target: ``points[there] = labels[here]``.
+
+    Examples:
+        >>> here, there = shared(joint_names('coco_17'), joint_names('mesh_22'))
+    """
+    names = [name for name in target if name in source]
+    return [source.index(name) for name in names], [target.index(name) for name in names]

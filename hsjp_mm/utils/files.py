@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,19 @@ def write_json(path: str | Path, value: Any) -> None:
     new = path.with_name(f'.{path.name}.{os.getpid()}')
     try:
         new.write_text(json.dumps(value, indent=1) + '\n', encoding='utf-8')
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
+
+
+def write_arrays(path: str | Path, arrays: Mapping[str, Any]) -> None:
+    """Write a ``.npz``, whole or not at all; the same arrays make the same bytes."""
+    import numpy as np  # the commands read their arguments before they wait for it
+
+    path = Path(path)
+    new = path.with_name(f'.{path.stem}.{os.getpid()}.npz')
+    try:
+        np.savez_compressed(new, **{key: arrays[key] for key in sorted(arrays)})
         new.replace(path)
     finally:
         new.unlink(missing_ok=True)

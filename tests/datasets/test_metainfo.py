@@ -8,7 +8,8 @@ import pytest
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from hsjp_mm.datasets import LSPDataset
-from hsjp_mm.datasets.metainfo import parse_metainfo
+from hsjp_mm.datasets.metainfo import joint_set_metainfo, parse_metainfo
+from hsjp_mm.ops.keypoint_orders import joint_names, mirror_indices
 
 STOCK = {'from_file': 'configs/_base_/datasets/coco.py'}
 
@@ -46,3 +47,18 @@ def test_no_torch_is_imported():
     code = 'import sys; from hsjp_mm.datasets.metainfo import parse_metainfo; '
     code += f"parse_metainfo({STOCK}); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, '-c', code], check=True)
+
+
+def test_a_joint_set_as_mmpose_knows_one():
+    metainfo = joint_set_metainfo('mesh_22')
+    names = joint_names('mesh_22')
+    assert [metainfo['keypoint_id2name'][i] for i in range(22)] == list(names)
+    assert metainfo['flip_indices'] == mirror_indices(names)
+    links = [tuple(names[i] for i in link) for link in metainfo['skeleton_links']]
+    assert len(links) == len(set(links)) == len(metainfo['skeleton_link_colors'])
+    assert ('left_hip', 'left_knee') in links
+    assert ('pelvis', 'right_hip') in links
+    assert ('nose', 'left_eye') in links
+    assert {name for link in links for name in link} == set(names)
+    assert names.index('left_knee') in metainfo['lower_body_ids']
+    assert names.index('jaw') in metainfo['upper_body_ids']

@@ -7,6 +7,7 @@ from hsjp_mm.ops.keypoint_orders import (
     mapping,
     mirror_indices,
     other_side,
+    shared,
 )
 
 
@@ -52,6 +53,43 @@ def test_mupots_by_the_numbers_of_its_official_script():
     assert bones['left_hip'] == bones['spine'] == 'pelvis'
     assert bones['neck'] == 'spine'
     assert bones['head'] == 'neck'
+
+
+def test_spins_labels_by_the_index_lists_of_its_code():
+    spin, openpose = joint_names('spin_24'), joint_names('openpose_25')
+    expected = '19 20 21 22 23 9 8 10 7 11 6 3 2 4 1 5 0'
+    assert mapping(spin, joint_names('coco_17')) == [int(i) for i in expected.split()]
+    expected = '0 1 2 3 4 5 14 15 12 13 6 7 8 9 10 11'
+    assert mapping(spin, joint_names('mpii_16')) == [int(i) for i in expected.split()]
+    expected = '5 4 3 2 1 0 11 10 9 8 7 6 12 13 14 15 16 17 18 19 21 20 23 22'
+    assert mirror_indices(spin) == [int(i) for i in expected.split()]
+    expected = '0 1 5 6 7 2 3 4 8 12 13 14 9 10 11 16 15 18 17 22 23 24 19 20 21'
+    assert mirror_indices(openpose) == [int(i) for i in expected.split()]
+    assert joint_names('spin_49')[25:] == spin
+    assert [name.removesuffix('_openpose') for name in joint_names('spin_49')[:25]] == [*openpose]
+
+
+def test_openpose_and_spin_as_points_of_smpl():
+    """SPIN takes them from smplx's 45 points by this list of its code; 45 and on are others."""
+    expected = '24 12 17 19 21 16 18 20 0 2 5 8 1 4 7 25 26 27 28 29 30 31 32 33 34'
+    numbers = mapping(joint_names('smpl_45'), joint_names('openpose_25'))
+    assert numbers == [int(i) for i in expected.split()]
+
+
+def test_mpii_is_mmposes():
+    metainfo = parse_pose_metainfo({'from_file': 'configs/_base_/datasets/mpii.py'})
+    names = [metainfo['keypoint_id2name'][i].replace('upper_', '') for i in range(16)]
+    assert list(joint_names('mpii_16')) == names
+
+
+def test_what_two_sets_share():
+    here, there = shared(('nose', 'neck', 'left_toe'), ('neck', 'pelvis', 'nose'))
+    assert (here, there) == ([1, 0], [0, 2])
+    for source in ('coco_17', 'common_14', 'h36m_17'):
+        names = joint_names(source)
+        here, there = shared(names, joint_names('mesh_22'))
+        assert [joint_names('mesh_22')[i] for i in there] == [names[i] for i in here]
+        assert len(here) == len(names)
 
 
 def test_mistakes_name_what_there_is():

@@ -5,7 +5,6 @@ imports, and of scipy. They are read without either, and without running what a 
 it names beyond plain arrays is refused.
 """
 
-import os
 import pickle
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ from mmengine.logging import print_log
 from hsjp_mm.checkpoint.unpickling import restricted_pickle
 from hsjp_mm.models.body_models.arrays import REGRESSOR, BodyArrays, body_arrays
 from hsjp_mm.ops.keypoint_orders import JOINT_SETS, joint_names
+from hsjp_mm.utils.files import write_arrays
 
 FREE_BODY = Path(__file__).with_name('free_body.npz')
 GENDERS = {'neutral': 'neutral', 'male': 'm', 'female': 'f'}
@@ -155,17 +155,6 @@ def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
     except Exception as error:  # damaged bytes make the readers raise almost anything
         raise ValueError(f'{path} cannot be read as a body: {error}') from error
     raise ValueError(f'{path} must be a .npz or .pkl in the layout of SMPL')
-
-
-def write_arrays(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write a ``.npz``, whole or not at all; the same arrays make the same bytes."""
-    path = Path(path)
-    new = path.with_name(f'.{path.stem}.{os.getpid()}.npz')
-    try:
-        np.savez_compressed(new, **{key: arrays[key] for key in sorted(arrays)})
-        new.replace(path)
-    finally:
-        new.unlink(missing_ok=True)
 
 
 def convert_body(file: str | Path, gender: str = 'neutral', out: str | Path | None = None) -> Path:

@@ -18,9 +18,9 @@ from hsjp_mm.models.body_models.smpl_files import (
     read_arrays,
     read_body,
     with_regressors,
-    write_arrays,
 )
 from hsjp_mm.ops.keypoint_orders import joint_names
+from hsjp_mm.utils.files import write_arrays
 from tests.models.body_models.bodies import made_up_body
 
 

@@ -1,0 +1,90 @@
+"""What data sets do with images that cannot be read: in training they are counted and replaced."""
+
+import logging
+import os
+
+import torch
+from mmcv.transforms import LoadImageFromFile
+from mmengine.dataset import BaseDataset, force_full_init
+from mmengine.logging import print_log
+
+from hsjp_mm.datasets.image_files import UnreadableImageError, decoding
+
+
+class ReadableImageDataset(BaseDataset):
+    """Takes another sample, in training, in place of one whose image cannot be read.
+
+    An image that is missing, damaged or not the one that is annotated is reported once with its
+    path; the sample in its place carries the paths in its meta value ``skipped``, which
+    ``hsjp_mm.SkippedImagesHook`` counts. With ``test_mode=True`` it is an error. MMEngine's own
+    refetching, for a pipeline that returns None, says nothing.
+
+    Attributes:
+        num_images: of the source; ``load_data_list`` sets it, and gives each sample ``id``,
+            ``img_path`` and ``img_index``, the number of its image among them.
+    """
+
+    num_images: int
+
+    def full_init(self) -> None:
+        """Load the annotations; see BaseDataset."""
+        if self._fully_initialized:
+            return
+        super().full_init()
+        # by image and in shared memory, so that of all workers one reports it
+        self.reported = torch.zeros(self.num_images, dtype=torch.uint8).share_memory_()
+
+    def require_image(self, path: str) -> None:
+        """Raise if the first image is not there, for then probably none is."""
+        if not os.path.isfile(path):
+            raise FileNotFoundError(
+                f'the first image, {path}, does not exist: are data_root={self.data_root!r} and '
+                f'data_prefix={self.data_prefix} right?'
+            )
+
+    def check_image(self, sample: dict) -> None:
+        """See that a loaded image is the one that is annotated; raises UnreadableImageError."""
+
+    @force_full_init
+    def __getitem__(self, index: int) -> dict:
+        """Get a sample; in training, in place of one that cannot be read, a random other one."""
+        if self.test_mode:
+            return super().__getitem__(index)
+        skipped = []
+        for _ in range(self.max_refetch + 1):
+            try:
+                data = self.prepare_data(index)
+            except UnreadableImageError as error:
+                skipped.append(error.path)
+                self._report(self.get_data_info(index)['img_index'], error)
+                reason = error
+                index = self._rand_another()
+                continue
+            if skipped:
+                data['data_samples'].set_metainfo({'skipped': skipped})
+            return data
+        raise RuntimeError(
+            f'none of {len(skipped)} drawn images could be read, {len(set(skipped))} different '
+            f'ones, such as {", ".join(sorted(set(skipped))[:10])}; the last one: {reason}'
+        )
+
+    def _report(self, image: int, error: UnreadableImageError) -> None:
+        if not self.reported[image]:
+            self.reported[image] = 1
+            print_log(f'{type(self).__name__}: skipped, {error}', 'current', logging.WARNING)
+
+    def prepare_data(self, index: int) -> dict:
+        """Load the image of a sample and run the pipeline.
+
+        Raises:
+            UnreadableImageError: the image cannot be read, is damaged or not the one annotated.
+        """
+        sample = self.get_data_info(index)
+        for transform in self.pipeline.transforms:
+            if isinstance(transform, LoadImageFromFile):
+                with decoding(sample['img_path'], f' (instance {sample["id"]})'):
+                    sample = transform(sample)
+                self.check_image(sample)
+            else:
+                sample = transform(sample)
+        return sample
