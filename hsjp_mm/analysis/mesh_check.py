@@ -18,8 +18,8 @@ from hsjp_mm.datasets.image_files import (
     stored_size,
     turned_size,
 )
-from hsjp_mm.datasets.keypoint_orders import joint_names, shared
 from hsjp_mm.datasets.mesh_files import MeshLabels, read_mesh_file
+from hsjp_mm.ops.keypoint_orders import joint_names, shared
 from hsjp_mm.utils.files import existing_folder
 from hsjp_mm.utils.progress import track
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from hsjp_mm.datasets.converters.h36m import convert
-from hsjp_mm.datasets.keypoint_orders import joint_names
 from hsjp_mm.datasets.mesh_files import read_mesh_file
 from hsjp_mm.models.body_models.by_gender import BodiesByGender
+from hsjp_mm.ops.keypoint_orders import joint_names
 from tests.datasets.converters.scene import (
     CAMERA,
     SIZE,

@@ -3,8 +3,8 @@ import pytest
 from scipy.io import savemat
 
 from hsjp_mm.datasets.converters.mupots import convert, fit_camera
-from hsjp_mm.datasets.keypoint_orders import joint_names
 from hsjp_mm.datasets.mesh_files import read_mesh_file
+from hsjp_mm.ops.keypoint_orders import joint_names
 from tests.datasets.converters.scene import person, project
 
 CAMERA = np.array([1500.0, 1501.0, 1030.0, 1015.0])

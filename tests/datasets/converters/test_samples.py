@@ -11,8 +11,8 @@ from hsjp_mm.datasets.converters.samples import (
     parse_gender,
     turn_translation,
 )
-from hsjp_mm.datasets.keypoint_orders import joint_names, mirror_indices
 from hsjp_mm.datasets.mesh_files import read_mesh_file
+from hsjp_mm.ops.keypoint_orders import joint_names, mirror_indices
 from tests.datasets.converters.scene import CAMERA, person, project, rotation, skin, vector
 
 

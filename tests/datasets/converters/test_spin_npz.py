@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from hsjp_mm.datasets.converters.spin_npz import convert
-from hsjp_mm.datasets.keypoint_orders import joint_names
 from hsjp_mm.datasets.mesh_files import read_mesh_file
+from hsjp_mm.ops.keypoint_orders import joint_names
 from tests.datasets.converters.scene import person
 
 NUMBER = 3

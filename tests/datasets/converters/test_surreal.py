@@ -4,10 +4,10 @@ import pytest
 from scipy.io import savemat
 
 from hsjp_mm.datasets.converters.surreal import CAMERA, WORLD_TO_CAMERA, convert
-from hsjp_mm.datasets.keypoint_orders import joint_names, mirror_indices
 from hsjp_mm.datasets.mesh_files import read_mesh_file
 from hsjp_mm.models.body_models.by_gender import BodiesByGender
 from hsjp_mm.models.body_models.smpl_files import FREE_BODY, read_arrays
+from hsjp_mm.ops.keypoint_orders import joint_names, mirror_indices
 from tests.datasets.converters.scene import (
     project,
     rest_pelvis,
