@@ -11,19 +11,19 @@ import argparse
 import sys
 import time
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 from hsjp_mm.cli import Parser, command
 
+PACKAGES = {'figures': 'toy', 'bodies': 'toy_bodies'}
 ONLY_BODIES = ('backgrounds', 'workers')
 
 
 def arguments() -> Parser:
     parser = Parser(__doc__, {'num_train': '--train', 'num_val': '--val', 'folder=': '--out='})
     parser.add_out('folder to write it to; new or empty')
-    parser.add_argument(
-        '--kind', choices=['figures', 'bodies'], default='figures', help='of people'
-    )
+    parser.add_argument('--kind', choices=[*PACKAGES], default='figures', help='of people')
     parser.add_argument('--train', type=int, default=400, help='training images (%(default)s)')
     parser.add_argument('--val', type=int, default=100, help='validation images (%(default)s)')
     parser.add_argument('--seed', type=int, default=0, help='same seed, same files (%(default)s)')
@@ -40,20 +40,17 @@ def main(args: argparse.Namespace) -> None:
         raise ValueError(f'{", ".join(f"--{name}" for name in options)} needs --kind bodies')
     import cv2
 
-    if args.kind == 'bodies':
-        from hsjp_mm.datasets.toy_bodies import contact_sheet, render
-    else:
-        from hsjp_mm.datasets.toy import contact_sheet, render
+    people = import_module(f'hsjp_mm.datasets.{PACKAGES[args.kind]}')
     from hsjp_mm.utils.progress import track
 
     start = time.perf_counter()
     folder = Path(args.out)
     progress = partial(track, what='images')
-    render(folder, args.train, args.val, args.seed, progress=progress, **options)
+    people.render(folder, args.train, args.val, args.seed, progress=progress, **options)
     print(f'{args.train + args.val} images in {time.perf_counter() - start:.1f} s: {folder}')
     if args.preview:
         args.preview.parent.mkdir(parents=True, exist_ok=True)
-        if not cv2.imwrite(str(args.preview), contact_sheet(folder, 'train')):
+        if not cv2.imwrite(str(args.preview), people.contact_sheet(folder, 'train')):
             raise ValueError(f'preview={str(args.preview)!r} could not be written')
         print(f'preview: {args.preview}')
 

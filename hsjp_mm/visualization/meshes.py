@@ -212,9 +212,10 @@ def mesh_board(
     person = square
     if keypoints is not None:
         person = draw_points(square, keypoints @ matrix[:, :2].T + matrix[:, 2])
-    shown, colors = [body], COLORS[:1]
+    shown = [body]
     if truth is not None:
-        shown, colors = [body, truth + (body.mean(axis=0) - truth.mean(axis=0))], (COLORS[0], TRUTH)
+        shown.append(truth + (body.mean(axis=0) - truth.mean(axis=0)))
+    colors = (COLORS[0], TRUTH)
     tiles = [
         ('image', person),
         ('body', draw_meshes(square, [body], faces, near)),

@@ -108,13 +108,15 @@ def _render(
     shades = _shades(meshes, raster, light) * _edges(raster.depths)[seen]
     image[seen] = painted * shades[:, None]
     halves = np.array([0.25, 0.5, 0.25])
-    image = cv2.sepFilter2D(image, -1, halves, halves)[::2, ::2]
-    image = image * rng.uniform(0.85, 1.1) + rng.normal(0, rng.uniform(1, 5), image.shape)
+    small = cv2.sepFilter2D(image, -1, halves, halves)[::2, ::2]
+    small = small * rng.uniform(0.85, 1.1) + rng.normal(0, rng.uniform(1, 5), small.shape)
     owner = np.where(seen, meshes.owners[raster.faces], 0).astype(np.uint8)
     return Rendered(
-        np.clip(image, 0, 255).astype(np.uint8),
+        np.clip(small, 0, 255).astype(np.uint8),
         scene,
-        *(labels[::2, ::2] for labels in (owner, joints, places)),
+        owner[::2, ::2],
+        joints[::2, ::2],
+        places[::2, ::2],
         raster.depths[::2, ::2].astype(np.float32),
     )
 
