@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from hsjp_mm.datasets.keypoint_orders import joint_names, mapping
 from hsjp_mm.models.body_models.arrays import BodyArrays
 from hsjp_mm.models.body_models.smpl_files import read_body, with_regressors
+from hsjp_mm.ops.keypoint_orders import joint_names, mapping
 from hsjp_mm.registry import MODELS
 
 
