@@ -144,3 +144,28 @@ def restricted_pickle(allowed: Mapping[str, Any]) -> Any:
         return Unpickler(file, **settings).load()
 
     return SimpleNamespace(__name__='restricted_pickle', Unpickler=Unpickler, load=load)
+
+
+def _encode(text: str, encoding: str) -> bytes:
+    """What ``_codecs.encode`` means in a pickle: the bytes of an array."""
+    if encoding != 'latin1':
+        raise pickle.UnpicklingError(f'_codecs.encode called with {encoding!r}')
+    return text.encode('latin1')
+
+
+_OF_NUMPY = np.zeros(0).__reduce__()[0]
+_SCALAR = np.float64(0).__reduce__()[0]
+_BUFFER = np.zeros(0).__reduce_ex__(5)[0]
+# Newer versions of numpy have a class for each type of numbers, of which files name none.
+_DTYPES = {type(np.dtype(code)) for code in '?bBhHiIlLqQefdOSU'}
+NUMPY: dict[str, Any] = {
+    'numpy.ndarray': np.ndarray,
+    'numpy.dtype': np.dtype,
+    **{f'numpy.{core}.multiarray._reconstruct': _OF_NUMPY for core in ('core', '_core')},
+    **{f'numpy.{core}.multiarray.scalar': _SCALAR for core in ('core', '_core')},
+    **{f'numpy.{core}.numeric._frombuffer': _BUFFER for core in ('core', '_core')},
+    **{f'{kind.__module__}.{kind.__name__}': kind for kind in _DTYPES},
+    '_codecs.encode': _encode,
+    'builtins.bytes': bytes,
+}
+"""What a pickle may name of numpy, for it to hold arrays and no more."""

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from mmengine.logging import print_log
 
-from hsjp_mm.checkpoint.unpickling import restricted_pickle
+from hsjp_mm.checkpoint.unpickling import NUMPY, restricted_pickle
 from hsjp_mm.models.body_models.arrays import REGRESSOR, BodyArrays, body_arrays
 from hsjp_mm.ops.keypoint_orders import JOINT_SETS, joint_names
 from hsjp_mm.utils.files import write_arrays
@@ -50,30 +50,11 @@ class _Columns(_Chumpy):
     pass
 
 
-def _encode(text: str, encoding: str) -> bytes:
-    """What ``_codecs.encode`` means in a pickle: the bytes of an array."""
-    if encoding != 'latin1':
-        raise pickle.UnpicklingError(f'_codecs.encode called with {encoding!r}')
-    return text.encode('latin1')
-
-
-_OF_NUMPY = np.zeros(0).__reduce__()[0]
-_SCALAR = np.float64(0).__reduce__()[0]
-_BUFFER = np.zeros(0).__reduce_ex__(5)[0]
-# Newer versions of numpy have a class for each type of numbers, of which files name none.
-_DTYPES = {type(np.dtype(code)) for code in '?bBhHiIlLqQefdO'}
 ALLOWED: dict[str, Any] = {
     'chumpy.ch.Ch': _Chumpy,
     'chumpy.reordering.Select': _Select,
-    'numpy.ndarray': np.ndarray,
-    'numpy.dtype': np.dtype,
-    **{f'numpy.{core}.multiarray._reconstruct': _OF_NUMPY for core in ('core', '_core')},
-    **{f'numpy.{core}.multiarray.scalar': _SCALAR for core in ('core', '_core')},
-    **{f'numpy.{core}.numeric._frombuffer': _BUFFER for core in ('core', '_core')},
-    **{f'{kind.__module__}.{kind.__name__}': kind for kind in _DTYPES},
+    **NUMPY,
     **{f'scipy.sparse{part}.csc_matrix': _Columns for part in ('', '.csc', '._csc')},
-    '_codecs.encode': _encode,
-    'builtins.bytes': bytes,
     'builtins.object': object,
     'builtins.set': set,
     'collections.OrderedDict': OrderedDict,

@@ -1,0 +1,116 @@
+"""AGORA, `<https://agora.is.tue.mpg.de>`_, in its layout with poses in camera axes."""
+
+from pathlib import Path
+
+import numpy as np
+
+from hsjp_mm.datasets.coco_files import read_coco
+from hsjp_mm.datasets.converters.samples import (
+    MARGIN,
+    Bodies,
+    Conversion,
+    Samples,
+    box_of_xywh,
+    inside,
+    numbers,
+    parse_gender,
+    project,
+)
+from hsjp_mm.utils.files import existing_file, existing_folder, read_json
+from hsjp_mm.utils.progress import track
+
+FULL, SMALL = (3840, 2160), (1280, 720)
+"""Sizes of the images that the boxes and cameras are for, and of those that are used."""
+NAMES = {'train': 'AGORA_train_SMPL.json', 'validation': 'AGORA_validation_SMPL.json'}
+
+
+def convert(
+    source: str | Path, out: str | Path, split: str = 'train', bodies: Bodies | None = None
+) -> Conversion:
+    """Convert the persons of a split, in the images of 1280×720.
+
+    The first download of AGORA has poses in the world of its renderer, in pickles of pandas, which
+    are not read: pandas builds its tables from instructions in the file, and no list of what these
+    may do is short. The layout with camera axes is made of it by the script agora2coco_smpl.py of
+    Hand4Whole.
+
+    Children have another template, so that their shapes are not taken.
+
+    Args:
+        source: The folder of ``AGORA_train_SMPL.json`` (a COCO file; each annotation names the
+            JSON of its fit and of its camera), ``smpl_params_cam`` and ``cam_params``.
+        out: The file to write.
+        split: 'train' or 'validation'.
+        bodies: SMPL's, of which joints and keypoints are made; without them there are none.
+
+    Raises:
+        FileNotFoundError: A file is missing.
+        ValueError: A file is not of its format.
+    """
+    if split not in NAMES:
+        raise ValueError(f'split={split!r} must be one of {", ".join(NAMES)}')
+    folder = existing_folder(source, 'source')
+    path = folder / NAMES[split]
+    if not path.is_file() and any(folder.rglob('*.pkl')):
+        raise FileNotFoundError(
+            f'source={str(source)!r} holds pickles of pandas, which are not read, and no '
+            f'{path.name}: make it of them by agora2coco_smpl.py of the repository Hand4Whole'
+        )
+    coco = read_coco(path, 'source', ('images', 'annotations'))
+    images = dict(zip(coco.images.ids('id'), coco.images, strict=True))
+    points = 'smpl_24' if bodies else ''
+    samples = Samples(path.name, keypoint_set=points, joint_set=points)
+    coco.annotations.ids('image_id')
+    scale = SMALL[0] / FULL[0]
+    size = np.array(SMALL)
+    for row in track(list(coco.annotations), 'persons'):
+        where = f'{path.name}, annotation {row["id"]}'
+        if not row.get('is_valid', True):
+            samples.leave_out('that are not valid')
+            continue
+        given = numbers(row['bbox'], (4,), f'{where}: bbox') * scale
+        middle = given[:2] + given[2:] / 2  # its margin is taken off
+        box = box_of_xywh(
+            np.concatenate([middle - given[2:] / 2 / MARGIN, given[2:] / MARGIN]), size
+        )
+        if box is None:
+            samples.leave_out('outside of the image')
+            continue
+        fit = read_json(existing_file(folder / row['smpl_param_path'], 'source'), 'source')
+        seen = read_json(existing_file(folder / row['cam_param_path'], 'source'), 'source')
+        pose = np.concatenate(
+            [
+                numbers(fit['global_orient'], (1, 3), f'{where}: global_orient'),
+                numbers(fit['body_pose'], (23, 3), f'{where}: body_pose'),
+            ]
+        )
+        shape = numbers(fit['betas'], (-1,), f'{where}: betas')[:10]
+        translation = numbers(fit['transl'], (3,), f'{where}: transl')
+        focal = numbers(seen['focal'], (2,), f'{where}: focal')
+        camera = scale * np.concatenate(
+            [focal, numbers(seen['princpt'], (2,), f'{where}: princpt')]
+        )
+        grown, gender = not row.get('kid', False), parse_gender(row.get('gender', 'neutral'))
+        values = {}
+        if bodies is not None and grown:
+            joints = bodies.joints(gender, pose[None], shape[None], translation[None])[0]
+            pixels = project(joints, camera)
+            values['joints'] = np.column_stack([joints, np.ones(24)])
+            values['keypoints'] = np.column_stack([pixels, inside(pixels, size)])
+        samples.add(
+            id=row['id'],
+            image_path=images[row['image_id']]['file_name_1280x720'],
+            image_size=size,
+            box=box,
+            pose=pose,
+            shape=shape if grown else None,
+            translation=translation if grown else None,
+            gender=gender,
+            camera=camera,
+            **values,
+        )
+        if not grown:
+            samples.leave_out('children, of which shape and translation are not taken')
+    if bodies is None:
+        samples.notes.append('no joints and keypoints: they need the files of SMPL (--body)')
+    return samples.write(out)
