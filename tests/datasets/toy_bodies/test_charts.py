@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from hsjp_mm.datasets.densepose import read_symmetry
-from hsjp_mm.datasets.keypoint_orders import joint_names, mirror_indices
 from hsjp_mm.datasets.toy_bodies.charts import LABELS, surface, write_symmetry
 from hsjp_mm.datasets.toy_bodies.postures import JOINTS
 from hsjp_mm.datasets.toy_bodies.scenes import free_body
+from hsjp_mm.ops.keypoint_orders import joint_names, mirror_indices
 from hsjp_mm.ops.part_labels import CHART_MIRROR, CHARTS, DENSEPOSE_PARTS, mirrored
 
 
