@@ -1,0 +1,249 @@
+"""Data sets of toy bodies as files, and a sheet to look at them.
+
+Nothing is downloaded; the same seed gives the same files.
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+
+from hsjp_mm.datasets.mesh_files import write_mesh_file
+from hsjp_mm.datasets.toy_bodies.backgrounds import picture_files
+from hsjp_mm.datasets.toy_bodies.charts import write_symmetry
+from hsjp_mm.datasets.toy_bodies.labels import (
+    JOINT_SET,
+    NAMES,
+    annotation,
+    dense_pose,
+    keypoint_labels,
+    mesh_sample,
+    part_map,
+    part_masks,
+)
+from hsjp_mm.datasets.toy_bodies.rendering import render_image
+from hsjp_mm.ops.keypoint_orders import joint_names
+
+KEYPOINT_NAMES = NAMES
+SKELETON = (
+    (16, 14), (14, 12), (17, 15), (15, 13), (12, 13), (6, 12), (7, 13), (6, 7), (6, 8), (7, 9),
+    (8, 10), (9, 11), (2, 3), (1, 2), (1, 3), (2, 4), (3, 5), (4, 6), (5, 7),
+)  # fmt: skip
+FIRST_IMAGE_ID = {'train': 1, 'val': 1_000_001}  # no id stands in both splits
+JPEG_QUALITY = 92
+
+
+class _Drawn(NamedTuple):
+    """One image as it is written: its bytes, and of each person labels, mesh and part map."""
+
+    code: bytes
+    people: list[dict]
+    parts: list[dict]
+    dense: list[dict]
+    meshes: list[dict[str, np.ndarray]]
+    maps: list[bytes]
+
+
+def _draw(
+    image_id: int,
+    seed: int,
+    size: tuple[int, int],
+    max_persons: int,
+    pictures: list[Path] | None,
+) -> _Drawn:
+    """Draw an image, which follows from these arguments alone."""
+    rng = np.random.default_rng([seed, image_id])
+    rendered = render_image(rng, size, max_persons, pictures)
+    drawn = _Drawn(
+        cv2.imencode('.jpg', rendered.image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes(),
+        [], [], [], [], [],
+    )  # fmt: skip
+    for number in range(1, len(rendered.scene.people) + 1):
+        person = annotation(keypoint_labels(rendered, number), rendered.owner == number)
+        parts = part_map(rendered, number)
+        drawn.people.append(person)
+        drawn.parts.append(part_masks(parts))
+        drawn.dense.append(dense_pose(rng, rendered, parts, person['bbox']))
+        drawn.meshes.append(mesh_sample(rendered, number, person['bbox']))
+        drawn.maps.append(cv2.imencode('.png', parts)[1].tobytes())
+    return drawn
+
+
+def render(
+    folder: str | Path,
+    num_train: int,
+    num_val: int,
+    seed: int = 0,
+    image_size: tuple[int, int] = (320, 240),
+    max_persons: int = 3,
+    progress: Callable[[list[int]], Iterable[int]] = iter,
+    backgrounds: str | Path | None = None,
+    workers: int = 1,
+) -> None:
+    """Write a data set of people, which are the free body in poses of everyday life, dressed.
+
+    The folder gets, for each split (``train`` and ``val``):
+
+    - ``SPLIT/*.jpg``
+    - ``annotations/person_keypoints_SPLIT.json``, COCO's layout. Boxes, areas and outlines are
+      those of the pixels in which a person shows; a keypoint has v = 2 where it can be seen through
+      clothes, 1 behind another limb, person or thing, and 0 (at 0, 0) outside of the image
+    - ``annotations/person_parts_SPLIT.json``, the same with masks of the body's 24 parts, for
+      :class:`~hsjp_mm.datasets.PartMaskDataset`
+    - ``annotations/densepose_SPLIT.json``, the same with masks and points in DensePose's form, for
+      :class:`~hsjp_mm.datasets.DensePoseDataset`, with the charts of
+      :mod:`~hsjp_mm.datasets.toy_bodies.charts`, and ``annotations/UV_symmetry_transforms.mat``
+    - ``mesh/SPLIT.npz``, pose, shape, place, joints and camera for ``hsjp_mm.MeshDataset``, with
+      ``data_prefix=dict(img='SPLIT/', parts='parts/SPLIT/')``
+    - ``parts/SPLIT/*.png``, for each person 1 + the joint that the body goes with at each pixel
+
+    An image follows from the seed, its split and its number alone, whatever the number of images.
+
+    Args:
+        folder: Where to write; new or empty.
+        num_train: Number of training images.
+        num_val: Number of validation images.
+        seed: The same seed gives the same files.
+        image_size: (width, height) in pixels.
+        max_persons: An image shows one to so many people, fewer where there is no room.
+        progress: Wraps the list of image numbers of a split, to show how far it has come.
+        backgrounds: A folder of pictures to stand behind the people; by default walls and floors
+            are drawn.
+        workers: Number of processes that draw.
+
+    Raises:
+        FileExistsError: If the folder holds anything.
+        FileNotFoundError: If ``backgrounds`` is no folder with pictures.
+        ValueError: If a number is too small.
+    """
+    for name, value, least in (
+        ('num_train', num_train, 1),
+        ('num_val', num_val, 1),
+        ('seed', seed, 0),
+        ('max_persons', max_persons, 1),
+        ('min(image_size)', min(image_size), 64),
+        ('workers', workers, 1),
+    ):
+        if value < least:
+            raise ValueError(f'{name} must be at least {least}, got {value}')
+    folder = Path(folder)
+    if folder.exists() and any(folder.iterdir()):
+        raise FileExistsError(f'folder={str(folder)!r} must be new or empty, but holds files')
+    pictures = None if backgrounds is None else picture_files(backgrounds)
+    draw = partial(_draw, seed=seed, size=image_size, max_persons=max_persons, pictures=pictures)
+    (folder / 'annotations').mkdir(parents=True, exist_ok=True)
+    write_symmetry(folder / 'annotations/UV_symmetry_transforms.mat')
+    splits = {'train': num_train, 'val': num_val}
+    if workers == 1:
+        for split, count in splits.items():
+            _write_split(folder, split, count, seed, image_size, map, draw, progress)
+        return
+    # fresh processes: a copy of this one could hang in torch, whose threads are not copied
+    with ProcessPoolExecutor(workers, get_context('spawn'), torch.set_num_threads, (1,)) as pool:
+        each = partial(pool.map, chunksize=4)
+        for split, count in splits.items():
+            _write_split(folder, split, count, seed, image_size, each, draw, progress)
+
+
+def _write_split(
+    folder: Path,
+    split: str,
+    count: int,
+    seed: int,
+    size: tuple[int, int],
+    each: Callable[..., Iterable[_Drawn]],
+    draw: Callable[[int], _Drawn],
+    progress: Callable[[list[int]], Iterable[int]],
+) -> None:
+    """Write a split; ``each`` is ``map`` here, or of other processes."""
+    (folder / split).mkdir()
+    (folder / 'parts' / split).mkdir(parents=True)
+    first = FIRST_IMAGE_ID[split]
+    ids = list(range(first, first + count))
+    images: list[dict] = []
+    people: dict[str, list[dict]] = {'person_keypoints': [], 'person_parts': [], 'densepose': []}
+    samples: list[dict[str, np.ndarray]] = []
+    for image_id, drawn in zip(progress(ids), each(draw, ids), strict=True):
+        name = f'{image_id:012d}.jpg'
+        (folder / split / name).write_bytes(drawn.code)
+        images.append(dict(id=image_id, file_name=name, width=size[0], height=size[1]))
+        for i, person in enumerate(drawn.people):
+            number = first + len(samples)
+            labels = dict(id=number, image_id=image_id, **person)
+            people['person_keypoints'].append(labels)
+            people['person_parts'].append({**labels, **drawn.parts[i]})
+            people['densepose'].append({**labels, **drawn.dense[i]})
+            map_name = f'{number:012d}.png'
+            (folder / 'parts' / split / map_name).write_bytes(drawn.maps[i])
+            paths = dict(image_path=name, part_map_path=map_name, id=number)
+            samples.append({**drawn.meshes[i], **{k: np.array(v) for k, v in paths.items()}})
+    for kind, annotations in people.items():
+        category = dict(
+            id=1,
+            name='person',
+            supercategory='person',
+            keypoints=KEYPOINT_NAMES,
+            skeleton=SKELETON,
+        )
+        if kind == 'person_parts':
+            category['parts'] = joint_names('smpl_24')
+        info = dict(description=f'toy bodies, seed {seed}', version='1.0')
+        data = dict(
+            info=info, licenses=[], images=images, annotations=annotations, categories=[category]
+        )
+        (folder / 'annotations' / f'{kind}_{split}.json').write_text(json.dumps(data))
+    words = dict(body='free', joint_set=JOINT_SET, keypoint_set=JOINT_SET)
+    arrays = {key: np.stack([sample[key] for sample in samples]) for key in samples[0]}
+    write_mesh_file(folder / 'mesh' / f'{split}.npz', {**words, **arrays})
+
+
+def contact_sheet(folder: str | Path, split: str, columns: int = 4, rows: int = 3) -> np.ndarray:
+    """The first images of a split with boxes and keypoints, as one BGR image, uint8.
+
+    The person's left is green, the right orange, the middle blue; a hollow ring is a hidden
+    keypoint (v = 1), which MMPose's visualizer would not tell from a visible one.
+
+    Args:
+        folder: What `render` wrote.
+        split: ``'train'`` or ``'val'``.
+        columns: Number of images side by side.
+        rows: Number of images below one another.
+    """
+    folder = Path(folder)
+    data = json.loads((folder / 'annotations' / f'person_keypoints_{split}.json').read_text())
+    tiles = []
+    for record in data['images'][: columns * rows]:
+        tile = cv2.imread(str(folder / split / record['file_name']))
+        tile = cv2.resize(tile, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
+        for person in data['annotations']:
+            if person['image_id'] == record['id']:
+                _draw_annotation(tile, person)
+        tiles.append(tile)
+    tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % columns)
+    lines = [np.hstack(tiles[i : i + columns]) for i in range(0, len(tiles), columns)]
+    return np.vstack(lines)
+
+
+def _draw_annotation(tile: np.ndarray, person: dict) -> None:
+    """Draw one person's annotation on its image (2H, 2W, 3), enlarged twice, in place."""
+    x, y, w, h = person['bbox']
+    cv2.rectangle(tile, (2 * x, 2 * y), (2 * (x + w) - 1, 2 * (y + h) - 1), (255, 255, 255), 1)
+    points = np.array(person['keypoints']).reshape(-1, 3)
+    places = [(round(2 * px + 0.5), round(2 * py + 0.5)) for px, py, _ in points]
+    colors = {'left': (0, 220, 0), 'right': (0, 128, 255)}
+    for i, j in np.array(SKELETON) - 1:
+        if points[i, 2] and points[j, 2]:
+            names = {KEYPOINT_NAMES[k].split('_')[0] for k in (i, j)}
+            color = colors.get(names.pop(), (255, 80, 0)) if len(names) == 1 else (255, 80, 0)
+            cv2.line(tile, places[i], places[j], color, 1, cv2.LINE_AA)
+    for name, place, v in zip(KEYPOINT_NAMES, places, points[:, 2], strict=True):
+        if v:
+            color = colors.get(name.split('_')[0], (255, 80, 0))
+            cv2.circle(tile, place, 4, color, -1 if v == 2 else 1, cv2.LINE_AA)

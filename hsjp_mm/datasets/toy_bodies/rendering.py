@@ -1,0 +1,221 @@
+"""Pixels of toy bodies, and what each pixel shows.
+
+Drawn at twice the size, the pixels of the image being every second one; so the labels are those of
+the pixels' very centers. Image points are (x, y) in pixels; colors are BGR, 0..255.
+
+Letters: H and W height and width of the image, V vertices, F triangles, P pixels of a mesh.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from hsjp_mm.datasets.toy_bodies.backgrounds import (
+    draw_floor,
+    draw_picture,
+    draw_wall,
+    floor_points,
+)
+from hsjp_mm.datasets.toy_bodies.clothing import colors, covers, thickness
+from hsjp_mm.datasets.toy_bodies.scenes import BOX_FACES, Scene, draw_scene, free_body
+from hsjp_mm.ops.rasterize import Raster, rasterize, vertex_normals
+
+SHOWN = 0.5
+"""An occluder that hides more than this share of a person's pixels is left out."""
+SEEN = 0.001
+"""A person shows in at least so much of the image; else another image is drawn."""
+SOLID = 255
+"""The owner of pixels that show a box."""
+STEP = 0.05
+"""Meters in depth from which on an edge of a body has a shadow beside it."""
+
+
+class Rendered(NamedTuple):
+    """An image and what shows where in it.
+
+    Attributes:
+        image: (H, W, 3), uint8.
+        scene: Who is in it; without its occluder, if that would hide too much.
+        owner: (H, W) uint8: the number of the person, from 1, 0 the background, SOLID a box.
+        joints: (H, W) int16, the joint that the body's part at the pixel goes with, or −1.
+        places: (H, W, 3) float32, the place of the pixel on the mean body at rest, in meters.
+        depths: (H, W) float32 in meters, infinity on the background.
+    """
+
+    image: np.ndarray
+    scene: Scene
+    owner: np.ndarray
+    joints: np.ndarray
+    places: np.ndarray
+    depths: np.ndarray
+
+
+class _Meshes(NamedTuple):
+    """All meshes of a scene as one, people first; ``owners`` (F,) are numbers as in `Rendered`."""
+
+    vertices: np.ndarray
+    normals: np.ndarray
+    faces: np.ndarray
+    owners: np.ndarray
+
+
+def render_image(
+    rng: np.random.Generator,
+    size: tuple[int, int],
+    max_persons: int,
+    pictures: list[Path] | None = None,
+) -> Rendered:
+    """Draw people before a background.
+
+    Args:
+        rng: Draws all.
+        size: Width and height of the image.
+        max_persons: Of one image.
+        pictures: For the background; by default walls and floors are drawn.
+    """
+    while True:
+        rendered = _render(rng, size, max_persons, pictures)
+        pixels = np.bincount(rendered.owner.ravel(), minlength=len(rendered.scene.people) + 1)
+        if (pixels[1 : len(rendered.scene.people) + 1] >= SEEN * rendered.owner.size).all():
+            return rendered
+
+
+def _render(
+    rng: np.random.Generator, size: tuple[int, int], max_persons: int, pictures: list[Path] | None
+) -> Rendered:
+    behind = draw_picture(rng, pictures, size) if pictures else draw_wall(rng, size)
+    scene = draw_scene(rng, behind.mean(axis=(0, 1)), size, max_persons)
+    light = np.array([rng.uniform(-0.8, -0.4), rng.uniform(-0.8, -0.5), rng.uniform(-0.7, -0.3)])
+    light /= np.linalg.norm(light)
+    if not pictures:
+        x, z = floor_points(scene.camera, scene.view, scene.floor, size)
+        behind = draw_floor(rng, behind, x, z, scene.end)
+    meshes = _meshes(scene)
+    large = (2 * size[0] - 1, 2 * size[1] - 1)
+    raster = rasterize(meshes.vertices, meshes.faces, 2 * scene.camera, large)
+    if scene.occluder is not None and _hides_much(scene, meshes, raster, large):
+        scene = scene._replace(occluder=None)
+        meshes = _meshes(scene)
+        raster = rasterize(meshes.vertices, meshes.faces, 2 * scene.camera, large)
+    if not pictures:
+        behind = _with_shadows(behind, scene, meshes, light, z < scene.end, size)
+    image = cv2.resize(behind, large, interpolation=cv2.INTER_LINEAR).astype(np.float32)
+    seen = raster.faces >= 0
+    joints, places = np.full(seen.shape, -1, np.int16), np.zeros((*seen.shape, 3), np.float32)
+    painted, joints[seen], places[seen] = _paint(scene, meshes, raster)
+    shades = _shades(meshes, raster, light) * _edges(raster.depths)[seen]
+    image[seen] = painted * shades[:, None]
+    halves = np.array([0.25, 0.5, 0.25])
+    small = cv2.sepFilter2D(image, -1, halves, halves)[::2, ::2]
+    small = small * rng.uniform(0.85, 1.1) + rng.normal(0, rng.uniform(1, 5), small.shape)
+    owner = np.where(seen, meshes.owners[raster.faces], 0).astype(np.uint8)
+    return Rendered(
+        np.clip(small, 0, 255).astype(np.uint8),
+        scene,
+        owner[::2, ::2],
+        joints[::2, ::2],
+        places[::2, ::2],
+        raster.depths[::2, ::2].astype(np.float32),
+    )
+
+
+def _meshes(scene: Scene) -> _Meshes:
+    """Dressed bodies and boxes."""
+    body = free_body()
+    vertices, normals, faces, owners = [], [], [], []
+    for number, person in enumerate(scene.people, start=1):
+        outwards = vertex_normals(person.vertices, body.faces)
+        off = thickness(covers(body.rest, body.parts, person.look), person.look)
+        vertices.append(person.vertices + off[:, None] * outwards)
+        normals.append(outwards)
+        faces.append(body.faces + (number - 1) * len(body.rest))
+        owners.append(np.full(len(body.faces), number))
+    count = len(scene.people) * len(body.rest)
+    solids = [*scene.seats, *([] if scene.occluder is None else [scene.occluder])]
+    for i, solid in enumerate(solids):
+        vertices.append(solid.vertices)
+        normals.append(np.zeros_like(solid.vertices))
+        faces.append(BOX_FACES + count + 8 * i)
+        owners.append(np.full(len(BOX_FACES), SOLID))
+    return _Meshes(*map(np.concatenate, (vertices, normals, faces, owners)))
+
+
+def _hides_much(scene: Scene, meshes: _Meshes, raster: Raster, size: tuple[int, int]) -> bool:
+    """Whether the occluder, which is the last mesh, hides too much of anybody."""
+    rest = meshes.faces[: -len(BOX_FACES)]
+    without = rasterize(meshes.vertices, rest, 2 * scene.camera, size)
+    numbers = np.arange(1, len(scene.people) + 1)
+    before, after = (
+        (meshes.owners[r.faces[r.faces >= 0]][:, None] == numbers).sum(axis=0)
+        for r in (without, raster)
+    )
+    return bool((after < SHOWN * before).any())
+
+
+def _with_shadows(
+    image: np.ndarray,
+    scene: Scene,
+    meshes: _Meshes,
+    light: np.ndarray,
+    floor: np.ndarray,
+    size: tuple[int, int],
+) -> np.ndarray:
+    """Darken the floor, a mask (H, W), where it lies in the shadow of a mesh."""
+    level, towards = meshes.vertices @ scene.view, scene.view.T @ light
+    if towards[1] > -0.2:  # light from below the horizon, or nearly, reaches the wall alone
+        return image
+    down = (level[:, 1] - scene.floor) / towards[1]
+    cast = (level - down[:, None] * towards) @ scene.view.T
+    shadow = rasterize(cast, meshes.faces, scene.camera, size).faces >= 0
+    soft = cv2.GaussianBlur((shadow & floor).astype(np.float32), (0, 0), 1.2)
+    return (image * (1 - 0.45 * soft[..., None])).astype(np.uint8)
+
+
+def _paint(
+    scene: Scene, meshes: _Meshes, raster: Raster
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Color (P, 3), joint (P,) and place on the body at rest (P, 3) of what shows."""
+    body = free_body()
+    seen = raster.faces >= 0
+    corners = meshes.faces[raster.faces[seen]]
+    owners, weights = meshes.owners[raster.faces[seen]], raster.weights[seen]
+    painted, places = np.zeros((len(corners), 3)), np.zeros((len(corners), 3))
+    joints = np.full(len(corners), -1)
+    for number, person in enumerate(scene.people, start=1):
+        own = np.flatnonzero(owners == number)
+        local, share = corners[own] - (number - 1) * len(body.rest), weights[own]
+        nearest = local[np.arange(len(own)), share.argmax(axis=1)]
+        joints[own] = body.parts[nearest]
+        places[own] = np.einsum('pi,pic->pc', share, body.rest[local])
+        painted[own] = colors(places[own], joints[own], person.look)
+    first = len(scene.people) * len(body.rest)
+    solids = [*scene.seats, *([] if scene.occluder is None else [scene.occluder])]
+    for i, solid in enumerate(solids):
+        painted[(corners[:, 0] - first) // 8 == i] = solid.color
+    return painted, joints, places
+
+
+def _shades(meshes: _Meshes, raster: Raster, light: np.ndarray) -> np.ndarray:
+    """How bright what shows is, (P,): rounded on bodies, one value for each side of a box."""
+    seen = raster.faces >= 0
+    corners = meshes.vertices[meshes.faces]
+    flat = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    flat /= np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-12)
+    flat *= np.where((flat * corners[:, 0]).sum(axis=1) > 0, -1, 1)[:, None]  # to the camera
+    normals = raster.interpolate(meshes.faces, meshes.normals)
+    solid = meshes.owners[raster.faces[seen]] == SOLID
+    normals[solid] = flat[raster.faces[seen]][solid]
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
+    return 0.58 + 0.62 * np.clip(normals @ light, -0.25, 1)
+
+
+def _edges(depths: np.ndarray) -> np.ndarray:
+    """Darken what is beside a nearer thing, so that limbs of one color stay apart, (H, W)."""
+    known = np.where(np.isfinite(depths), depths, 1e3).astype(np.float32)
+    dark = np.ones(depths.shape, np.float32)
+    for width, shade in ((3, 0.72), (9, 0.88)):
+        nearest = cv2.erode(known, np.ones((width, width), np.uint8))
+        dark[known - nearest > STEP] *= shade
+    return dark
