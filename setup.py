@@ -33,6 +33,7 @@ setup(
     package_data={
         'hsjp_mm': ['py.typed', '.mim/configs/**/*', '.mim/tools/*.py', '.mim/*.yml'],
         'hsjp_mm.models.body_models': ['free_body.npz'],
+        'hsjp_mm.visualization': ['mesh_viewer.js'],
     },
     entry_points={'console_scripts': ['hsjp-mm = hsjp_mm.cli:main']},
     exclude_package_data={'': ['*.pyc']},

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import torch
 
-from hsjp_mm.datasets.keypoint_orders import joint_names
 from hsjp_mm.datasets.mesh_files import write_mesh_file
 from hsjp_mm.models import BodyModel
 from hsjp_mm.ops.cameras import project
+from hsjp_mm.ops.keypoint_orders import joint_names
 from hsjp_mm.ops.rasterize import rasterize
 from hsjp_mm.ops.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 

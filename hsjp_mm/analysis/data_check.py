@@ -57,6 +57,7 @@ class DataCheck:
         crops: ids of the annotations whose boxes pretraining takes.
         boxes: of each image, by its id: the annotations' boxes (left, top, width, height), their
             keypoints (K, 3), and what takes them: 'pose' (and pretraining), 'crops' or 'nothing'.
+        uses: what may take boxes.
     """
 
     sections: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
@@ -66,6 +67,7 @@ class DataCheck:
     boxes: dict[Id, list[tuple[list[float], np.ndarray, str]]] = field(
         default_factory=lambda: defaultdict(list)
     )
+    uses: tuple[str, ...] = ('pose', 'crops', 'nothing')
 
     def note(self, section: str, what: str, names: list, total: int | None = None) -> None:
         """Add a line with a count and examples, if there are any; a problem as well."""

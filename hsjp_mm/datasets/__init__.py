@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from hsjp_mm.datasets.mesh import MeshDataset
     from hsjp_mm.datasets.part_masks import PartMaskDataset
     from hsjp_mm.datasets.person_crops import PersonCropDataset
-    from hsjp_mm.datasets.samplers import FixedLengthSampler
+    from hsjp_mm.datasets.samplers import FixedLengthSampler, SharesSampler
     from hsjp_mm.datasets.transforms import (
         BottomupGetHeatmapMask,
         BottomupRandomAffine,
@@ -68,6 +68,7 @@ __all__ = [
     'RandomMeshAffine',
     'RenderPartMap',
     'SegmentCrop',
+    'SharesSampler',
     'TopdownDenseAffine',
     'TopdownPyramid',
     'TopdownShearAffine',

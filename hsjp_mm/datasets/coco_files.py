@@ -304,7 +304,7 @@ def read_coco(
         path: of the JSON.
         argument: what names it in messages.
         lists: which of 'images', 'categories' and 'annotations' are needed; the others are
-            neither checked nor returned.
+            neither checked nor returned. Without categories annotations need not name one.
 
     Raises:
         FileNotFoundError: no such file.
@@ -340,7 +340,7 @@ def check_coco(content: Any, name: str, lists: Collection[str] = LISTS) -> CocoF
         found[key] = entries.unique()
         as_stored &= found[key] is entries
         content[key] = found[key].rows
-    for key in ('image_id', 'category_id'):
+    for key in ('image_id', 'category_id') if 'categories' in lists else ('image_id',):
         found['annotations'].ids(key)
     return CocoFile(name, content, **found, as_stored=as_stored)
 

@@ -9,7 +9,6 @@ import torch
 from mmengine.logging import print_log
 
 from hsjp_mm.datasets.image_files import UnreadableImageError, stored_size, turned_size
-from hsjp_mm.datasets.keypoint_orders import joint_names, shared
 from hsjp_mm.datasets.mesh_files import (
     BODIES,
     MeshLabels,
@@ -19,6 +18,7 @@ from hsjp_mm.datasets.mesh_files import (
 )
 from hsjp_mm.datasets.metainfo import joint_set_info, joint_set_metainfo
 from hsjp_mm.datasets.readable_images import ReadableImageDataset
+from hsjp_mm.ops.keypoint_orders import joint_names, shared
 from hsjp_mm.ops.rotations import axis_angle_to_matrix
 from hsjp_mm.ops.subsets import subset_order
 from hsjp_mm.registry import DATASETS
@@ -28,7 +28,7 @@ __all__ = ['MeshDataset', 'MeshLabels', 'mesh_labels', 'read_mesh_file', 'write_
 UNITS = {'images': 'image_path', 'sequences': 'sequence'}
 """What a subset is counted in, and the array that tells them apart."""
 IN_SAMPLES = (
-    'dataset_name', 'joint_set', 'upper_body_ids', 'lower_body_ids', 'flip_pairs', 'flip_indices',
+    'upper_body_ids', 'lower_body_ids', 'flip_pairs', 'flip_indices',
     'dataset_keypoint_weights', 'skeleton_links',
 )  # fmt: skip
 """What of ``metainfo`` MMPose's transforms look for in each sample."""
@@ -89,7 +89,8 @@ class MeshDataset(ReadableImageDataset):
     A sample has, K being the points of ``joint_set`` and S ``num_shape``:
 
     - ``id``, ``img_id`` (the path in the file), ``img_path``, ``sequence``, ``frame``, ``gender``,
-      ``part_map_path``, and of ``metainfo`` what MMPose's transforms look for
+      ``part_map_path``, ``dataset_name`` (the file's name), ``joint_set``, and of ``metainfo`` what
+      MMPose's transforms look for
     - ``bbox`` (1, 4) as (left, top, right, bottom) and ``keypoints`` (1, K, 2) in pixels of the
       image; ``bbox_score`` (1,); ``keypoints_visible`` (1, K), the confidence
     - ``joints`` (K, 3) in meters, camera axes, and ``joints_weight`` (K,)
@@ -109,7 +110,7 @@ class MeshDataset(ReadableImageDataset):
         by: what the share is counted in: 'images', with all persons of one, or 'sequences', for
             neighbouring frames of a video are nearly the same.
         seed: of the choice; of two subsets of one seed the smaller lies in the larger one.
-        metainfo: more of it, such as ``dataset_name``; by default that of the file.
+        metainfo: more of it than the joint set says.
 
     Raises:
         FileNotFoundError: the file or the first image is missing.
@@ -127,6 +128,16 @@ class MeshDataset(ReadableImageDataset):
         ...     body='smpl',
         ...     fraction=0.1,
         ...     pipeline=pipeline,
+        ... )
+
+        Three parts of Human3.6M to seven of COCO, in epochs of 100,000:
+
+        >>> coco = dict(type='hsjp_mm.MeshDataset', ann_file='data/coco/mesh/train.npz')
+        >>> train_dataloader = dict(
+        ...     dataset=dict(type='ConcatDataset', datasets=[dataset, coco]),
+        ...     sampler=dict(
+        ...         type='hsjp_mm.SharesSampler', num_samples=100_000, shares=[0.3, 0.7]
+        ...     ),
         ... )
     """
 
@@ -160,11 +171,10 @@ class MeshDataset(ReadableImageDataset):
             raise ValueError(f'data_prefix: {", ".join(unknown)} must be of img, parts')
         self.joint_set, self.num_shape, self.body = joint_set, num_shape, body
         self.fraction, self.by, self.seed = fraction, by, seed
-        own = {'dataset_name': Path(ann_file).stem, 'joint_set': joint_set}
         super().__init__(
             ann_file=ann_file,
             data_prefix={'img': '', 'parts': '', **(data_prefix or {})},
-            metainfo={**joint_set_metainfo(joint_set), **own, **(metainfo or {})},
+            metainfo={**joint_set_metainfo(joint_set), **(metainfo or {})},
             serialize_data=False,  # for the samples are arrays already
             **base,
         )
@@ -178,7 +188,6 @@ class MeshDataset(ReadableImageDataset):
         labels = read_mesh_file(self.ann_file)
         names, images = np.unique(labels['image_path'], return_inverse=True)
         self.num_images = len(names)
-        self._metainfo['body'] = labels.body
         self._points = {
             'keypoints': self._places(labels.keypoint_set),
             'joints': self._places(labels.joint_set),
@@ -281,6 +290,8 @@ class MeshDataset(ReadableImageDataset):
             'sequence': str(labels['sequence'][row]),
             'frame': int(labels['frame'][row]),
             'part_map_path': str(Path(self.data_prefix['parts'], part_map)) if part_map else '',
+            'dataset_name': Path(self.ann_file).stem,
+            'joint_set': self.joint_set,
             **{key: self._metainfo[key] for key in IN_SAMPLES},
         }
 

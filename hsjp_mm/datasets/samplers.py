@@ -1,8 +1,10 @@
-"""A sampler whose epochs have a set length."""
+"""Samplers whose epochs have a set length, of one data set or of several by shares."""
 
 import itertools
-from collections.abc import Iterator, Sized
+from collections.abc import Iterator, Sequence, Sized
+from typing import Any
 
+import numpy as np
 import torch
 from mmengine.dataset import DefaultSampler
 
@@ -58,3 +60,111 @@ class FixedLengthSampler(DefaultSampler):
                 yield from torch.randperm(number, generator=generator).tolist()
             else:
                 yield from range(number)
+
+
+@DATA_SAMPLERS.register_module()
+class SharesSampler(FixedLengthSampler):
+    """Epochs of ``num_samples`` samples, of which each part of the data has a stated share.
+
+    The data set is made of others, such as MMEngine's ConcatDataset. Each part is gone through in a
+    random order again and again, on over the end of an epoch, so that none of its samples comes a
+    second time before all have come once. What an epoch holds depends on the seed and its number
+    alone: a resumed run goes on as if it had not stopped, and the processes share one order.
+
+    MMPose has two of its kind. MultiSourceSampler begins anew in each process when a run is
+    resumed, and the data set sets the length of its epochs; the ``sample_ratio_factor`` of
+    CombinedDataset draws at random within an index, from each worker's own random state.
+
+    Args:
+        dataset: made of others; or a ``LabelSubset`` of such a one.
+        num_samples: of an epoch, over all processes; rounded up to a multiple of their number.
+        shares: of each part in the order of the parts; they sum to 1.
+        shuffle: if not, the parts come one after the other, each in its order.
+        seed: as in DefaultSampler.
+
+    Attributes:
+        counts: how many samples of an epoch are of each part.
+
+    Raises:
+        TypeError: the data set is not made of others.
+        ValueError: an argument outside its range; an empty part with a share.
+
+    Examples:
+        >>> sampler = dict(type='hsjp_mm.SharesSampler', num_samples=10_000, shares=[0.3, 0.7])
+        >>> train_dataloader = dict(
+        ...     sampler=sampler,
+        ...     dataset=dict(type='ConcatDataset', datasets=['one data set', 'another one']),
+        ... )
+    """
+
+    def __init__(
+        self,
+        dataset: Sized,
+        num_samples: int,
+        shares: Sequence[float],
+        shuffle: bool = True,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(dataset, num_samples, shuffle, seed)
+        self.sizes = _sizes_of_parts(dataset)
+        if len(shares) != len(self.sizes):
+            raise ValueError(
+                f'shares={list(shares)} must be one for each of the {len(self.sizes)} parts of the '
+                'data set'
+            )
+        if min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
+            raise ValueError(f'shares={list(shares)} must be 0 or more, and sum to 1')
+        if empty := [i for i, size in enumerate(self.sizes) if not size and shares[i]]:
+            raise ValueError(f'shares={list(shares)}: part {empty[0]} of the data set is empty')
+        self.counts = _whole_shares(shares, self.total_size)
+
+    def __iter__(self) -> Iterator[int]:
+        """Go through this process's indices of an epoch."""
+        starts = np.cumsum([0, *self.sizes])
+        indices = np.concatenate(
+            [start + self._indices(part) for part, start in enumerate(starts[:-1])]
+        )
+        if self.shuffle:
+            indices = np.random.default_rng([self.seed, self.epoch]).permutation(indices)
+        return iter(indices[self.rank :: self.world_size].tolist())
+
+    def _indices(self, part: int) -> np.ndarray:
+        """The indices of an epoch in a part: places in its endless row of passes."""
+        count, size = self.counts[part], self.sizes[part]
+        if not count:
+            return np.zeros(0, int)
+        places = np.arange(self.epoch * count, (self.epoch + 1) * count)
+        if not self.shuffle:
+            return places % size
+        passes = range(places[0] // size, places[-1] // size + 1)
+        orders = [
+            np.random.default_rng([self.seed, part, number]).permutation(size) for number in passes
+        ]
+        return np.concatenate(orders)[places - passes[0] * size]
+
+
+def _sizes_of_parts(dataset: Any) -> list[int]:
+    """The lengths of the data sets that one is made of."""
+    whole = dataset
+    while not hasattr(dataset, 'datasets'):
+        if not hasattr(dataset, 'dataset'):
+            raise TypeError(
+                f'dataset is a {type(whole).__name__}, and must be made of others, as ConcatDataset'
+            )
+        dataset = dataset.dataset
+    sizes = [len(part) for part in dataset.datasets]
+    if sum(sizes) != len(whole):
+        raise ValueError(
+            f'dataset: the parts of this {type(whole).__name__} have {sizes} samples, not its '
+            f'{len(whole)} together: leave sample_ratio_factor and the like to the shares'
+        )
+    return sizes
+
+
+def _whole_shares(shares: Sequence[float], total: int) -> list[int]:
+    """Whole numbers of a sum that are nearest to shares of it; the largest rests are rounded up."""
+    exact = np.asarray(shares, float) / sum(shares) * total
+    counts = np.floor(exact + 1e-9).astype(int)
+    rests = np.argsort(-(exact - counts), kind='stable')
+    counts[rests[: total - counts.sum()]] += 1
+    return counts.tolist()

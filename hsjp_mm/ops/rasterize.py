@@ -17,6 +17,10 @@ NEAR = 0.01
 TOUCHES = 1e-9
 """How far, as a share of a triangle, rounding may put a point of its edge outside of it."""
 
+THIN = 1e-12
+"""A triangle whose area is less than this share of its coordinates' square is a line but for
+rounding, and is left out."""
+
 
 class Raster(NamedTuple):
     """What a camera sees.
@@ -108,7 +112,8 @@ def _edges(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     x, y = start[..., 0], start[..., 1]
     a, b = y - end[..., 1], end[..., 0] - x
     area = (a * points[..., 0] + b * points[..., 1] - a * x - b * y)[:, 0]
-    kept = np.flatnonzero(np.abs(area) > 1e-12)
+    precise = THIN * (1 + np.abs(points).max(axis=(1, 2)) ** 2)
+    kept = np.flatnonzero(np.abs(area) > precise)
     lines = np.stack([a, b, -(a * x + b * y)], axis=-1)
     return lines[kept] / area[kept, None, None], kept
 

@@ -17,8 +17,10 @@ LEGEND = {
     'pose': ((0, 190, 60), 'green: pose estimation and pretraining take it'),
     'crops': ((60, 120, 255), 'blue: pretraining alone'),
     'nothing': ((230, 40, 40), 'red: nothing takes it'),
+    'mesh': ((0, 190, 60), 'green: with a pose'),
+    'points': ((60, 120, 255), 'blue: with points or joints alone'),
 }
-"""Color of a box and its text, by what takes it."""
+"""Color of a box and its text, by what takes it, or what labels of meshes know of it."""
 
 
 def contact_sheet(found: DataCheck, number: int = 24) -> np.ndarray:
@@ -46,10 +48,11 @@ def contact_sheet(found: DataCheck, number: int = 24) -> np.ndarray:
     rows = math.ceil(len(chosen) / COLUMNS)
     columns = min(COLUMNS, len(chosen))
     cell = SIDE + GAP
-    head = LINE * len(LEGEND)
+    legend = [LEGEND[use] for use in found.uses]
+    head = LINE * len(legend)
     width = max(columns * cell + GAP, 400)
     sheet = np.full((head + rows * (cell + LINE) + GAP, width, 3), 255, np.uint8)
-    for line, (color, text) in enumerate(LEGEND.values(), 1):
+    for line, (color, text) in enumerate(legend, 1):
         write(sheet, text, GAP, line * LINE - 4, color, 0.45)
     for place, key in enumerate(chosen):
         row, column = divmod(place, COLUMNS)

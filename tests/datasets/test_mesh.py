@@ -6,8 +6,9 @@ import pytest
 import torch
 from mmengine.registry import DATASETS
 
-from hsjp_mm.datasets.keypoint_orders import joint_names, mirror_indices
+from hsjp_mm.datasets import LabelSubset
 from hsjp_mm.datasets.mesh import MeshDataset
+from hsjp_mm.ops.keypoint_orders import joint_names, mirror_indices
 from hsjp_mm.ops.subsets import subset_order
 from tests.datasets.mesh_labels import made_up_labels, place, write_made_up
 
@@ -202,3 +203,22 @@ def test_sequences_that_are_not_there(tmp_path):
     path = write_made_up(tmp_path, sequence=None)
     with pytest.raises(ValueError, match='has no sequences'):
         MeshDataset(str(path), data_root=str(tmp_path), fraction=0.5, by='sequences')
+
+
+def test_a_label_subset_chooses_the_same_images(tmp_path):
+    number = 40
+    labels = {
+        **made_up_labels(number),
+        'image_path': np.array([f'{i // 2}.png' for i in range(number)]),
+        'image_size': np.zeros((number, 2), int),
+    }
+    path = write_made_up(tmp_path, **labels)
+    for index in range(number // 2):
+        cv2.imwrite(str(tmp_path / f'{index}.png'), np.zeros((8, 8, 3), np.uint8))
+    config = dict(type='hsjp_mm.MeshDataset', ann_file=str(path), data_root=str(tmp_path))
+    own = MeshDataset(str(path), data_root=str(tmp_path), fraction=0.3)
+    subset = LabelSubset(config, fraction=0.3)
+    assert len(own) == len(subset) == 12
+    assert [own.get_data_info(i)['id'] for i in range(12)] == [
+        subset.get_data_info(i)['id'] for i in range(12)
+    ]

@@ -1,8 +1,12 @@
 from collections import Counter
 
 import pytest
+from mmengine.dataset import ConcatDataset
+from mmengine.registry import DATA_SAMPLERS
 
-from hsjp_mm.datasets.samplers import FixedLengthSampler
+from hsjp_mm.datasets import LabelSubset
+from hsjp_mm.datasets.samplers import FixedLengthSampler, SharesSampler
+from tests.datasets.mesh_labels import write_made_up
 
 
 def test_an_epoch_of_a_small_set_is_whole_passes_and_a_part():
@@ -33,3 +37,109 @@ def test_processes_share_the_epoch(monkeypatch):
 def test_nothing_to_sample(number, length):
     with pytest.raises(ValueError, match='must be at least 1'):
         FixedLengthSampler(range(length), num_samples=number, seed=0)
+
+
+class Parts:
+    """As ConcatDataset, of numbers."""
+
+    def __init__(self, *sizes):
+        self.datasets = [range(size) for size in sizes]
+
+    def __len__(self):
+        return sum(map(len, self.datasets))
+
+
+def part_counts(indices, first):
+    return [sum(index < first for index in indices), sum(index >= first for index in indices)]
+
+
+def test_parts_have_their_shares_whatever_their_sizes():
+    sampler = SharesSampler(Parts(1000, 10), num_samples=20, shares=[0.3, 0.7], seed=0)
+    assert sampler.counts == [6, 14]
+    assert len(sampler) == 20
+    for epoch in range(3):
+        sampler.set_epoch(epoch)
+        assert part_counts(list(sampler), 1000) == [6, 14]
+    assert SharesSampler(Parts(5, 5, 5), 10, [1 / 3, 1 / 3, 1 / 3], seed=0).counts == [4, 3, 3]
+    assert SharesSampler(Parts(5, 0), 10, [1, 0], seed=0).counts == [10, 0]
+
+
+def test_no_sample_comes_again_before_all_have_come_over_epochs():
+    sampler = SharesSampler(Parts(7, 5), num_samples=10, shares=[0.4, 0.6], seed=1)
+    drawn = {0: [], 1: []}
+    for epoch in range(9):
+        sampler.set_epoch(epoch)
+        for index in sampler:
+            drawn[int(index >= 7)].append(index)
+    for part, numbers in ((0, range(7)), (1, range(7, 12))):
+        row = drawn[part]
+        # within an epoch the parts are mixed, so only what has come until its end can be counted
+        counts = Counter(row)
+        assert set(counts) == set(numbers)
+        assert max(counts.values()) - min(counts.values()) <= 1
+    half = Counter(drawn[1][:30])
+    assert set(half.values()) == {6}  # five epochs of six are six passes of five
+
+
+def test_an_epoch_depends_on_its_number_alone():
+    whole = SharesSampler(Parts(7, 5), num_samples=10, shares=[0.4, 0.6], seed=1)
+    rows = []
+    for epoch in range(4):
+        whole.set_epoch(epoch)
+        rows.append(list(whole))
+    resumed = SharesSampler(Parts(7, 5), num_samples=10, shares=[0.4, 0.6], seed=1)
+    resumed.set_epoch(3)
+    assert list(resumed) == rows[3]
+    assert len({tuple(row) for row in rows}) == 4
+    other = SharesSampler(Parts(7, 5), num_samples=10, shares=[0.4, 0.6], seed=2)
+    assert list(other) != rows[0]
+    plain = SharesSampler(Parts(3, 4), num_samples=6, shares=[0.5, 0.5], shuffle=False, seed=1)
+    assert list(plain) == [0, 1, 2, 3, 4, 5]
+    plain.set_epoch(1)
+    assert list(plain) == [0, 1, 2, 6, 3, 4]
+
+
+def test_processes_share_an_epoch_of_shares(monkeypatch):
+    options = dict(num_samples=11, shares=[0.4, 0.6], seed=3)
+    parts = []
+    for rank in (0, 1):
+        monkeypatch.setattr('mmengine.dataset.sampler.get_dist_info', lambda rank=rank: (rank, 2))
+        parts.append(list(SharesSampler(Parts(20, 30), **options)))
+    assert [len(part) for part in parts] == [6, 6]
+    assert len({*parts[0], *parts[1]}) == 12
+    monkeypatch.setattr('mmengine.dataset.sampler.get_dist_info', lambda: (0, 1))
+    whole = list(SharesSampler(Parts(20, 30), **{**options, 'num_samples': 12}))
+    assert [index for pair in zip(*parts, strict=True) for index in pair] == whole
+
+
+def test_of_data_sets_and_of_a_share_of_each(tmp_path):
+    for name in 'ab':
+        write_made_up(tmp_path / name)
+    parts = [
+        dict(type='hsjp_mm.MeshDataset', ann_file='labels.npz', data_root=str(tmp_path / name))
+        for name in 'ab'
+    ]
+    whole = ConcatDataset(parts)
+    config = dict(type='hsjp_mm.SharesSampler', num_samples=8, shares=[0.25, 0.75], seed=0)
+    sampler = DATA_SAMPLERS.build(dict(**config, dataset=whole))
+    drawn = [whole.get_data_info(index)['img_path'] for index in sampler]
+    assert sum(path.startswith(str(tmp_path / 'a')) for path in drawn) == 2
+    third = LabelSubset(dict(type='ConcatDataset', datasets=parts), fraction=1 / 3)
+    assert len(third) == 4
+    alone = DATA_SAMPLERS.build(dict(**config, dataset=third))
+    assert part_counts(list(alone), 2) == [2, 6]
+
+
+@pytest.mark.parametrize(
+    ('dataset', 'shares', 'error', 'message'),
+    [
+        (range(5), [1.0], TypeError, 'dataset is a range, and must be made of others'),
+        (Parts(5, 5), [1.0], ValueError, r'shares=\[1.0\] must be one for each of the 2 parts'),
+        (Parts(5, 5), [0.5, 0.6], ValueError, r'shares=\[0.5, 0.6\] must be 0 or more, and sum'),
+        (Parts(5, 5), [-0.5, 1.5], ValueError, 'must be 0 or more'),
+        (Parts(5, 0), [0.5, 0.5], ValueError, 'part 1 of the data set is empty'),
+    ],
+)
+def test_shares_that_cannot_be(dataset, shares, error, message):
+    with pytest.raises(error, match=message):
+        SharesSampler(dataset, num_samples=10, shares=shares, seed=0)

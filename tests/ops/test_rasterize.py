@@ -97,7 +97,9 @@ def test_what_is_behind_the_camera_or_beside_the_image_is_not_seen():
         assert (rasterize(moved, faces, CAMERA, SIZE).faces == -1).all()
     assert (rasterize(triangle, faces[:0], CAMERA, SIZE).faces == -1).all()
     line = np.array([[0, 0, 1.0], [0.1, 0.1, 1], [0.2, 0.2, 1]])
-    assert (rasterize(line, faces, CAMERA, SIZE).faces == -1).all()
+    for off in (0, 1e-15, 1e-14):  # a line but for rounding
+        line[2, 0] = 0.2 + off
+        assert (rasterize(line, faces, CAMERA, SIZE).faces == -1).all()
 
 
 def test_values_are_interpolated_row_by_row():

@@ -20,3 +20,16 @@ def test_writes_the_data_and_a_preview(tmp_path, monkeypatch):
 def test_a_mistake_names_the_flag(tmp_path, capsys):
     assert main(['--out', str(tmp_path / 'toy'), '--train', '-1']) == 2
     assert '--train must be at least 1, got -1' in capsys.readouterr().err
+
+
+def test_bodies_come_with_meshes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    main(['--kind', 'bodies', '--out', 'toy', '--train', '1', '--val', '1', '--preview', 'a.png'])
+    assert (tmp_path / 'toy/mesh/train.npz').is_file()
+    assert cv2.imread(str(tmp_path / 'a.png')).shape == (480, 4 * 640, 3)
+
+
+def test_what_only_bodies_have_is_refused_for_figures(tmp_path, capsys):
+    assert main(['--out', str(tmp_path / 'toy'), '--workers', '2']) == 2
+    assert '--workers needs --kind bodies' in capsys.readouterr().err
+    assert not (tmp_path / 'toy').exists()

@@ -15,7 +15,7 @@ def test_boxes_and_keypoints(tmp_path):
     points = np.array([[30.0, 20, 2], [60, 40, 0]])
     found.boxes[1] = [([10, 5, 50, 40], points, 'pose'), ([70, 5, 40, 40], points[:0], 'nothing')]
     sheet = contact_sheet(found)
-    top, left = LINE * len(LEGEND) + GAP + LINE, GAP
+    top, left = LINE * len(found.uses) + GAP + LINE, GAP
     picture = sheet[top : top + 120, left : left + SIDE]
     assert (
         tuple(picture[50, 20]) == LEGEND['pose'][0] and tuple(picture[10, 60]) == LEGEND['pose'][0]
@@ -36,7 +36,7 @@ def test_annotated_images_go_first_and_no_image_is_an_error(tmp_path):
             found.boxes[i] = [([1, 1, 3, 3], np.zeros((0, 3)), 'crops')]
     sheet = contact_sheet(found, 12)
     assert sheet.shape[1] == COLUMNS * (SIDE + GAP) + GAP
-    assert sheet.shape[0] == LINE * len(LEGEND) + 2 * (SIDE + GAP + LINE) + GAP
-    top = LINE * len(LEGEND) + GAP + LINE
+    assert sheet.shape[0] == LINE * len(found.uses) + 2 * (SIDE + GAP + LINE) + GAP
+    top = LINE * len(found.uses) + GAP + LINE
     for i in range(COLUMNS):
         assert tuple(sheet[top + 200, GAP + i * (SIDE + GAP) + 200]) == (10, 10, 10)

@@ -19,7 +19,7 @@ from hsjp_mm.datasets.converters.samples import (
     numbers,
     parse_gender,
 )
-from hsjp_mm.datasets.keypoint_orders import joint_names
+from hsjp_mm.ops.keypoint_orders import joint_names
 from hsjp_mm.utils.files import existing_file
 from hsjp_mm.utils.progress import track
 

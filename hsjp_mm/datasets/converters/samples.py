@@ -12,8 +12,8 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from hsjp_mm.datasets.keypoint_orders import joint_names, mirror_indices
 from hsjp_mm.datasets.mesh_files import write_mesh_file
+from hsjp_mm.ops.keypoint_orders import joint_names, mirror_indices
 from hsjp_mm.ops.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 
 MARGIN = 1.2

@@ -65,7 +65,14 @@ def draw_wall(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
         else:
             end = rng.uniform(0, 1, 2) * size
             thickness = int(rng.integers(1, max(3, height // 20)))
-            cv2.line(image, center.astype(int), end.astype(int), color, thickness, cv2.LINE_AA)
+            cv2.line(
+                image,
+                center.astype(int).tolist(),
+                end.astype(int).tolist(),
+                color,
+                thickness,
+                cv2.LINE_AA,
+            )
     blur = int(rng.integers(0, 3))
     return cv2.blur(image, (2 * blur + 1, 2 * blur + 1)) if blur else image
 

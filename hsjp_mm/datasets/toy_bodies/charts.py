@@ -7,6 +7,7 @@ their own: U across and V along the part on the body at rest, from 0 to 1.
 Letters: P points. Places are those of the mean body at rest, in its frame, in meters.
 """
 
+import io
 from functools import cache
 from pathlib import Path
 
@@ -14,8 +15,8 @@ import numpy as np
 from scipy.io import savemat
 
 from hsjp_mm.datasets.densepose import STEPS, TABLES
-from hsjp_mm.datasets.keypoint_orders import joint_names
 from hsjp_mm.datasets.toy_bodies.scenes import free_body
+from hsjp_mm.ops.keypoint_orders import joint_names
 from hsjp_mm.ops.part_labels import CHARTS, DENSEPOSE_PARTS
 
 PART_OF_JOINT = {
@@ -103,4 +104,7 @@ def write_symmetry(path: Path) -> None:
     for chart in range(CHARTS):
         tables[TABLES[0]][0, chart] = 1 - u if chart + 1 in CHARTS_OF_PART['torso'] else u
         tables[TABLES[1]][0, chart] = v
-    savemat(path, tables, do_compression=True)
+    buffer = io.BytesIO()
+    savemat(buffer, tables, do_compression=True)
+    # the first 116 bytes are a text, in which scipy writes the time
+    path.write_bytes(b'MATLAB 5.0 MAT-file'.ljust(116) + buffer.getvalue()[116:])

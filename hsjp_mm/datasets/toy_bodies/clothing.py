@@ -11,7 +11,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from hsjp_mm.datasets.keypoint_orders import joint_names
+from hsjp_mm.ops.keypoint_orders import joint_names
 
 JOINTS = joint_names('smpl_24')
 ARMS, LEGS, FEET, HEAD = (
@@ -122,7 +122,7 @@ def covers(points: np.ndarray, joints: np.ndarray, look: Look) -> np.ndarray:
     arm, leg, head = ARMS[joints], LEGS[joints], HEAD[joints]
     trunk = ~(arm | leg | head)
     found = np.full(len(points), SKIN)
-    bottom = (leg | trunk) & (y > look.leg)
+    bottom = (leg | trunk) & (y > look.leg) & (y < WAIST + 0.01)
     found[bottom] = BOTTOM
     shirt = np.where(arm, np.abs(x) < look.sleeve, y > look.hem) & (arm | leg | trunk)
     found[shirt & (arm | (y < look.collar + 0.5 * np.abs(x)))] = SHIRT

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from pycocotools import mask as rle
 
-from hsjp_mm.datasets.keypoint_orders import joint_names
 from hsjp_mm.datasets.part_masks import SIDE, box_frame
 from hsjp_mm.datasets.toy_bodies.charts import LABELS, surface
 from hsjp_mm.datasets.toy_bodies.rendering import Rendered
 from hsjp_mm.datasets.toy_bodies.scenes import Person, free_body
+from hsjp_mm.ops.keypoint_orders import joint_names
 from hsjp_mm.ops.part_labels import DENSEPOSE_PARTS
 from hsjp_mm.ops.rotations import matrix_to_axis_angle
 
@@ -85,7 +85,7 @@ def annotation(labels: np.ndarray, visible: np.ndarray) -> dict:
     contours, _ = cv2.findContours(
         visible.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE
     )
-    simple = [cv2.approxPolyDP(contour, 1.0, True).reshape(-1) for contour in contours]
+    simple = [cv2.approxPolyDP(contour, 0.5, True).reshape(-1) for contour in contours]
     # Specks that stick out from behind another person have no outline: they do not count as seen.
     kept = [k for k, outline in enumerate(simple) if len(outline) >= 6]
     filled = np.zeros(visible.shape, np.uint8)
@@ -117,10 +117,10 @@ def part_map(rendered: Rendered, number: int) -> np.ndarray:
 
 def _encoded(labels: np.ndarray, number: int) -> list[dict | None]:
     """The masks of labels 1 to ``number`` as run lengths, None of those that are nowhere."""
-    present = set(np.unique(labels).tolist())
+    counts = np.bincount(labels.ravel(), minlength=number + 1)
     masks: list[dict | None] = []
     for label in range(1, number + 1):
-        if label not in present:
+        if not counts[label]:
             masks.append(None)
             continue
         mask = rle.encode(np.asfortranarray(labels == label, np.uint8))

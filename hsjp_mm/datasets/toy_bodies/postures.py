@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hsjp_mm.datasets.keypoint_orders import joint_names
+from hsjp_mm.ops.keypoint_orders import joint_names
 
 JOINTS = {name: i for i, name in enumerate(joint_names('smpl_24'))}
 Range = tuple[float, float]
@@ -307,8 +307,8 @@ def intrusion(joints: np.ndarray) -> np.ndarray:
         (N,) in meters, beyond what is allowed; 0 or less is none.
     """
     rows = []
-    for start, end, span, _ in LIMBS.values():
-        shares = np.linspace(*span, BALLS)[:, None]
+    for start, end, (near, far), _ in LIMBS.values():
+        shares = np.linspace(near, far, BALLS)[:, None]
         first, last = joints[:, None, JOINTS[start]], joints[:, None, JOINTS[end]]
         rows.append(first + shares * (last - first))
     balls = np.stack(rows, axis=1)

@@ -24,6 +24,8 @@ from hsjp_mm.ops.rasterize import Raster, rasterize, vertex_normals
 
 SHOWN = 0.5
 """An occluder that hides more than this share of a person's pixels is left out."""
+SEEN = 0.001
+"""A person shows in at least so much of the image; else another image is drawn."""
 SOLID = 255
 """The owner of pixels that show a box."""
 STEP = 0.05
@@ -73,6 +75,16 @@ def render_image(
         max_persons: Of one image.
         pictures: For the background; by default walls and floors are drawn.
     """
+    while True:
+        rendered = _render(rng, size, max_persons, pictures)
+        pixels = np.bincount(rendered.owner.ravel(), minlength=len(rendered.scene.people) + 1)
+        if (pixels[1 : len(rendered.scene.people) + 1] >= SEEN * rendered.owner.size).all():
+            return rendered
+
+
+def _render(
+    rng: np.random.Generator, size: tuple[int, int], max_persons: int, pictures: list[Path] | None
+) -> Rendered:
     behind = draw_picture(rng, pictures, size) if pictures else draw_wall(rng, size)
     scene = draw_scene(rng, behind.mean(axis=(0, 1)), size, max_persons)
     light = np.array([rng.uniform(-0.8, -0.4), rng.uniform(-0.8, -0.5), rng.uniform(-0.7, -0.3)])
@@ -96,13 +108,15 @@ def render_image(
     shades = _shades(meshes, raster, light) * _edges(raster.depths)[seen]
     image[seen] = painted * shades[:, None]
     halves = np.array([0.25, 0.5, 0.25])
-    image = cv2.sepFilter2D(image, -1, halves, halves)[::2, ::2]
-    image = image * rng.uniform(0.85, 1.1) + rng.normal(0, rng.uniform(1, 5), image.shape)
+    small = cv2.sepFilter2D(image, -1, halves, halves)[::2, ::2]
+    small = small * rng.uniform(0.85, 1.1) + rng.normal(0, rng.uniform(1, 5), small.shape)
     owner = np.where(seen, meshes.owners[raster.faces], 0).astype(np.uint8)
     return Rendered(
-        np.clip(image, 0, 255).astype(np.uint8),
+        np.clip(small, 0, 255).astype(np.uint8),
         scene,
-        *(labels[::2, ::2] for labels in (owner, joints, places)),
+        owner[::2, ::2],
+        joints[::2, ::2],
+        places[::2, ::2],
         raster.depths[::2, ::2].astype(np.float32),
     )
 

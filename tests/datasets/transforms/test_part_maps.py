@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from hsjp_mm.datasets import MeshAffine, RenderPartMap
-from hsjp_mm.datasets.keypoint_orders import joint_names
 from hsjp_mm.models import BodyModel
+from hsjp_mm.ops.keypoint_orders import joint_names
 from tests.mesh_bodies import make_sample, posed
 
 NAMES = joint_names('smpl_24')
