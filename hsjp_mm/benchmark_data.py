@@ -8,7 +8,7 @@ from mmpose.codecs import MSRAHeatmap
 from mmpose.structures import PoseDataSample
 from torch import Tensor
 
-from hsjp_mm.datasets.keypoint_orders import joint_names
+from hsjp_mm.ops.keypoint_orders import joint_names
 
 DRAWN = 128
 """The maps to decode are drawn with so many cells a side, and then enlarged."""
