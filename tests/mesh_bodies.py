@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
-from hsjp_mm.datasets.keypoint_orders import joint_names
 from hsjp_mm.models import BodyModel
 from hsjp_mm.ops.cameras import project
+from hsjp_mm.ops.keypoint_orders import joint_names
 from hsjp_mm.ops.rotations import axis_angle_to_matrix
 
 WIDTH, HEIGHT = 330, 210

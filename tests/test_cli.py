@@ -12,7 +12,7 @@ import pytest
 from hsjp_mm import cli
 from hsjp_mm.analysis import keypoint_errors, part_groups
 from hsjp_mm.cli import FILES, TASKS, Parser, command, main, overview, pair
-from hsjp_mm.datasets.label_subset import UNITS
+from hsjp_mm.datasets.subset_files import UNITS
 from hsjp_mm.environment.requirements import VersionError
 from hsjp_mm.probing import classification, pose
 from tests.helpers import ROOT

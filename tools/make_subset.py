@@ -32,7 +32,7 @@ def arguments() -> Parser:
 
 @command(arguments)
 def main(args: argparse.Namespace) -> None:
-    from hsjp_mm.datasets.label_subset import manifest_path, write_subset
+    from hsjp_mm.datasets.subset_files import manifest_path, write_subset
 
     out = Path(args.out)
     made = write_subset(args.annotations, out, args.fraction, args.number, args.by, args.seed)

@@ -153,6 +153,7 @@ def write_comparison(
         f'<h2>{metric_name(runs)} against images seen</h2>',
         panels(runs, partial(draw_curves, looks=looks, limits=limits)),
         *_by_labels(runs, looks),
+        *_others(runs),
         *_diagnoses(runs, errors, undiagnosed or {}, looks),
         *_gallery('Boards of the validation set', [b for p in pretrainings for b in boards_of(p)]),
         *_gallery('Predicted poses', poses or [], undrawn),
@@ -222,6 +223,35 @@ def _shown(runs: Sequence[FineTuning], pretrainings: Sequence[Pretraining]) -> l
             items = ''.join(f'<li>{html.escape(sentence)}</li>' for sentence in sentences)
             parts.append(f'<p>With {percent(share)} of the labels:</p><ul>{items}</ul>')
     return [*parts, f'<p class="note">{html.escape(_spread(runs, pretrainings))}</p>']
+
+
+def _others(runs: Sequence[FineTuning]) -> list[str]:
+    """The best evaluation on the way, and the other measures at the end."""
+    keys = list(dict.fromkeys(key for run in runs for key in run.others))
+    name = metric_name(runs)
+    header = ['labels', 'from', f'{name}, end', f'{name}, best', *(_readable(key) for key in keys)]
+    rows = []
+    for (share, init), group in groups(runs).items():
+        columns = [
+            [run.score for run in group],
+            [run.best for run in group],
+            *([run.others[key] for run in group if key in run.others] for key in keys),
+        ]
+        cells = [_range(values, number_form(values)) if values else '–' for values in columns]
+        rows.append([percent(share), init, *cells])
+    return [
+        '<h2>Other measures</h2>',
+        f'<div class="scroll nowrap">{table(header, rows)}</div>',
+        f'<p class="note">At the end of the budget, means over seeds with their range. The best '
+        f'{html.escape(name)} of all evaluations flatters: it is chosen by the data that it is '
+        'measured on, and a run that is evaluated more often has more to choose from. The order '
+        'above is by the end.</p>',
+    ]
+
+
+def _readable(key: str) -> str:
+    """Of a measure, without the name of the metric that all share."""
+    return key.removeprefix('coco/')
 
 
 def _score(group: Sequence[FineTuning], form: str) -> str:

@@ -34,6 +34,8 @@ from hsjp_mm.utils.files import file_sha256, read_json, write_json
 
 RESULT = 'result.json'
 PREDICTIONS = 'predictions.keypoints.json'
+NO_MEASURES = ('step', 'time', 'data_time')
+"""What MMEngine logs of an evaluation besides its measures."""
 COVERAGE = re.compile(r' - (\S+: [\d,]+ of [\d,]+ tensors, .*)$', re.MULTILINE)
 LABELS = re.compile(r'LabelSubset: (.*) of \S+$', re.MULTILINE)
 
@@ -60,6 +62,7 @@ class FineTuning:
         commands: What was run, one line an attempt; empty if not recorded.
         hashes: SHA-256 by what they are of.
         versions: Of the packages.
+        others: What the evaluation at the end measured besides, by key.
     """
 
     init: str
@@ -79,6 +82,7 @@ class FineTuning:
     commands: list[str] = field(default_factory=list)
     hashes: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str | None] = field(default_factory=dict)
+    others: dict[str, float] = field(default_factory=dict)
 
     @property
     def images(self) -> int:
@@ -89,6 +93,12 @@ class FineTuning:
     def score(self) -> float:
         """The measure at the end of the budget, not the best one on the way."""
         return self.curve[-1][1]
+
+    @property
+    def best(self) -> float:
+        """The best of all evaluations, which is chosen by the data that it is measured on."""
+        values = [value for _, value in self.curve if math.isfinite(value)]
+        return max(values) if self.rule == 'greater' else min(values)
 
     @property
     def summary(self) -> str:
@@ -148,7 +158,19 @@ def read_run(
         labels='; '.join(dict.fromkeys(LABELS.findall(logged.text))),
         protocol=protocol_of(logged.config),
         gpu_memory=logged.gpu_memory,
+        others=_others(logged.val[-1], metric),
     )
+
+
+def _others(line: Mapping[str, Any], metric: str) -> dict[str, float]:
+    """The other measures of an evaluation."""
+    return {
+        key: float(value)
+        for key, value in line.items()
+        if key not in (metric, *NO_MEASURES)
+        and isinstance(value, int | float)
+        and math.isfinite(value)
+    }
 
 
 def _from_result(folder: Path, name: str | None, metric: str, rule: str | None) -> FineTuning:

@@ -3,10 +3,6 @@
 A labelled person is one that MMPose trains on: not a crowd, with a keypoint and a box.
 """
 
-import hashlib
-import json
-from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +11,21 @@ from mmengine.dataset import BaseDataset, force_full_init
 from mmengine.logging import print_log
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 
-from hsjp_mm.datasets.coco_files import read_coco
 from hsjp_mm.datasets.stock_files import load_annotations
-from hsjp_mm.ops.subsets import subset_order
+from hsjp_mm.datasets.subset_files import (
+    UNITS,
+    choose,
+    manifest_path,
+    require_choice,
+    take,
+    without_keypoints,
+    write_subset,
+)
 from hsjp_mm.registry import DATASETS
-from hsjp_mm.utils.files import file_sha256
-from hsjp_mm.version import __version__
 
-UNITS = {'images': 'img_id', 'persons': 'id'}
-"""What a subset is counted in, and the key of its id in MMPose's instances."""
+# the last three were here in version 0.1
+__all__ = ['UNITS', 'LabelSubset', 'manifest_path', 'write_subset']
+
 SAMPLE_KEYS = {'images': ('img_id', 'img_path', 'id'), 'persons': ('id',)}
 """What a subset is counted in, and the keys of any data set's samples that may name it: the first
 that all samples have."""
@@ -156,7 +158,10 @@ class LabelSubset:
     def _load_chosen(self) -> tuple[list[dict], list[dict]]:
         """Stand in for ``_load_annotations`` of the wrapped data set."""
         instances, images = load_annotations(self.dataset)
-        chosen = choose(self.dataset, instances, self.fraction, self.number, self.by, self.seed)
+        labelled = [one for one in instances if self.dataset._is_valid_instance(one)]
+        chosen = choose(
+            labelled, self.fraction, self.number, self.by, self.seed, self.dataset.ann_file
+        )
         self.summary = str(chosen)
         kept = [instance for instance in instances if instance['img_id'] in chosen.images]
         for instance in kept:
@@ -179,7 +184,7 @@ class LabelSubset:
         units = _sample_units(self.dataset, self.by)
         distinct = list(dict.fromkeys(units))
         all_of_them = f'the {self.by} of {self.name}'
-        taken = _take(distinct, self.fraction, self.number, self.by, self.seed, all_of_them)
+        taken = take(distinct, self.fraction, self.number, self.by, self.seed, all_of_them)
         kept = [index for index, unit in enumerate(units) if unit in taken]
         self.dataset.get_subset_(kept)
         self.summary = (
@@ -262,103 +267,6 @@ def _below_its_folder(dataset: BaseDataset, path: str) -> str:
     return path
 
 
-# --- the choice ----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What a subset holds.
-
-    Attributes:
-        images: ids of the images that stay.
-        persons: ids of the persons that keep their labels.
-        dropped: ids of the labelled persons that do not, in whatever image.
-        labelled_images: number of images with a labelled person, before the choice.
-    """
-
-    images: Collection[int]
-    persons: Collection[int]
-    dropped: Collection[int]
-    labelled_images: int
-
-    def __str__(self) -> str:
-        labelled = len(self.persons) + len(self.dropped)
-        return (
-            f'{len(self.images)} of {self.labelled_images} images with labelled persons, '
-            f'{len(self.persons)} of {labelled} labelled persons'
-        )
-
-
-def choose(
-    dataset: BaseCocoStyleDataset,
-    instances: list[dict],
-    fraction: float | None,
-    number: int | None,
-    by: str,
-    seed: int,
-) -> Choice:
-    """Choose among the labelled images or persons.
-
-    Args:
-        dataset: tells which instances are labelled.
-        instances: what its ``_load_annotations`` loaded.
-        fraction, number, by, seed: as in :class:`LabelSubset`.
-
-    Raises:
-        ValueError: an argument outside its range, or nothing chosen.
-    """
-    require_choice(fraction, number, by)
-    labelled = [instance for instance in instances if dataset._is_valid_instance(instance)]
-    key = UNITS[by]
-    units = list({person[key] for person in labelled})
-    taken = _take(units, fraction, number, by, seed, f'the labelled {by} of {dataset.ann_file}')
-    persons = {person['id'] for person in labelled if person[key] in taken}
-    return Choice(
-        images={person['img_id'] for person in labelled if person[key] in taken},
-        persons=persons,
-        dropped={person['id'] for person in labelled} - persons,
-        labelled_images=len({person['img_id'] for person in labelled}),
-    )
-
-
-def _take(
-    units: list[Any],
-    fraction: float | None,
-    number: int | None,
-    by: str,
-    seed: int,
-    all_of_them: str,
-) -> set[Any]:
-    """Take some of the images or persons, each of which is given once.
-
-    Raises:
-        ValueError: none or more than there are.
-    """
-    count = round(fraction * len(units)) if fraction is not None else number or 0
-    if not 1 <= count <= len(units):
-        given = f'number={number}' if fraction is None else f'fraction={fraction}'
-        raise ValueError(
-            f'{given} makes {count} {by}; from 1 to {len(units)} can be chosen, {all_of_them}'
-        )
-    return {units[index] for index in subset_order(units, seed)[:count]}
-
-
-def require_choice(fraction: float | None, number: int | None, by: str) -> None:
-    """Refuse arguments of a choice that are wrong for any data.
-
-    Raises:
-        ValueError: an argument outside its range; not exactly one of ``fraction`` and ``number``.
-    """
-    if by not in UNITS:
-        raise ValueError(f'by={by!r} must be one of {tuple(UNITS)}')
-    if (fraction is None) == (number is None):
-        raise ValueError(f'give one of fraction={fraction} and number={number}')
-    if fraction is not None and not 0 < fraction <= 1:
-        raise ValueError(f'fraction={fraction} must be in (0, 1]')
-    if number is not None and (not isinstance(number, int) or number < 1):
-        raise ValueError(f'number={number} must be a whole number of at least 1')
-
-
 def _require_training_set(dataset: Any) -> None:
     name = type(dataset).__name__
     if not isinstance(dataset, BaseDataset):
@@ -385,101 +293,3 @@ def _take_labels(instance: dict) -> None:
     )
     if 'raw_ann_info' in instance:
         instance['raw_ann_info'] = without_keypoints(instance['raw_ann_info'])
-
-
-def without_keypoints(annotation: dict) -> dict:
-    """Copy a COCO annotation as one without keypoints; box, area and segmentation stay.
-
-    Those of feet, face and hands in COCO-WholeBody go too.
-    """
-    points = {
-        name: [0] * len(values)
-        for name, values in annotation.items()
-        if name == 'keypoints' or name.endswith('_kpts')
-    }
-    flags = {name: False for name in annotation if name.endswith('_valid')}
-    return {**annotation, **points, **flags, 'num_keypoints': 0}
-
-
-def write_subset(
-    ann_file: str | Path,
-    out: str | Path,
-    fraction: float | None = None,
-    number: int | None = None,
-    by: str = 'images',
-    seed: int = 0,
-) -> dict:
-    """Write the COCO JSON of a subset, and beside it a manifest.
-
-    A stock data set loads from it what :class:`LabelSubset` makes of the whole file. The kept
-    images keep all their annotations, also those of crowds, of persons without keypoints, and of
-    other categories; by persons, the labelled persons that were not chosen stay as persons without
-    keypoints.
-
-    Args:
-        ann_file: COCO JSON with keypoints.
-        out: JSON file to write; the manifest is named like it, with ``.manifest.json``.
-        fraction, number, by, seed: as in :class:`LabelSubset`.
-
-    Returns:
-        The manifest: names and SHA-256 of both files, the choice, and counts.
-
-    Raises:
-        FileNotFoundError: ``ann_file`` is missing.
-        ValueError: it is no COCO JSON, or ``out``; an argument outside its range; nothing chosen.
-    """
-    require_choice(fraction, number, by)
-    source, out = Path(ann_file), Path(out)
-    coco = read_coco(source).content
-    if out.resolve() == source.resolve():
-        raise ValueError(f'out={str(out)!r} is the ann_file itself')
-    dataset = BaseCocoStyleDataset(str(source), lazy_init=True)
-    instances, _ = load_annotations(dataset)
-    chosen = choose(dataset, instances, fraction, number, by, seed)
-    subset = _cut(coco, chosen)
-    text = json.dumps(subset)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(text, encoding='utf-8')
-    dropped = [a for a in subset['annotations'] if a['id'] in chosen.dropped]
-    manifest = {
-        'file': out.name,
-        'sha256': hashlib.sha256(text.encode()).hexdigest(),
-        'source': {
-            'file': source.name,
-            'sha256': file_sha256(source),
-            'images': len(coco['images']),
-            'annotations': len(coco['annotations']),
-            'labelled_images': chosen.labelled_images,
-            'labelled_persons': len(chosen.persons) + len(chosen.dropped),
-        },
-        'by': by,
-        'fraction': fraction,
-        'number': number,
-        'seed': seed,
-        'images': len(subset['images']),
-        'annotations': len(subset['annotations']),
-        'labelled_persons': len(chosen.persons),
-        'unlabelled_here': len(dropped),
-        'unlabelled_here_without_segmentation': sum(not a.get('segmentation') for a in dropped),
-        'hsjp_mm': __version__,
-    }
-    manifest_path(out).write_text(json.dumps(manifest, indent=2) + '\n', encoding='utf-8')
-    return manifest
-
-
-def manifest_path(out: Path) -> Path:
-    """Where the manifest of a subset is."""
-    return out.with_suffix('.manifest.json')
-
-
-def _cut(coco: dict, chosen: Choice) -> dict:
-    """The part of a COCO dictionary that a choice keeps."""
-    return {
-        **coco,
-        'images': [image for image in coco['images'] if image['id'] in chosen.images],
-        'annotations': [
-            without_keypoints(person) if person['id'] in chosen.dropped else person
-            for person in coco['annotations']
-            if person['image_id'] in chosen.images
-        ],
-    }

@@ -9,7 +9,6 @@ import torch
 from mmengine.logging import print_log
 
 from hsjp_mm.datasets.image_files import UnreadableImageError, stored_size, turned_size
-from hsjp_mm.datasets.keypoint_orders import joint_names, shared
 from hsjp_mm.datasets.mesh_files import (
     BODIES,
     MeshLabels,
@@ -19,6 +18,7 @@ from hsjp_mm.datasets.mesh_files import (
 )
 from hsjp_mm.datasets.metainfo import joint_set_metainfo
 from hsjp_mm.datasets.readable_images import ReadableImageDataset
+from hsjp_mm.ops.keypoint_orders import joint_names, shared
 from hsjp_mm.ops.rotations import axis_angle_to_matrix
 from hsjp_mm.ops.subsets import subset_order
 from hsjp_mm.registry import DATASETS

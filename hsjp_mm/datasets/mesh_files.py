@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from hsjp_mm.datasets.keypoint_orders import joint_names
+from hsjp_mm.ops.keypoint_orders import joint_names
 from hsjp_mm.utils.files import existing_file, write_arrays
 
 FORMAT = 'hsjp_mm.mesh.1'

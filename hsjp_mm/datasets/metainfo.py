@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from hsjp_mm.datasets.keypoint_orders import joint_names, other_side
+from hsjp_mm.ops.keypoint_orders import joint_names, other_side
 
 
 def parse_metainfo(metainfo: Mapping[str, Any]) -> dict:
@@ -62,7 +62,7 @@ TRUNK = (('pelvis', 'spine'), ('spine', 'neck'), ('neck', 'jaw'), ('jaw', 'head_
 
 
 def joint_set_metainfo(joint_set: str) -> dict:
-    """What MMPose's code wants to know of a set of :mod:`~hsjp_mm.datasets.keypoint_orders`.
+    """What MMPose's code wants to know of a set of :mod:`~hsjp_mm.ops.keypoint_orders`.
 
     Its ``sigmas`` are empty, for nobody has measured how far persons who label such a set are
     apart; a metric that needs them fails.

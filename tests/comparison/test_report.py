@@ -58,6 +58,28 @@ def write(path: Path, runs: list[FineTuning], **values) -> str:
     return path.read_text().replace(report.DASH, '–')
 
 
+def test_the_best_and_other_measures_are_beside_the_end(tmp_path):
+    runs = [
+        replace(
+            run,
+            metric='mesh/PA-MPJPE',
+            rule='less',
+            curve=[(3200, 60.0 + run.seed), (6400, 70.0 + run.seed)],
+            others={'mesh/MPJPE': 100.0 + run.seed, 'mesh/PCK': 90.0},
+        )
+        for run in make_runs()
+    ]
+    runs[0] = replace(runs[0], others={'mesh/MPJPE': 100.0})
+    text = write(tmp_path / 'r.html', runs)
+    assert '<th>mesh/PA-MPJPE, end</th><th>mesh/PA-MPJPE, best</th><th>mesh/MPJPE</th>' in text
+    for share, name in (('10 %', 'scratch'), ('100 %', 'hsjp &lt;b&gt;')):
+        row = (
+            f'<td>{share}</td><td>{name}</td><td>71.0 (70.0–72.0)</td><td>61.0 (60.0–62.0)</td>'
+            '<td>101.0 (100.0–102.0)</td><td>90.0 (90.0–90.0)</td>'
+        )
+        assert row in text
+
+
 def test_numbers_and_records_are_in_it_and_nothing_else_is_needed(tmp_path):
     text = write(tmp_path / 'r.html', make_runs())
     for part in (

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,12 +76,15 @@ def test_epochs_are_counted_in_images(tmp_path):
 
 
 def test_attempts_are_joined_and_the_later_one_counts(tmp_path):
-    first = [{'coco/AP': 0.1, 'step': 10}, {'coco/AP': 0.9, 'step': 20}]
-    second = [{'coco/AP': 0.2, 'step': 20}]
+    first = [{'coco/AP': 0.3, 'step': 10}, {'coco/AP': 0.9, 'coco/AR': 0.9, 'step': 20}]
+    second = [{'coco/AP': 0.2, 'coco/AR': 0.4, 'data_time': 1.0, 'time': 2.0, 'step': 20}]
     write_attempt(tmp_path, '20260102_100000', first, LOG, **BY_ITERATIONS)
     write_attempt(tmp_path, '20260103_100000', second, LOG, **BY_ITERATIONS)
     run = read_run(tmp_path)
-    assert run.curve == [(80, 0.1), (160, 0.2)]
+    assert run.curve == [(80, 0.3), (160, 0.2)]
+    assert (run.score, run.best) == (0.2, 0.3)
+    assert replace(run, rule='less').best == 0.2
+    assert run.others == {'coco/AR': 0.4}
     assert run.seconds == 180
     assert run.init == 'scratch'
 

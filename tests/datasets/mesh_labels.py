@@ -5,8 +5,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from hsjp_mm.datasets.keypoint_orders import joint_names
 from hsjp_mm.datasets.mesh import write_mesh_file
+from hsjp_mm.ops.keypoint_orders import joint_names
 
 SIZES = {'a/0.png': (64, 48), 'a/1.png': (48, 64), 'b/2.png': (40, 40)}
 

@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 from mmpose.datasets import CocoDataset
 
 from hsjp_mm.datasets import LabelSubset
-from hsjp_mm.datasets.label_subset import write_subset
+from hsjp_mm.datasets.subset_files import write_subset
 from hsjp_mm.datasets.toy import render
 from tests.helpers import ROOT
 

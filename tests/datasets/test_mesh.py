@@ -6,8 +6,8 @@ import pytest
 import torch
 from mmengine.registry import DATASETS
 
-from hsjp_mm.datasets.keypoint_orders import joint_names, mirror_indices
 from hsjp_mm.datasets.mesh import MeshDataset
+from hsjp_mm.ops.keypoint_orders import joint_names, mirror_indices
 from hsjp_mm.ops.subsets import subset_order
 from tests.datasets.mesh_labels import made_up_labels, place, write_made_up
 

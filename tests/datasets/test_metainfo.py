@@ -8,8 +8,8 @@ import pytest
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from hsjp_mm.datasets import LSPDataset
-from hsjp_mm.datasets.keypoint_orders import joint_names, mirror_indices
 from hsjp_mm.datasets.metainfo import joint_set_metainfo, parse_metainfo
+from hsjp_mm.ops.keypoint_orders import joint_names, mirror_indices
 
 STOCK = {'from_file': 'configs/_base_/datasets/coco.py'}
 

@@ -14,8 +14,8 @@ import numpy as np
 from scipy.io import savemat
 
 from hsjp_mm.datasets.densepose import STEPS, TABLES
-from hsjp_mm.datasets.keypoint_orders import joint_names
 from hsjp_mm.datasets.toy_bodies.scenes import free_body
+from hsjp_mm.ops.keypoint_orders import joint_names
 from hsjp_mm.ops.part_labels import CHARTS, DENSEPOSE_PARTS
 
 PART_OF_JOINT = {

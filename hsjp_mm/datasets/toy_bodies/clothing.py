@@ -11,7 +11,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from hsjp_mm.datasets.keypoint_orders import joint_names
+from hsjp_mm.ops.keypoint_orders import joint_names
 
 JOINTS = joint_names('smpl_24')
 ARMS, LEGS, FEET, HEAD = (

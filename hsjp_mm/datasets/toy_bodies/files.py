@@ -15,7 +15,6 @@ import cv2
 import numpy as np
 import torch
 
-from hsjp_mm.datasets.keypoint_orders import joint_names
 from hsjp_mm.datasets.mesh_files import write_mesh_file
 from hsjp_mm.datasets.toy_bodies.backgrounds import picture_files
 from hsjp_mm.datasets.toy_bodies.charts import write_symmetry
@@ -30,6 +29,7 @@ from hsjp_mm.datasets.toy_bodies.labels import (
     part_masks,
 )
 from hsjp_mm.datasets.toy_bodies.rendering import render_image
+from hsjp_mm.ops.keypoint_orders import joint_names
 
 KEYPOINT_NAMES = NAMES
 SKELETON = (

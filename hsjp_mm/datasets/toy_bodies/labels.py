@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from pycocotools import mask as rle
 
-from hsjp_mm.datasets.keypoint_orders import joint_names
 from hsjp_mm.datasets.part_masks import SIDE, box_frame
 from hsjp_mm.datasets.toy_bodies.charts import LABELS, surface
 from hsjp_mm.datasets.toy_bodies.rendering import Rendered
 from hsjp_mm.datasets.toy_bodies.scenes import Person, free_body
+from hsjp_mm.ops.keypoint_orders import joint_names
 from hsjp_mm.ops.part_labels import DENSEPOSE_PARTS
 from hsjp_mm.ops.rotations import matrix_to_axis_angle
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hsjp_mm.datasets.keypoint_orders import joint_names
+from hsjp_mm.ops.keypoint_orders import joint_names
 
 JOINTS = {name: i for i, name in enumerate(joint_names('smpl_24'))}
 Range = tuple[float, float]

@@ -10,8 +10,8 @@ import torch
 from mmcv.transforms import BaseTransform
 from mmpose.datasets.transforms import PackPoseInputs
 
-from hsjp_mm.datasets.keypoint_orders import joint_names, mirror_indices
 from hsjp_mm.ops.cameras import guess_camera
+from hsjp_mm.ops.keypoint_orders import joint_names, mirror_indices
 from hsjp_mm.ops.part_labels import IGNORED
 from hsjp_mm.ops.rotations import mirror_rotations
 from hsjp_mm.registry import TRANSFORMS

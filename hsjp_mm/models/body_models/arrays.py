@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hsjp_mm.datasets.keypoint_orders import joint_names
+from hsjp_mm.ops.keypoint_orders import joint_names
 
 HEIGHTS = (0.3, 3.0)  # meters; a template in centimeters or millimeters is beyond them
 REGRESSOR = 'regressor_'

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from hsjp_mm.datasets.keypoint_orders import joint_names
 from hsjp_mm.models.body_models.arrays import BodyArrays
 from hsjp_mm.models.body_models.smpl_files import read_body, with_regressors
+from hsjp_mm.ops.keypoint_orders import joint_names
 from hsjp_mm.registry import MODELS
 
 
@@ -162,7 +162,7 @@ class BodyModel(nn.Module):
 
         Args:
             body: What the model made.
-            joint_set: One of :data:`~hsjp_mm.datasets.keypoint_orders.JOINT_SETS`.
+            joint_set: One of :data:`~hsjp_mm.ops.keypoint_orders.JOINT_SETS`.
 
         Returns:
             (B, K, 3) in meters, in the set's order.

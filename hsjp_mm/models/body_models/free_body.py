@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from scipy.optimize import nnls
 
-from hsjp_mm.datasets.keypoint_orders import joint_names, mirror_indices, other_side
+from hsjp_mm.ops.keypoint_orders import joint_names, mirror_indices, other_side
 from hsjp_mm.utils.optional import import_optional
 
 JOINTS = joint_names('smpl_24')

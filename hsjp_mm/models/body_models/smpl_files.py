@@ -17,8 +17,8 @@ import numpy as np
 from mmengine.logging import print_log
 
 from hsjp_mm.checkpoint.unpickling import restricted_pickle
-from hsjp_mm.datasets.keypoint_orders import JOINT_SETS, joint_names
 from hsjp_mm.models.body_models.arrays import REGRESSOR, BodyArrays, body_arrays
+from hsjp_mm.ops.keypoint_orders import JOINT_SETS, joint_names
 from hsjp_mm.utils.files import write_arrays
 
 FREE_BODY = Path(__file__).with_name('free_body.npz')

@@ -12,11 +12,11 @@ from mmengine.structures import InstanceData, PixelData
 from mmpose.models.pose_estimators import TopdownPoseEstimator
 from torch import Tensor
 
-from hsjp_mm.datasets.keypoint_orders import joint_names, mirror_indices
 from hsjp_mm.models.heads.mesh import MeshPrediction
 from hsjp_mm.models.heads.mesh.pare_head import part_attention
 from hsjp_mm.models.losses.mesh_loss import MeshTargets, from_hips
 from hsjp_mm.ops.cameras import FOCAL, crop_projection, guess_camera, weak_to_translation
+from hsjp_mm.ops.keypoint_orders import joint_names, mirror_indices
 from hsjp_mm.ops.part_labels import IGNORED
 from hsjp_mm.ops.rotations import mirror_rotations, nearest_rotation
 from hsjp_mm.registry import MODELS

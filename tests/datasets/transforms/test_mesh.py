@@ -13,9 +13,9 @@ from hsjp_mm.datasets import (
     PackMeshInputs,
     RandomMeshAffine,
 )
-from hsjp_mm.datasets.keypoint_orders import joint_names, mirror_indices
 from hsjp_mm.models import BodyModel
 from hsjp_mm.ops.cameras import crop_projection, translation_to_weak
+from hsjp_mm.ops.keypoint_orders import joint_names, mirror_indices
 from hsjp_mm.ops.part_labels import IGNORED
 from tests.mesh_bodies import CAMERA, HEIGHT, NAMES, WIDTH, in_pixels, make_sample, posed
 

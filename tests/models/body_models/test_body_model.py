@@ -4,10 +4,10 @@ import torch
 from scipy.spatial.transform import Rotation
 from torch import Tensor, nn
 
-from hsjp_mm.datasets.keypoint_orders import joint_names, mapping, mirror_indices
 from hsjp_mm.models import BodyModel
 from hsjp_mm.models.body_models.arrays import body_arrays
 from hsjp_mm.models.body_models.smpl_files import read_body
+from hsjp_mm.ops.keypoint_orders import joint_names, mapping, mirror_indices
 from hsjp_mm.ops.rotations import axis_angle_to_matrix
 from hsjp_mm.registry import MODELS
 from tests.models.body_models.bodies import TREE, made_up_body

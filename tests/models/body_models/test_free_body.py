@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import torch
 
-from hsjp_mm.datasets.keypoint_orders import joint_names
 from hsjp_mm.models import BodyModel
 from hsjp_mm.models.body_models.free_body import (
     ANNY,
@@ -19,6 +18,7 @@ from hsjp_mm.models.body_models.free_body import (
     turn_to,
 )
 from hsjp_mm.models.body_models.smpl_files import read_body
+from hsjp_mm.ops.keypoint_orders import joint_names
 from hsjp_mm.ops.rotations import axis_angle_to_matrix
 
 

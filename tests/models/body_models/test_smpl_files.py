@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from hsjp_mm.datasets.keypoint_orders import joint_names
 from hsjp_mm.models import BodyModel
 from hsjp_mm.models.body_models.arrays import body_arrays
 from hsjp_mm.models.body_models.smpl_files import (
@@ -20,6 +19,7 @@ from hsjp_mm.models.body_models.smpl_files import (
     read_body,
     with_regressors,
 )
+from hsjp_mm.ops.keypoint_orders import joint_names
 from hsjp_mm.utils.files import write_arrays
 from tests.models.body_models.bodies import made_up_body
 

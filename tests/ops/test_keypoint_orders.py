@@ -1,7 +1,7 @@
 import pytest
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
-from hsjp_mm.datasets.keypoint_orders import (
+from hsjp_mm.ops.keypoint_orders import (
     JOINT_SETS,
     joint_names,
     mapping,
