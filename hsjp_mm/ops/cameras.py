@@ -120,6 +120,48 @@ def weak_to_translation(
     return torch.cat([across, (focal / scale)[..., None]], dim=-1)
 
 
+def fit_translation(
+    points: Tensor, pixels: Tensor, weights: Tensor, focal: Tensor | float, principal: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Find where before the camera a body stands whose points are seen at given pixels.
+
+    Of u = f (X + x) / (Z + z), with u from the principal point, f x − u z = u Z − f X is linear in
+    the translation (x, y, z), and is solved for it by least squares over all points, as SPIN does.
+    Points that are seen where they are give the translation exactly.
+
+    Args:
+        points: (B, N, 3) in meters, in the axes of the camera.
+        pixels: (B, N, 2) of the image.
+        weights: (B, N), 0 for points that are not seen.
+        focal: (B,) in pixels, or one for all.
+        principal: (B, 2) in pixels.
+
+    Returns:
+        (B, 3) in meters, and (B,) 1 where two or more points tell it and it lies before the
+        camera; elsewhere a depth of 2 f / 224, and 0.
+    """
+    points, pixels, weights = points.double(), pixels.double(), weights.double()
+    focal = torch.as_tensor(focal, dtype=torch.float64, device=points.device)
+    focal = focal.expand(len(points))[:, None]
+    seen = (weights > 0)[..., None]
+    u = torch.where(seen, pixels - principal.double()[:, None], 0) / focal[..., None]
+    zero, one = torch.zeros_like(weights), torch.ones_like(weights)
+    rows = torch.stack(
+        [torch.stack([one, zero, -u[..., 0]], -1), torch.stack([zero, one, -u[..., 1]], -1)], 2
+    )  # (B, N, 2, 3)
+    right = u * points[..., 2:] - points[..., :2]
+    weighted = rows * weights[..., None, None]
+    normal = torch.einsum('bnij,bnik->bjk', weighted, rows)
+    sums = torch.einsum('bnij,bni->bj', weighted, right)
+    known = seen.sum(dim=(1, 2)) >= 2
+    safe = torch.where(known[:, None, None], normal, torch.eye(3).to(normal))
+    solved = (torch.linalg.pinv(safe, hermitian=True) @ sums[..., None]).squeeze(-1)
+    known &= (solved[:, 2:] + points[..., 2] > NEAREST).all(dim=1) & solved.isfinite().all(dim=1)
+    far = torch.cat([torch.zeros_like(solved[:, :2]), 2 * focal / 224], dim=1)
+    found = torch.where(known[:, None], solved, far)
+    return found.float(), known.float()
+
+
 def translation_to_weak(
     translation: Tensor, crops: Tensor, focal: Tensor | float, principal: Tensor
 ) -> Tensor:

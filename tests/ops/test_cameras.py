@@ -7,6 +7,7 @@ from mmpose.structures.bbox import get_warp_matrix
 from hsjp_mm.ops.cameras import (
     FOCAL,
     crop_projection,
+    fit_translation,
     guess_camera,
     project,
     translation_to_weak,
@@ -120,3 +121,56 @@ def test_projection_on_the_crop_is_finite_for_any_scale(scale):
     found.square().sum().backward()
     for values in (points, weak):
         assert torch.isfinite(values.grad).all()
+
+
+def seen_bodies() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Points of three bodies, where they stand, and their pixels."""
+    generator = torch.Generator().manual_seed(0)
+    points = 0.5 * torch.randn(3, 9, 3, generator=generator, dtype=torch.float64)
+    places = torch.tensor([[0.2, -0.1, 4.0], [-2, 1, 9], [0, 0, 3]], dtype=torch.float64)
+    focal, principal = guess_camera(SIZES)
+    return points, places, project(points + places[:, None], focal, principal)
+
+
+def test_a_body_is_found_where_its_points_are_seen():
+    points, places, pixels = seen_bodies()
+    focal, principal = guess_camera(SIZES)
+    weights = torch.ones(3, 9)
+    weights[0, 4] = 0
+    pixels[0, 4] = torch.nan  # not seen
+    found, known = fit_translation(points, pixels, weights, focal, principal)
+    torch.testing.assert_close(found, places.float(), atol=1e-4, rtol=1e-5)
+    assert known.tolist() == [1, 1, 1]
+
+
+def test_least_squares_weigh_the_points():
+    points, _, pixels = seen_bodies()
+    focal, principal = guess_camera(SIZES)
+    pixels = pixels + 5 * torch.randn(pixels.shape, generator=torch.Generator().manual_seed(1))
+    weights = torch.rand(3, 9, generator=torch.Generator().manual_seed(2)).double()
+    found, _ = fit_translation(points, pixels, weights, focal, principal)
+    for b in range(3):
+        rows, right = [], []
+        for n in range(9):
+            for axis in range(2):
+                u = float(pixels[b, n, axis] - principal[b, axis])
+                root = float(weights[b, n]) ** 0.5 / float(focal[b])
+                row = [0.0, 0.0, -u]
+                row[axis] = float(focal[b])
+                rows.append([root * number for number in row])
+                x = float(points[b, n, axis])
+                right.append(root * (u * float(points[b, n, 2]) - float(focal[b]) * x))
+        expected = np.linalg.lstsq(np.array(rows), np.array(right), rcond=None)[0]
+        np.testing.assert_allclose(found[b].numpy(), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_too_few_points_tell_no_place():
+    points, _, pixels = seen_bodies()
+    focal, principal = guess_camera(SIZES)
+    weights = torch.zeros(3, 9)
+    weights[1, 3] = 1
+    weights[2] = 1
+    pixels[2] = 2 * principal[2] - pixels[2]  # as seen from behind
+    found, known = fit_translation(points, pixels, weights, focal, principal)
+    assert known.tolist() == [0, 0, 0]
+    assert found.isfinite().all() and (found[:, 2] > 1).all()
