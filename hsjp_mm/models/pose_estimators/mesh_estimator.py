@@ -148,6 +148,8 @@ class MeshEstimator(TopdownPoseEstimator):
         self.body = body_model
         self.head.set_body(body_model.flat_template.unflatten(0, (3, -1)).T)
         self.joint_set, self.full_image = joint_set, full_image
+        sources = ', '.join(body_model.sources(joint_set))
+        self._named = f'{body_model.name}, joints by {sources}'
         self.hips = [names.index('left_hip'), names.index('right_hip')]
         self.mirror = mirror_indices(joint_names('smpl_24'))
         self.loss_module = MODELS.build(loss or dict(type='hsjp_mm.MeshLoss'))
@@ -219,7 +221,7 @@ class MeshEstimator(TopdownPoseEstimator):
                 if name in sample.gt_instances:
                     instances.set_field(sample.gt_instances.get(name), name)
             sample.pred_instances = instances
-            sample.set_metainfo({'pred_body': self.body.name})  # what results are named by
+            sample.set_metainfo({'pred_body': self._named})  # what results are named by
         if self.test_cfg.get('output_parts', False):
             if prediction.part_scores is None:
                 raise ValueError(f'output_parts=True: {type(self.head).__name__} tells no parts')

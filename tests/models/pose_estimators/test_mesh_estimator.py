@@ -126,7 +126,7 @@ def test_perfect_predictions_are_the_labels(free):
         in_image = project(absolute, float(CAMERA[0]), torch.from_numpy(CAMERA[2:]))
         np.testing.assert_allclose(found.keypoints, in_image, atol=1e-2)
         assert (found.keypoint_scores == 1).all()
-        assert sample.metainfo['pred_body'] == 'the free body'
+        assert sample.metainfo['pred_body'] == 'the free body, joints by h36m_17, coco_17'
 
 
 def test_the_far_camera_is_that_of_hmr(free):
