@@ -168,7 +168,7 @@ TESTS_OF_SEVERAL = {
 }
 WHOLE_PACKAGE = {
     'test_configs', 'test_contrastive', 'test_docstrings', 'test_layout', 'test_made_up_pretext',
-    'test_own_keypoints', 'test_quick_start',
+    'test_mesh_configs', 'test_mesh_training', 'test_own_keypoints', 'test_quick_start',
     'test_plugin', 'test_readme', 'test_registry', 'test_released', 'test_resume', 'test_training',
     'test_transfer',
 }  # fmt: skip

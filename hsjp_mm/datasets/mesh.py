@@ -16,7 +16,7 @@ from hsjp_mm.datasets.mesh_files import (
     read_mesh_file,
     write_mesh_file,
 )
-from hsjp_mm.datasets.metainfo import joint_set_metainfo
+from hsjp_mm.datasets.metainfo import joint_set_info, joint_set_metainfo
 from hsjp_mm.datasets.readable_images import ReadableImageDataset
 from hsjp_mm.ops.keypoint_orders import joint_names, shared
 from hsjp_mm.ops.rotations import axis_angle_to_matrix
@@ -141,6 +141,8 @@ class MeshDataset(ReadableImageDataset):
         ... )
     """
 
+    # for mmpose.apis.init_model, which builds no data set
+    METAINFO = joint_set_info('mesh_22')
     data_list: Any
 
     def __init__(
@@ -190,6 +192,13 @@ class MeshDataset(ReadableImageDataset):
             'keypoints': self._places(labels.keypoint_set),
             'joints': self._places(labels.joint_set),
         }
+        self._match_shapes(labels)
+        samples = _Samples(labels, images, self.data_prefix['img'], self._choose(labels))
+        self.require_image(samples[0]['img_path'])
+        return samples
+
+    def _match_shapes(self, labels: MeshLabels) -> None:
+        """Use the shapes if they are of the model's body."""
         self._has_shape = self.body in (None, labels.body)
         if not self._has_shape and labels['has_shape'].any():
             print_log(
@@ -197,9 +206,25 @@ class MeshDataset(ReadableImageDataset):
                 f'{self.body}, and are not used',
                 'current',
             )
-        samples = _Samples(labels, images, self.data_prefix['img'], self._choose(labels))
-        self.require_image(samples[0]['img_path'])
-        return samples
+
+    def follow(self, joint_set: str, num_shape: int, body: str) -> None:
+        """Be told by a model what it predicts, so that no config says it twice.
+
+        Args:
+            joint_set: into which points must be brought.
+            num_shape, body: as of the class; they replace its own.
+
+        Raises:
+            ValueError: points are brought into another set.
+        """
+        if joint_set != self.joint_set:
+            raise ValueError(
+                f'joint_set={self.joint_set!r} of the data is not joint_set={joint_set!r} of the '
+                'model'
+            )
+        changed, self.num_shape, self.body = self.body != body, num_shape, body
+        if self._fully_initialized and changed:
+            self._match_shapes(self.data_list.labels)
 
     def _places(self, source: str) -> tuple[list[int], list[int]]:
         if not source:

@@ -70,6 +70,15 @@ def joint_set_metainfo(joint_set: str) -> dict:
     Raises:
         ValueError: no set of that name.
     """
+    return parse_metainfo(joint_set_info(joint_set))
+
+
+def joint_set_info(joint_set: str) -> dict:
+    """The same as a config of MMPose's data sets writes it.
+
+    Raises:
+        ValueError: no set of that name.
+    """
     names = joint_names(joint_set)
     sided = [
         tuple(f'{side}_{part}' if f'{side}_{part}' in names else part for part in limb)
@@ -77,26 +86,23 @@ def joint_set_metainfo(joint_set: str) -> dict:
         for limb in LIMBS
     ]
     links = [link for link in (*TRUNK, *sided) if set(link) <= set(names)]
-    return parse_metainfo(
-        {
-            'dataset_name': joint_set,
-            'keypoint_info': {
-                number: {
-                    'name': name,
-                    'type': 'lower' if any(part in name for part in LOWER) else 'upper',
-                    'swap': other_side(name) if other_side(name) != name else '',
-                    'color': _color(name),
-                }
-                for number, name in enumerate(names)
-            },
-            'skeleton_info': {
-                number: {'link': link, 'color': _color(link[1])}
-                for number, link in enumerate(links)
-            },
-            'joint_weights': [1.0] * len(names),
-            'sigmas': [],
-        }
-    )
+    return {
+        'dataset_name': joint_set,
+        'keypoint_info': {
+            number: {
+                'name': name,
+                'type': 'lower' if any(part in name for part in LOWER) else 'upper',
+                'swap': other_side(name) if other_side(name) != name else '',
+                'color': _color(name),
+            }
+            for number, name in enumerate(names)
+        },
+        'skeleton_info': {
+            number: {'link': link, 'color': _color(link[1])} for number, link in enumerate(links)
+        },
+        'joint_weights': [1.0] * len(names),
+        'sigmas': [],
+    }
 
 
 def _color(name: str) -> tuple[int, int, int]:

@@ -18,6 +18,10 @@ FOCAL = 5000.0
 """Focal length in pixels that HMR, SPIN and PARE assume for a crop of 224 pixels, which is far
 more than of any image: the body is nearly in weak perspective."""
 
+NEAREST = 0.1
+"""The smallest depth, as a share of the body's, that points are projected from: a network's first
+guesses may reach behind the camera, where an image has no point."""
+
 
 def guess_camera(sizes: Tensor) -> tuple[Tensor, Tensor]:
     """Guess the camera of an image of which nothing is known.
@@ -62,6 +66,36 @@ def weak_projection(points: Tensor, weak: Tensor) -> Tensor:
     return weak[..., None, :1] * (points[..., :2] + weak[..., None, 1:])
 
 
+def crop_projection(
+    points: Tensor, weak: Tensor, crops: Tensor, focal: Tensor | float, principal: Tensor
+) -> Tensor:
+    """Where perspective has points on a crop, of a body that weak perspective places.
+
+    The same as :func:`project` of the points plus :func:`weak_to_translation`, in the crop's units.
+    It is written such that nothing is divided by the scale s, of which 0 is infinitely far away, so
+    that values and gradients stay finite for any guess of a network.
+
+    The camera that HMR, SPIN and PARE assume is that of the crop ``(0, 0, 224)`` with
+    :data:`FOCAL` and the principal point ``(0, 0)``; `CLIFF <https://arxiv.org/abs/2208.00571>`_
+    takes that of the image.
+
+    Args:
+        points: (…, N, 3), of the body in meters.
+        weak: (…, 3), (s, x, y).
+        crops: (…, 3), center and side of the crop in pixels of the image.
+        focal: (…,) of the image in pixels, or one for all.
+        principal: (…, 2), the image's principal point in pixels.
+
+    Returns:
+        (…, N, 2), from −1 to 1 on the crop.
+    """
+    half = crops[..., 2] / 2
+    beside = ((crops[..., :2] - principal) / half[..., None])[..., None, :]
+    closeness = (weak[..., 0] * half / focal)[..., None, None]  # 1 / depth of the body, per meter
+    depth = (1 + points[..., 2:] * closeness).clamp(min=NEAREST)  # shares of the body's
+    return (weak_projection(points, weak) + beside) / depth - beside
+
+
 def weak_to_translation(
     weak: Tensor, crops: Tensor, focal: Tensor | float, principal: Tensor
 ) -> Tensor:
@@ -84,6 +118,45 @@ def weak_to_translation(
     scale = crops[..., 2] * weak[..., 0] / 2  # pixels of a meter
     across = weak[..., 1:] + (crops[..., :2] - principal) / scale[..., None]
     return torch.cat([across, (focal / scale)[..., None]], dim=-1)
+
+
+def fit_translation(
+    points: Tensor, pixels: Tensor, weights: Tensor, focal: Tensor | float, principal: Tensor
+) -> Tensor:
+    """Where before the camera a body stands whose points are seen at given pixels.
+
+    Perspective, x = f (X + tx) / (Z + tz), is linear in the translation when both sides are
+    multiplied by the depth; solved by least squares, as SPIN places its bodies.
+
+    Args:
+        points: (…, N, 3), of the body in meters.
+        pixels: (…, N, 2).
+        weights: (…, N), at least 0; pixels of weight 0 may be anything.
+        focal: (…,) in pixels, or one for all.
+        principal: (…, 2), the principal point in pixels.
+
+    Returns:
+        (…, 3) in meters, in double precision, to add to the points; NaN where fewer than two
+        points have a weight.
+    """
+    points, weights = points.double(), weights.double()
+    focal = torch.as_tensor(focal, dtype=torch.float64, device=points.device)[..., None]
+    seen = weights > 0
+    pixels = torch.where(seen[..., None], pixels.double(), 0)
+    rays = (pixels - principal.double()[..., None, :]) / focal[..., None]
+    sums = weights.sum(dim=-1)
+    middle = (weights[..., None] * rays).sum(dim=-2)
+    square = (weights[..., None] * rays.square()).sum(dim=(-2, -1))
+    # the rows (1, 0, −x), (0, 1, −y) of all points, times their transpose
+    matrix = torch.diag_embed(torch.stack([sums, sums, square], dim=-1))
+    matrix[..., :2, 2] = matrix[..., 2, :2] = -middle
+    misses = weights[..., None] * (rays * points[..., 2:] - points[..., :2])
+    along = -(rays * misses).sum(dim=(-2, -1))
+    goal = torch.cat([misses.sum(dim=-2), along[..., None]], dim=-1)
+    known = (seen.sum(dim=-1) >= 2)[..., None]
+    identity = torch.eye(3, dtype=matrix.dtype, device=matrix.device)
+    found = torch.linalg.solve(torch.where(known[..., None], matrix, identity), goal)
+    return torch.where(known, found, torch.nan)
 
 
 def translation_to_weak(

@@ -15,6 +15,8 @@ precision. All values and gradients are finite, also at angles 0 and π; at π t
 has two signs, one of which is returned. Letters: … any leading dimensions.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -143,6 +145,36 @@ def rotation6d_to_matrix(rotation6d: Tensor) -> Tensor:
     first = F.normalize(first, dim=-1)
     second = F.normalize(second - (first * second).sum(dim=-1, keepdim=True) * first, dim=-1)
     return torch.stack([first, second, torch.linalg.cross(first, second)], dim=-1)
+
+
+def nearest_rotation(matrix: Tensor) -> Tensor:
+    """The rotation nearest to a matrix by the sum of squared differences, such as to a mean.
+
+    Args:
+        matrix: (…, 3, 3).
+
+    Returns:
+        (…, 3, 3).
+    """
+    left, _, right = torch.linalg.svd(_precise(matrix))
+    # never a reflection: the direction of the smallest singular value is turned round for one
+    signs = torch.ones_like(left[..., 0])
+    signs[..., 2] = (left @ right).det().sign()
+    return left * signs[..., None, :] @ right
+
+
+def mirror_rotations(rotations: Tensor, order: Sequence[int]) -> Tensor:
+    """The rotations of the mirror image of a body, x to −x.
+
+    Args:
+        rotations: (…, J, 3, 3).
+        order: Of each joint, the same joint of the other side.
+
+    Returns:
+        (…, J, 3, 3), M R M with M = diag(−1, 1, 1), the sides swapped; undoes itself.
+    """
+    mirror = rotations.new_tensor([-1.0, 1.0, 1.0])
+    return rotations[..., list(order), :, :] * mirror[:, None] * mirror
 
 
 def matrix_to_rotation6d(matrix: Tensor) -> Tensor:

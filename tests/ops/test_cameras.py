@@ -6,6 +6,8 @@ from mmpose.structures.bbox import get_warp_matrix
 
 from hsjp_mm.ops.cameras import (
     FOCAL,
+    crop_projection,
+    fit_translation,
     guess_camera,
     project,
     translation_to_weak,
@@ -95,3 +97,73 @@ def test_gradients_reach_the_camera():
         )
 
     assert torch.autograd.gradcheck(pixels, weak)
+
+
+def test_projection_on_the_crop_is_that_of_the_body_before_the_camera():
+    torch.manual_seed(0)
+    points = 0.6 * torch.randn(3, 8, 3, dtype=torch.float64)
+    focal, principal = guess_camera(SIZES)
+    translation = weak_to_translation(WEAK, CROPS, focal, principal)
+    pixels = project(points + translation[:, None], focal, principal)
+    expected = (pixels - CROPS[:, None, :2]) / (CROPS[:, None, 2:] / 2)
+    torch.testing.assert_close(crop_projection(points, WEAK, CROPS, focal, principal), expected)
+    # the far camera of HMR is nearly weak perspective
+    far = crop_projection(points, WEAK, torch.tensor([0.0, 0, 224]), FOCAL, torch.zeros(2))
+    assert 1e-4 < (far - weak_projection(points, WEAK)).abs().max() < 0.1
+
+
+@pytest.mark.parametrize('scale', [-50.0, -1, 0, 1e-9, 50, 1e6])
+def test_projection_on_the_crop_is_finite_for_any_scale(scale):
+    points = torch.randn(1, 8, 3, requires_grad=True)
+    weak = torch.tensor([[scale, 0.1, 0.1]], requires_grad=True)
+    found = crop_projection(points, weak, CROPS[:1].float(), 800.0, SIZES[:1].float() / 2)
+    assert torch.isfinite(found).all()
+    found.square().sum().backward()
+    for values in (points, weak):
+        assert torch.isfinite(values.grad).all()
+
+
+def test_translations_are_found_back_from_pixels():
+    torch.manual_seed(0)
+    points = 0.5 * torch.randn(3, 9, 3, dtype=torch.float64)
+    focal, principal = guess_camera(SIZES)
+    translation = torch.tensor([[0.4, -0.2, 4], [-1, 0.3, 6], [0, 0, 3]], dtype=torch.float64)
+    pixels = project(points + translation[:, None], focal, principal)
+    weights = torch.rand(3, 9, dtype=torch.float64)
+    weights[:, 0] = 0
+    pixels[:, 0] = 1e4  # and does not count
+    found = fit_translation(points, pixels, weights, focal, principal)
+    torch.testing.assert_close(found, translation)
+
+
+def test_noisy_translations_are_those_of_numpys_least_squares():
+    """One equation for x and one for y of each point, as SPIN's code solves them."""
+    rng = np.random.default_rng(0)
+    points, weights = rng.normal(size=(9, 3)), rng.random(9)
+    pixels = 600 * (points[:, :2] + np.array([0.4, -0.2])) / (points[:, 2:] + 5) + [320, 240]
+    pixels = pixels + rng.normal(size=(9, 2)) * 5
+    rows, goals = [], []
+    for (x, y, z), (u, v), weight in zip(points, pixels, weights, strict=True):
+        for axis, (place, pixel) in enumerate(((x, u - 320), (y, v - 240))):
+            row = [600.0 * (axis == 0), 600.0 * (axis == 1), -pixel]
+            rows.append(np.sqrt(weight) * np.array(row))
+            goals.append(np.sqrt(weight) * (pixel * z - 600 * place))
+    expected = np.linalg.lstsq(np.array(rows), np.array(goals), rcond=None)[0]
+    tensors = (torch.from_numpy(values) for values in (points, pixels, weights))
+    found = fit_translation(*tensors, 600.0, torch.tensor([320.0, 240]))
+    np.testing.assert_allclose(found, expected, rtol=1e-8)
+
+
+def test_points_that_are_not_seen_may_be_anything_and_too_few_tell_nothing():
+    torch.manual_seed(0)
+    points = 0.5 * torch.randn(3, 9, 3, dtype=torch.float64)
+    focal, principal = guess_camera(SIZES)
+    translation = torch.tensor([[0.4, -0.2, 4], [-1, 0.3, 6], [0, 0, 3]], dtype=torch.float64)
+    pixels = project(points + translation[:, None], focal, principal)
+    weights = torch.ones(3, 9)
+    weights[0, 4] = 0
+    pixels[0, 4] = torch.nan
+    weights[1, 1:] = 0
+    found = fit_translation(points, pixels, weights, focal, principal)
+    torch.testing.assert_close(found[[0, 2]], translation[[0, 2]])
+    assert found[1].isnan().all()

@@ -11,6 +11,8 @@ from hsjp_mm.ops.rotations import (
     matrix_to_axis_angle,
     matrix_to_quaternion,
     matrix_to_rotation6d,
+    mirror_rotations,
+    nearest_rotation,
     quaternion_to_axis_angle,
     quaternion_to_matrix,
     rotation6d_to_matrix,
@@ -109,3 +111,32 @@ def test_quaternions_of_both_signs_are_one_rotation():
     quaternions = matrix_to_quaternion(scipys(vectors(2)))
     expected = quaternion_to_axis_angle(quaternions)
     torch.testing.assert_close(quaternion_to_axis_angle(-0.5 * quaternions), expected)
+
+
+def test_nearest_rotation_is_scipys_and_never_a_reflection():
+    torch.manual_seed(0)
+    given = torch.randn(40, 3, 3, dtype=torch.float64)
+    found = nearest_rotation(given)
+    assert (given.det() < 0).any()
+    torch.testing.assert_close(found.det(), torch.ones(40, dtype=torch.float64))
+    for one, matrix in zip(found, given, strict=True):
+        # the rotation that brings the frame's axes nearest to the matrix's columns
+        expected, _ = Rotation.align_vectors(matrix.T.numpy(), torch.eye(3).numpy())
+        torch.testing.assert_close(one, torch.from_numpy(expected.as_matrix()), atol=1e-6, rtol=0)
+
+
+def test_the_mean_of_turns_about_one_axis_is_the_turn_between():
+    turns = axis_angle_to_matrix(torch.tensor([[0.0, 0, 0.2], [0, 0, 1.0]], dtype=torch.float64))
+    expected = axis_angle_to_matrix(torch.tensor([0.0, 0, 0.6], dtype=torch.float64))
+    torch.testing.assert_close(nearest_rotation(turns.mean(dim=0)), expected)
+
+
+def test_mirrored_axis_angles_have_y_and_z_negated():
+    """As the published loaders flip poses."""
+    torch.manual_seed(0)
+    angles = torch.randn(2, 3, 3, dtype=torch.float64)
+    order = [0, 2, 1]
+    found = mirror_rotations(axis_angle_to_matrix(angles), order)
+    expected = angles[:, order] * torch.tensor([1.0, -1, -1], dtype=torch.float64)
+    torch.testing.assert_close(found, axis_angle_to_matrix(expected))
+    torch.testing.assert_close(mirror_rotations(found, order), axis_angle_to_matrix(angles))

@@ -2,7 +2,15 @@ from hsjp_mm.datasets.transforms.bottomup import BottomupGetHeatmapMask, Bottomu
 from hsjp_mm.datasets.transforms.color import ColorAugmentation, ColourAugmentation
 from hsjp_mm.datasets.transforms.dense import TopdownDenseAffine
 from hsjp_mm.datasets.transforms.hsv import HSVAugmentation
+from hsjp_mm.datasets.transforms.mesh import (
+    ChannelNoise,
+    MeshAffine,
+    MeshOccluders,
+    PackMeshInputs,
+    RandomMeshAffine,
+)
 from hsjp_mm.datasets.transforms.occlusion import DropOccluded
+from hsjp_mm.datasets.transforms.part_maps import RenderPartMap
 from hsjp_mm.datasets.transforms.patches import PatchAugmentation, set_patches
 from hsjp_mm.datasets.transforms.pyramid import (
     BottomupResize,
@@ -17,15 +25,21 @@ __all__ = [
     'BottomupGetHeatmapMask',
     'BottomupRandomAffine',
     'BottomupResize',
+    'ChannelNoise',
     'ColorAugmentation',
     'ColourAugmentation',
     'DropOccluded',
     'HSVAugmentation',
     'InputAffine',
     'MakeViews',
+    'MeshAffine',
+    'MeshOccluders',
     'PackImagePyramid',
+    'PackMeshInputs',
     'PackViews',
     'PatchAugmentation',
+    'RandomMeshAffine',
+    'RenderPartMap',
     'SegmentCrop',
     'TopdownDenseAffine',
     'TopdownPyramid',

@@ -1,4 +1,4 @@
-"""Finding the transforms of a data set, to tell them what stands on a model."""
+"""Finding data sets and their transforms, to tell them what stands on a model."""
 
 from collections.abc import Iterator
 from typing import TypeVar
@@ -13,9 +13,15 @@ def find_transforms(dataset, cls: type[Transform]) -> Iterator[Transform]:
         dataset: with a ``pipeline``, a ``dataset`` or ``datasets``, as MMEngine's and MMPose's.
         cls: of the transforms.
     """
-    steps = getattr(getattr(dataset, 'pipeline', None), 'transforms', ())
-    yield from (step for step in steps if isinstance(step, cls))
+    for data in find_datasets(dataset):
+        steps = getattr(getattr(data, 'pipeline', None), 'transforms', ())
+        yield from (step for step in steps if isinstance(step, cls))
+
+
+def find_datasets(dataset) -> Iterator:
+    """Go through a data set and those that it wraps, from outside to inside."""
+    yield dataset
     for inner in getattr(dataset, 'datasets', ()):
-        yield from find_transforms(inner, cls)
+        yield from find_datasets(inner)
     if hasattr(dataset, 'dataset'):
-        yield from find_transforms(dataset.dataset, cls)
+        yield from find_datasets(dataset.dataset)

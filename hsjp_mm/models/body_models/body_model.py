@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from hsjp_mm.models.body_models.arrays import BodyArrays
 from hsjp_mm.models.body_models.smpl_files import read_body, with_regressors
-from hsjp_mm.ops.keypoint_orders import joint_names, mapping
+from hsjp_mm.ops.keypoint_orders import joint_names
 from hsjp_mm.registry import MODELS
 
 
@@ -156,31 +156,71 @@ class BodyModel(nn.Module):
     def keypoints(self, body: Body, joint_set: str) -> Tensor:
         """Points of posed bodies, such as COCO's keypoints.
 
+        A set that is none of :attr:`joint_sets` comes from the first of them that has all its
+        names, or else name by name, each from the first that has it: Human3.6M's before COCO's
+        before the others, and the joints of the rotations (``smpl_24``) last.
+
         Args:
             body: What the model made.
-            joint_set: ``'smpl_24'``, or one of :attr:`joint_sets`, or another order of one.
+            joint_set: One of :data:`~hsjp_mm.ops.keypoint_orders.JOINT_SETS`.
 
         Returns:
             (B, K, 3) in meters, in the set's order.
 
         Raises:
-            ValueError: The body has no regressor of that set.
+            ValueError: The body has not all points of that set.
         """
-        if joint_set == 'smpl_24' and self.num_joints == len(joint_names(joint_set)):
+        if joint_set == 'smpl_24' and self._has_smpl_joints:
             return body.joints
-        names = joint_names(joint_set)
+        if joint_set in self.joint_sets:
+            matrix = getattr(self, f'regressor_{joint_set}')
+            with torch.autocast(matrix.device.type, enabled=False):
+                joints, vertices = matrix.split([self.num_joints, self.num_vertices], dim=1)
+                return joints @ body.joints + vertices @ body.vertices
+        owners = self._owners(joint_set)
+        used = list(dict.fromkeys(owners.values()))
+        points = torch.cat([self.keypoints(body, source) for source in used], dim=1)
+        listed = [(source, name) for source in used for name in joint_names(source)]
+        return points[:, [listed.index((source, name)) for name, source in owners.items()]]
+
+    def require_set(self, joint_set: str) -> None:
+        """See that :meth:`keypoints` has a set, before there is a body.
+
+        Raises:
+            ValueError: As there.
+        """
         if joint_set not in self.joint_sets:
-            for other in self.joint_sets:
-                if set(joint_names(other)) == set(names):
-                    return self.keypoints(body, other)[:, mapping(joint_names(other), names)]
+            self._owners(joint_set)
+
+    def sources(self, joint_set: str) -> tuple[str, ...]:
+        """The sets whose regressors give the points of a set, for results to name them."""
+        if joint_set in self.joint_sets or (joint_set == 'smpl_24' and self._has_smpl_joints):
+            return (joint_set,)
+        return tuple(dict.fromkeys(self._owners(joint_set).values()))
+
+    def _owners(self, joint_set: str) -> dict[str, str]:
+        """Of each name of a set, in its order, the set that its point is taken from."""
+        known = sorted(self.joint_sets, key=_precedence)
+        if self._has_smpl_joints:
+            known.append('smpl_24')
+        names = joint_names(joint_set)
+        # a regressor that covers all is taken alone, for its points go with one another
+        whole = [source for source in known if set(names) <= set(joint_names(source))]
+        sources = whole[:1] or known
+        owners = {
+            name: next((source for source in sources if name in joint_names(source)), '')
+            for name in names
+        }
+        if missing := [name for name, source in owners.items() if not source]:
             raise ValueError(
-                f'joint_set={joint_set!r}: {self.name} has regressors of '
-                f'{", ".join(self.joint_sets) or "no set"}'
+                f'joint_set={joint_set!r} has {", ".join(missing)}, but {self.name} has regressors '
+                f'of {", ".join(self.joint_sets) or "no set"}'
             )
-        matrix = getattr(self, f'regressor_{joint_set}')
-        with torch.autocast(matrix.device.type, enabled=False):
-            joints, vertices = matrix.split([self.num_joints, self.num_vertices], dim=1)
-            return joints @ body.joints + vertices @ body.vertices
+        return owners
+
+    @property
+    def _has_smpl_joints(self) -> bool:
+        return self.num_joints == len(joint_names('smpl_24'))
 
     def _chain(self, rotations: Tensor, resting: Tensor) -> tuple[Tensor, Tensor]:
         """Turn joints about their parents, all of one depth of the tree at once.
@@ -231,6 +271,11 @@ class BodyModel(nn.Module):
                 raise ValueError(
                     f'{name} must be {expected} for {self.name}, got {tuple(given.shape)}'
                 )
+
+
+def _precedence(joint_set: str) -> tuple[bool, bool]:
+    """What sorts Human3.6M's sets before COCO's before the others."""
+    return not joint_set.startswith('h36m_17'), joint_set != 'coco_17'
 
 
 def _levels(parents: tuple[int, ...]) -> tuple[list[list[int]], list[int]]:

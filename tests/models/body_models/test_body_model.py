@@ -170,6 +170,30 @@ def test_keypoints_are_sums_of_joints_and_vertices():
             model.keypoints(body, unknown)
 
 
+def test_sets_of_several_regressors_are_put_together_by_names():
+    free = BodyModel()
+    body = free(random_pose(2, 24)[0].float())
+    of = {
+        joint_set: dict(
+            zip(joint_names(joint_set), free.keypoints(body, joint_set).unbind(1), strict=True)
+        )
+        for joint_set in ('h36m_17', 'coco_17', 'smpl_24')
+    }
+    found = dict(
+        zip(joint_names('mesh_22'), free.keypoints(body, 'mesh_22').unbind(1), strict=True)
+    )
+    for name, points in found.items():
+        source = 'coco_17' if name.endswith(('nose', 'eye', 'ear')) else 'h36m_17'
+        assert torch.equal(points, of[source][name]), name
+    # a regressor that has all of the names is taken alone, whatever others have them too
+    both = free.keypoints(body, 'common_14')
+    assert torch.equal(both[:, 2], of['h36m_17']['right_hip'])
+    # what no regressor has comes from the joints of the rotations
+    assert torch.equal(free.keypoints(body, 'mupots_17')[:, -1], of['smpl_24']['head'])
+    with pytest.raises(ValueError, match="joint_set='extra_9' has thorax, but the free body has"):
+        free.keypoints(body, 'extra_9')
+
+
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
@@ -296,3 +320,11 @@ def test_rotations_of_smpl_drive_the_free_body_as_scipy_says(free):
     at_ankle = at_knee + (turns[0] * turns[1] * turns[2]).apply(rest[ankle] - rest[knee])
     found = free(pose_of(**angles)).joints[0]
     np.testing.assert_allclose(found[ankle], at_ankle, atol=1e-6)
+
+
+def test_results_can_name_the_regressors():
+    free = BodyModel()
+    assert free.sources('h36m_17') == ('h36m_17',)
+    assert free.sources('common_14') == ('h36m_17',)
+    assert free.sources('mesh_22') == ('h36m_17', 'coco_17')
+    assert free.sources('smpl_24') == ('smpl_24',)
