@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from hsjp_mm.datasets.keypoint_orders import joint_names, mirror_indices
 
 from hsjp_mm.datasets.densepose import read_symmetry
 from hsjp_mm.datasets.toy_bodies.charts import LABELS, surface, write_symmetry
