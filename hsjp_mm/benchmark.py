@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.config import Config
@@ -23,14 +22,11 @@ from mmengine.dataset import pseudo_collate
 from mmengine.hub import get_config
 from mmengine.logging import MessageHub
 from mmengine.registry import DATASETS, MODELS, init_default_scope
-from mmengine.structures import InstanceData, PixelData
-from mmpose.codecs import MSRAHeatmap
 from mmpose.registry import KEYPOINT_CODECS
-from mmpose.structures import PoseDataSample
 from PIL import Image, ImageFilter
-from torch import Tensor
 from torchvision import transforms
 
+from hsjp_mm.benchmark_data import draw_maps, mesh_sample, stock_sample, synthetic_coco
 from hsjp_mm.datasets import set_input_size
 from hsjp_mm.ops.patches import patch_boxes
 from hsjp_mm.utils.configs import read_config
@@ -46,6 +42,10 @@ STOCK_CONFIG = (
 HOURGLASS_CONFIG = (
     'mmpose::body_2d_keypoint/topdown_heatmap/mpii/td-hm_hourglass52_8xb64-210e_mpii-256x256.py'
 )
+MESH_CONFIGS = {
+    name: f'hsjp_mm::mesh/{head}_res50_4xb16-120e_h36m-coco-224x224.py'
+    for name, head in {'hmr': 'hmr', 'pare': 'pare', 'backbone': 'hmr'}.items()
+}
 PBN_CONFIG = 'hsjp_mm::pbn/mpii/pbn_stack3_1xb16-250e_mpii-256x256.py'
 JIGCLU_PIPELINE = [
     dict(type='LoadImage'),
@@ -55,8 +55,6 @@ JIGCLU_PIPELINE = [
     dict(type='PackPoseInputs'),
 ]
 KEYPOINT_ORDER = [0, 1, 2, 3, 4, 5, 6, 11, 12, 7, 8, 9, 10, 13, 14, 15, 16]
-DRAWN = 128
-"""The maps to decode are drawn with so many cells a side, and then enlarged."""
 
 
 def alternate(
@@ -89,7 +87,7 @@ def measure_step(args: argparse.Namespace) -> None:
     stock_cfg.head.out_channels = keypoints
     stock = MODELS.build(stock_cfg).to(args.device)
     crops = torch.randn(args.batch, 3, args.side, args.side, device=args.device)
-    samples = [stock_sample(keypoints, args) for _ in range(args.batch)]
+    samples = [stock_sample(keypoints, args.side).to(args.device) for _ in range(args.batch)]
     mine, theirs, ratio = alternate(
         step_of(hsjp, crops, samples), step_of(stock, crops, samples), args.rounds, args.device
     )
@@ -98,18 +96,6 @@ def measure_step(args: argparse.Namespace) -> None:
         f'HSJP {mine:.3f} s, '
         f'stock top-down with {keypoints} keypoints {theirs:.3f} s, ratio {ratio:.3f}'
     )
-
-
-def stock_sample(keypoints: int, args: argparse.Namespace) -> PoseDataSample:
-    """Make the targets that the stock data pipeline makes, for keypoints at random places."""
-    codec = MSRAHeatmap((args.side, args.side), (args.side // 4, args.side // 4), sigma=2)
-    places = np.random.default_rng(0).uniform(0, args.side, (1, keypoints, 2))
-    encoded = codec.encode(places, np.ones((1, keypoints)))
-    sample = PoseDataSample()
-    sample.gt_fields = PixelData(heatmaps=torch.from_numpy(encoded['heatmaps'])).to(args.device)
-    weights = torch.from_numpy(encoded['keypoint_weights'])
-    sample.gt_instance_labels = InstanceData(keypoint_weights=weights).to(args.device)
-    return sample
 
 
 def step_of(model: torch.nn.Module, crops: torch.Tensor, samples: list) -> Callable:
@@ -197,8 +183,30 @@ def hourglass_step(args: argparse.Namespace) -> Callable:
 def mpii_step(args: argparse.Namespace, model: Config) -> Callable:
     """A training step with targets of MPII's 16 keypoints."""
     crops = torch.randn(args.batch, 3, args.side, args.side, device=args.device)
-    samples = [stock_sample(16, args) for _ in range(args.batch)]
+    samples = [stock_sample(16, args.side).to(args.device) for _ in range(args.batch)]
     return step_of(MODELS.build(model).to(args.device), crops, samples)
+
+
+def mesh_step(args: argparse.Namespace, name: str) -> Callable:
+    """A training step of a mesh regressor, or of its backbone alone with the mean of its map."""
+    model: Any = MODELS.build(get_config(MESH_CONFIGS[name]).model)
+    crops = torch.randn(args.batch, 3, args.side, args.side)
+    if name == 'backbone':
+        return step_of(BackboneAlone(model.backbone).to(args.device), crops.to(args.device), [])
+    samples = [mesh_sample(args.side) for _ in range(args.batch)]
+    samples = [sample.to(args.device) for sample in samples]
+    return step_of(model.to(args.device), crops.to(args.device), samples)
+
+
+class BackboneAlone(torch.nn.Module):
+    """Gives the mean of the last map as loss."""
+
+    def __init__(self, backbone: torch.nn.Module):
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, inputs, data_samples, mode):
+        return {'loss': self.backbone(inputs)[-1].mean()}
 
 
 STEPS: dict[str, Callable] = {
@@ -206,12 +214,28 @@ STEPS: dict[str, Callable] = {
     'two-views': two_view_step,
     'pbn': pbn_step,
     'hourglass': hourglass_step,
+    **{name: partial(mesh_step, name=name) for name in MESH_CONFIGS},
 }
 
 
 def measure_jigclu_step(args: argparse.Namespace) -> None:
     setting = f'ResNet-50, {args.side}x{args.side}, {args.batch} images, {args.device}'
     compare_steps(args, setting, {'jigclu': 'JigClu', 'two-views': 'two views'})
+
+
+def measure_mesh_step(args: argparse.Namespace) -> None:
+    # all before the first step here, for a child starts with its parent's peak
+    peaks = {name: memory_of(args, name) for name in MESH_CONFIGS}
+    for name in ('hmr', 'pare'):
+        mine, other, ratio = alternate(
+            mesh_step(args, name), mesh_step(args, 'backbone'), args.rounds, args.device
+        )
+        print(
+            f'training step, ResNet-50, {args.side}x{args.side}, {args.batch} persons, '
+            f'{args.device}: {name.upper()} {mine:.3f} s, the backbone alone {other:.3f} s, ratio '
+            f'{ratio:.3f}; peak memory {peaks[name]:.0f} and {peaks["backbone"]:.0f} MiB, ratio '
+            f'{peaks[name] / peaks["backbone"]:.3f}'
+        )
 
 
 def measure_pbn_step(args: argparse.Namespace) -> None:
@@ -365,27 +389,6 @@ def torchvision_patches(person: dict, recipe: transforms.Compose) -> list[torch.
     return [recipe(image.crop(region)) for region in regions]
 
 
-def draw_maps(num_persons: int, size: int, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Draw heat maps (1, 17, size, size) and tags (1, 34, size, size) of some persons."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[:DRAWN, :DRAWN].astype(np.float32)
-    heatmaps = rng.normal(0, 0.01, (17, DRAWN, DRAWN))
-    tags = rng.normal(0, 0.1, (2, 17, DRAWN, DRAWN)) + rng.uniform(-1, 1, (2, 17, 1, 1))
-    for tag in rng.uniform(-10, 10, num_persons):
-        center = rng.uniform(0.1, 0.9, 2) * DRAWN
-        extent = rng.uniform(0.03, 0.12) * DRAWN
-        for k in range(17):
-            at = (center + rng.normal(0, extent, 2)).clip(0, DRAWN - 1)
-            square = (x - at[0]) ** 2 + (y - at[1]) ** 2
-            score = rng.uniform(0, 0.08) if rng.random() < 0.2 else rng.uniform(0.4, 1)
-            heatmaps[k] = np.maximum(heatmaps[k], score * np.exp(-square / 2 / 2**2))
-            near = square < 6**2
-            tags[:, k, near] = tag + rng.normal(0, 0.05, (2, near.sum()))
-    maps = torch.from_numpy(np.concatenate([heatmaps, *tags])).float()[None]
-    maps = F.interpolate(maps, size=(size, size), mode='bilinear', align_corners=False)
-    return maps[:, :17].contiguous(), maps[:, 17:].contiguous()
-
-
 def measure_decode(args: argparse.Namespace) -> None:
     print(f'decoding, {torch.get_num_threads()} threads')
     print('map size  persons  ours, ms  stock, ms  stock / ours')
@@ -425,28 +428,6 @@ def measure_dataset(args: argparse.Namespace) -> None:
             subprocess.run(command, check=True)
 
 
-def synthetic_coco(num_images: int, num_boxes: int) -> dict:
-    rng = np.random.default_rng(0)
-    images = [
-        {'id': i, 'file_name': f'{i}.jpg', 'width': 640, 'height': 480} for i in range(num_images)
-    ]
-    owners = np.sort(np.r_[:num_images, rng.integers(0, num_images, num_boxes - num_images)])
-    boxes = np.hstack([rng.uniform(0, 300, (num_boxes, 2)), rng.uniform(20, 180, (num_boxes, 2))])
-    keypoints = rng.integers(0, 400, (num_boxes, 17, 3))
-    keypoints[..., 2] = 2
-    annotations = [
-        {
-            'id': i, 'image_id': int(owners[i]), 'category_id': 1, 'iscrowd': 0,
-            'area': float(box[2] * box[3]), 'bbox': box.round(2).tolist(), 'num_keypoints': 17,
-            'keypoints': keypoints[i].ravel().tolist(),
-        }
-        for i, box in enumerate(boxes)
-    ]  # fmt: skip
-    return {
-        'images': images, 'annotations': annotations, 'categories': [{'id': 1, 'name': 'person'}]
-    }  # fmt: skip
-
-
 def load(name: str, path: str) -> None:
     """Load a data set in this process and print what it took; 'none' prints what imports take."""
     start = time.perf_counter()
@@ -469,6 +450,7 @@ MEASURES = {
     'jigclu-pipeline': measure_jigclu_pipeline,
     'jigclu-step': measure_jigclu_step,
     'pbn-step': measure_pbn_step,
+    'mesh-step': measure_mesh_step,
     'pretext-step': measure_pretext_step,
     'decode': measure_decode,
     'dataset': measure_dataset,

@@ -100,7 +100,7 @@ def test_builds(path):
             build('DATASETS', dataset)
     for hook in config.get('custom_hooks', []):
         build('HOOKS', hook)
-    if path in PRETEXT + PBN_OWN:
+    if path in PRETEXT + PBN_OWN + MESH:
         for evaluator in (config.val_evaluator, config.test_evaluator):
             for metric in evaluator if isinstance(evaluator, list) else [evaluator]:
                 build('METRICS', metric)

@@ -27,6 +27,7 @@ INIT = {'type': 'hsjp_mm.PretextInit', 'checkpoint': ''}
 PRETEXT_INIT = {f'model.backbone.init_cfg.{key}': value for key, value in INIT.items()}
 SETS = ('train_sets', 'train_dataloader.dataset.datasets')
 LABELS10 = {f'{name}.{i}.fraction': 0.1 for name in SETS for i in (0, 1)}
+LABELS10['train_dataloader.sampler.num_samples'] = 48_000
 CHANGES = {
     **{f'{start}-pre': PRETEXT_INIT for start in ('hsjp', 'jigclu', 'contrastive', '2d-pose')},
     'labels10': LABELS10,

@@ -10,6 +10,8 @@ jigclu-step      a training step of JigClu on ResNet-50 against one that sees tw
                  of each image, as SimCLR's, in time and in peak memory
 pbn-step         a training step of PBN against one of the stock hourglass, three stacks each, in
                  time and in peak memory
+mesh-step        a training step of HMR and one of PARE against one of their ResNet-50 alone, in
+                 time and in peak memory
 pretext-step     a training step of each of --configs against one of the first, on the same
                  persons, in time and in peak memory
 decode           grouping keypoints to persons against the stock decoder, by map size and persons,
@@ -27,8 +29,8 @@ from hsjp_mm.cli import Parser, command
 from hsjp_mm.utils.files import existing_file
 
 MEASURES = (
-    'step', 'pipeline', 'jigclu-pipeline', 'jigclu-step', 'pbn-step', 'pretext-step', 'decode',
-    'dataset',
+    'step', 'pipeline', 'jigclu-pipeline', 'jigclu-step', 'pbn-step', 'mesh-step', 'pretext-step',
+    'decode', 'dataset',
 )  # fmt: skip
 
 

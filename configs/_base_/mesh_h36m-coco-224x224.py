@@ -1,9 +1,9 @@
 """Human3.6M and COCO for mesh regressors, tested on 3DPW.
 
 The study gives the data, 120 epochs, the learning rate and its step. It gives neither batch size,
-optimizer, augmentation, losses nor how the two data sets are mixed: batch, optimizer and
-augmentation are SPIN's, as far as its code tells them, and here all samples of both are equally
-likely.
+optimizer, augmentation, losses nor how the two data sets are mixed. Batch, optimizer and
+augmentation are SPIN's, as far as its code tells them; half of the samples are of either data set,
+as its authors have it elsewhere.
 """
 
 _base_ = ['./mesh.py']
@@ -48,7 +48,8 @@ train_dataloader = dict(
     num_workers=4,
     persistent_workers=True,
     drop_last=True,  # a last batch of one sample has no statistics for batch normalization
-    sampler=dict(type='DefaultSampler', shuffle=True),
+    # an epoch is the study's "about 480,000" samples
+    sampler=dict(type='hsjp_mm.SharesSampler', num_samples=480_000, shares=[0.5, 0.5]),
     dataset=dict(type='ConcatDataset', datasets=train_sets),
 )
 val_dataloader = dict(

@@ -59,6 +59,18 @@ def test_steps_with_their_memory(what, side, ours, theirs):
 
 
 @pytest.mark.slow
+def test_mesh_steps_against_their_backbone():
+    printed = run('mesh-step', '--batch', '2', '--side', '64', '--rounds', '1').splitlines()
+    assert len(printed) == 2
+    for name, line in zip(('HMR', 'PARE'), printed, strict=True):
+        assert re.match(
+            rf'training step, ResNet-50, 64x64, 2 persons, cpu: {name} .+ s, the backbone alone',
+            line,
+        )
+        assert len(ratios(line)) == 2 and min(ratios(line)) > 0
+
+
+@pytest.mark.slow
 def test_pretext_steps_against_the_first(people):
     configs = [
         f'hsjp_mm::demo/{name}_hrnet-tiny_1xb32-1000i_toy-96x96.py' for name in ('hsjp', 'simclr')
