@@ -21,11 +21,13 @@ from hsjp_mm.models.heads import (
     PartBranchHead,
     PartSegmentationHead,
     PeCLRHead,
+    Pose2PoseHead,
+    PyMAFHead,
     SimCLRHead,
     SimSiamHead,
     SwAVHead,
 )
-from hsjp_mm.models.losses import GroupingLoss, MeshLoss, SupervisedContrastiveLoss
+from hsjp_mm.models.losses import GroupingLoss, MeshLoss, Pose2PoseLoss, SupervisedContrastiveLoss
 from hsjp_mm.models.pose_estimators import (
     MeshEstimator,
     MultiscalePoseEstimator,
@@ -92,8 +94,11 @@ __all__ = [
     'PartSegmentationHead',
     'PeCLR',
     'PeCLRHead',
+    'Pose2PoseHead',
+    'Pose2PoseLoss',
     'PretextModel',
     'PuzzleModel',
+    'PyMAFHead',
     'SimCLR',
     'SimCLRHead',
     'SimSiam',

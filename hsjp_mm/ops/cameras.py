@@ -131,16 +131,19 @@ def fit_translation(
     Args:
         points: (…, N, 3), of the body in meters.
         pixels: (…, N, 2).
-        weights: (…, N), at least 0, and above 0 for two points at different places or more.
+        weights: (…, N), at least 0; pixels of weight 0 may be anything.
         focal: (…,) in pixels, or one for all.
         principal: (…, 2), the principal point in pixels.
 
     Returns:
-        (…, 3) in meters, in double precision, to add to the points.
+        (…, 3) in meters, in double precision, to add to the points; NaN where fewer than two
+        points have a weight.
     """
     points, weights = points.double(), weights.double()
     focal = torch.as_tensor(focal, dtype=torch.float64, device=points.device)[..., None]
-    rays = (pixels.double() - principal.double()[..., None, :]) / focal[..., None]
+    seen = weights > 0
+    pixels = torch.where(seen[..., None], pixels.double(), 0)
+    rays = (pixels - principal.double()[..., None, :]) / focal[..., None]
     sums = weights.sum(dim=-1)
     middle = (weights[..., None] * rays).sum(dim=-2)
     square = (weights[..., None] * rays.square()).sum(dim=(-2, -1))
@@ -150,7 +153,10 @@ def fit_translation(
     misses = weights[..., None] * (rays * points[..., 2:] - points[..., :2])
     along = -(rays * misses).sum(dim=(-2, -1))
     goal = torch.cat([misses.sum(dim=-2), along[..., None]], dim=-1)
-    return torch.linalg.solve(matrix, goal)
+    known = (seen.sum(dim=-1) >= 2)[..., None]
+    identity = torch.eye(3, dtype=matrix.dtype, device=matrix.device)
+    found = torch.linalg.solve(torch.where(known[..., None], matrix, identity), goal)
+    return torch.where(known, found, torch.nan)
 
 
 def translation_to_weak(

@@ -152,3 +152,18 @@ def test_noisy_translations_are_those_of_numpys_least_squares():
     tensors = (torch.from_numpy(values) for values in (points, pixels, weights))
     found = fit_translation(*tensors, 600.0, torch.tensor([320.0, 240]))
     np.testing.assert_allclose(found, expected, rtol=1e-8)
+
+
+def test_points_that_are_not_seen_may_be_anything_and_too_few_tell_nothing():
+    torch.manual_seed(0)
+    points = 0.5 * torch.randn(3, 9, 3, dtype=torch.float64)
+    focal, principal = guess_camera(SIZES)
+    translation = torch.tensor([[0.4, -0.2, 4], [-1, 0.3, 6], [0, 0, 3]], dtype=torch.float64)
+    pixels = project(points + translation[:, None], focal, principal)
+    weights = torch.ones(3, 9)
+    weights[0, 4] = 0
+    pixels[0, 4] = torch.nan
+    weights[1, 1:] = 0
+    found = fit_translation(points, pixels, weights, focal, principal)
+    torch.testing.assert_close(found[[0, 2]], translation[[0, 2]])
+    assert found[1].isnan().all()

@@ -16,7 +16,7 @@ from pycocotools import mask as rle
 from hsjp_mm.datasets.part_masks import SIDE, box_frame
 from hsjp_mm.datasets.toy_bodies.charts import LABELS, surface
 from hsjp_mm.datasets.toy_bodies.rendering import Rendered
-from hsjp_mm.datasets.toy_bodies.scenes import Person, free_body
+from hsjp_mm.datasets.toy_bodies.scenes import free_body
 from hsjp_mm.ops.keypoint_orders import joint_names
 from hsjp_mm.ops.part_labels import DENSEPOSE_PARTS
 from hsjp_mm.ops.rotations import matrix_to_axis_angle
@@ -25,20 +25,6 @@ JOINT_SET = 'mesh_22'
 NAMES = joint_names('coco_17')
 DENSE_POINTS = 100
 """Points of a person with a place on the surface, about as many as in DensePose-COCO."""
-
-
-def points_of(person: Person) -> dict[str, np.ndarray]:
-    """The body's points by name, (3,) each, in the camera's frame.
-
-    Where several of its joint sets have a name, it is Human3.6M's, then COCO's, then that of the
-    joints that turn.
-    """
-    body = free_body()
-    found: dict[str, np.ndarray] = dict(zip(joint_names('smpl_24'), person.joints, strict=True))
-    for joint_set in ('coco_17', 'h36m_17'):
-        points = body.keypoints(person.vertices, person.joints, joint_set)
-        found.update(zip(joint_names(joint_set), points, strict=True))
-    return found
 
 
 def project(points: np.ndarray, camera: np.ndarray) -> np.ndarray:
@@ -67,8 +53,7 @@ def keypoint_labels(rendered: Rendered, number: int) -> np.ndarray:
     """
     person = rendered.scene.people[number - 1]
     height, width = rendered.owner.shape
-    named = points_of(person)
-    points = np.stack([named[name] for name in NAMES])
+    points = free_body().keypoints(person.vertices, person.joints, 'coco_17')
     pixels = project(points, rendered.scene.camera)
     nearest = np.rint(pixels).astype(int)
     inside = ((nearest >= 0) & (nearest < (width, height))).all(axis=1)
@@ -169,8 +154,7 @@ def mesh_sample(rendered: Rendered, number: int, bbox: list[int]) -> dict[str, n
     """The arrays of a person in the format of meshes, but paths and id."""
     person = rendered.scene.people[number - 1]
     height, width = rendered.owner.shape
-    named = points_of(person)
-    points = np.stack([named[name] for name in joint_names(JOINT_SET)])
+    points = free_body().keypoints(person.vertices, person.joints, JOINT_SET)
     pixels = project(points, rendered.scene.camera)
     sure = np.ones((len(points), 1))
     left, top, w, h = bbox

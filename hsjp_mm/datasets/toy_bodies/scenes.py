@@ -31,6 +31,13 @@ BOX_FACES = np.array([
 ])  # fmt: skip
 
 
+class Posed(NamedTuple):
+    """What the body model calls a body."""
+
+    vertices: torch.Tensor
+    joints: torch.Tensor
+
+
 class FreeBody:
     """The free body in double precision, so that the number of threads changes no picture.
 
@@ -55,10 +62,10 @@ class FreeBody:
             body = self.model(torch.from_numpy(rotations), torch.from_numpy(shapes))
         return body.vertices.numpy(), body.joints.numpy()
 
-    def keypoints(self, vertices: np.ndarray, joints: np.ndarray, regressor: str) -> np.ndarray:
-        """Points (K, 3) of one of the body's own sets, of vertices (V, 3) and joints (J, 3)."""
-        matrix = getattr(self.model, f'regressor_{regressor}').numpy()
-        return matrix @ np.concatenate([joints, vertices])
+    def keypoints(self, vertices: np.ndarray, joints: np.ndarray, joint_set: str) -> np.ndarray:
+        """Points (K, 3) of a set, of vertices (V, 3) and joints (J, 3), in the frame of these."""
+        arrays = (torch.from_numpy(array)[None] for array in (vertices, joints))
+        return self.model.keypoints(Posed(*arrays), joint_set)[0].numpy()
 
 
 @cache

@@ -192,6 +192,12 @@ class BodyModel(nn.Module):
         if joint_set not in self.joint_sets:
             self._owners(joint_set)
 
+    def sources(self, joint_set: str) -> tuple[str, ...]:
+        """The sets whose regressors give the points of a set, for results to name them."""
+        if joint_set in self.joint_sets or (joint_set == 'smpl_24' and self._has_smpl_joints):
+            return (joint_set,)
+        return tuple(dict.fromkeys(self._owners(joint_set).values()))
+
     def _owners(self, joint_set: str) -> dict[str, str]:
         """Of each name of a set, in its order, the set that its point is taken from."""
         known = sorted(self.joint_sets, key=_precedence)

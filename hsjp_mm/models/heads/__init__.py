@@ -6,7 +6,15 @@ from hsjp_mm.models.heads.hsjp_head import HSJPHead, HSJPStackHead
 from hsjp_mm.models.heads.jigclu_head import JigCluHead
 from hsjp_mm.models.heads.jointcon_head import JointConHead
 from hsjp_mm.models.heads.mae_head import MAEHead
-from hsjp_mm.models.heads.mesh import HMR2Head, HMRHead, MeshHead, MeshPrediction, PAREHead
+from hsjp_mm.models.heads.mesh import (
+    HMR2Head,
+    HMRHead,
+    MeshHead,
+    MeshPrediction,
+    PAREHead,
+    Pose2PoseHead,
+    PyMAFHead,
+)
 from hsjp_mm.models.heads.moco_head import MoCoHead
 from hsjp_mm.models.heads.part_branch_head import PartBranchHead
 from hsjp_mm.models.heads.part_segmentation_head import PartSegmentationHead
@@ -35,6 +43,8 @@ __all__ = [
     'PartBranchHead',
     'PartSegmentationHead',
     'PeCLRHead',
+    'Pose2PoseHead',
+    'PyMAFHead',
     'SimCLRHead',
     'SimSiamHead',
     'SwAVHead',

@@ -62,7 +62,10 @@ class MoCoHead(ProjectionHead):
         super().__init__(in_channels, layers, init_cfg)
         self.temperature = temperature
         # random keys until the first batches have taken their places, as in the authors' code
-        keys = torch.randn(queue_length, out_channels, generator=torch.Generator().manual_seed(0))
+        # on the CPU also where a model is built without memory, on which old versions of torch
+        # draw by no generator
+        generator = torch.Generator().manual_seed(0)
+        keys = torch.randn(queue_length, out_channels, generator=generator, device='cpu')
         self.register_buffer('queue', F.normalize(keys, dim=1))
         self.register_buffer('place', torch.zeros((), dtype=torch.long))
 

@@ -1,5 +1,13 @@
 from hsjp_mm.models.losses.contrastive_loss import ClusteringLoss, SupervisedContrastiveLoss
 from hsjp_mm.models.losses.grouping_loss import GroupingLoss
 from hsjp_mm.models.losses.mesh_loss import MeshLoss, MeshTargets
+from hsjp_mm.models.losses.pose2pose_loss import Pose2PoseLoss
 
-__all__ = ['ClusteringLoss', 'GroupingLoss', 'MeshLoss', 'MeshTargets', 'SupervisedContrastiveLoss']
+__all__ = [
+    'ClusteringLoss',
+    'GroupingLoss',
+    'MeshLoss',
+    'MeshTargets',
+    'Pose2PoseLoss',
+    'SupervisedContrastiveLoss',
+]

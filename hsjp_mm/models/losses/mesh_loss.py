@@ -31,6 +31,7 @@ class MeshTargets:
         shape: (B, S).
         has_shape: (B,), 1 or 0.
         part_map: (B, h, w) long, 0 to J, and 255 where it is not known; None if it is nowhere.
+        body: The labelled bodies, for losses that need them.
     """
 
     keypoints: Tensor
@@ -42,6 +43,28 @@ class MeshTargets:
     shape: Tensor
     has_shape: Tensor
     part_map: Tensor | None = None
+    body: 'LabelledBody | None' = None
+
+
+@dataclass
+class LabelledBody:
+    """Bodies in the labelled poses and shapes, (B, …); only where both are known do they count.
+
+    Attributes:
+        joints: (B, K, 3) in meters, in the axes of the camera.
+        vertices: (B, V, 3), the same.
+        joints24: (B, J, 3), the same.
+        places: (B, K + J + V, 2), where all three are on the crop from −1 to 1.
+        has_body: (B,), 1 where pose and shape are known.
+        has_place: (B,), 1 where also the 2D labels tell where the body is.
+    """
+
+    joints: Tensor
+    vertices: Tensor
+    joints24: Tensor
+    places: Tensor
+    has_body: Tensor
+    has_place: Tensor
 
 
 @MODELS.register_module()
@@ -83,6 +106,8 @@ class MeshLoss(nn.Module):
         ...     loss=dict(type='hsjp_mm.MeshLoss', part_epochs=90),
         ... )
     """
+
+    needs_body = False
 
     def __init__(
         self,

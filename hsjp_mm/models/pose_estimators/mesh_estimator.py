@@ -5,6 +5,8 @@ W height and width of the input. Crops and cameras as in :mod:`~hsjp_mm.ops.came
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -17,8 +19,16 @@ from hsjp_mm.datasets.transforms.part_maps import RenderPartMap
 from hsjp_mm.datasets.transforms.pipelines import find_datasets, find_transforms
 from hsjp_mm.models.heads.mesh import MeshPrediction
 from hsjp_mm.models.heads.mesh.pare_head import part_attention
-from hsjp_mm.models.losses.mesh_loss import MeshTargets, from_hips
-from hsjp_mm.ops.cameras import FOCAL, crop_projection, guess_camera, weak_to_translation
+from hsjp_mm.models.losses.mesh_loss import LabelledBody, MeshTargets, from_hips
+from hsjp_mm.ops.cameras import (
+    FOCAL,
+    NEAREST,
+    crop_projection,
+    fit_translation,
+    guess_camera,
+    project,
+    weak_to_translation,
+)
 from hsjp_mm.ops.keypoint_orders import joint_names, mirror_indices
 from hsjp_mm.ops.part_labels import IGNORED
 from hsjp_mm.ops.rotations import mirror_rotations, nearest_rotation
@@ -123,7 +133,11 @@ class MeshEstimator(TopdownPoseEstimator):
         body = body or dict(type='hsjp_mm.BodyModel', file='free')
         body_model = MODELS.build(body)
         body_model.require_set(joint_set)
-        told = {'num_joints': body_model.num_joints, 'num_shape': body_model.num_shape}
+        told = {
+            'num_joints': body_model.num_joints,
+            'num_shape': body_model.num_shape,
+            'num_keypoints': len(names),
+        }
         super().__init__(
             backbone=backbone,
             neck=neck,
@@ -135,7 +149,10 @@ class MeshEstimator(TopdownPoseEstimator):
             metainfo=metainfo,
         )
         self.body, self.body_cfg = body_model, dict(body)
+        self.head.set_body(body_model.flat_template.unflatten(0, (3, -1)).T)
         self.joint_set, self.full_image = joint_set, full_image
+        sources = ', '.join(body_model.sources(joint_set))
+        self._named = f'{body_model.name}, joints by {sources}'
         self.hips = [names.index('left_hip'), names.index('right_hip')]
         self.mirror = mirror_indices(joint_names('smpl_24'))
         self.loss_module = MODELS.build(loss or dict(type='hsjp_mm.MeshLoss'))
@@ -163,11 +180,15 @@ class MeshEstimator(TopdownPoseEstimator):
         """
         views = collect_views(data_samples, inputs.device)
         prediction = self.regress(inputs, views)
-        body = self.body(prediction.rotations, prediction.shape)
-        joints = self.body.keypoints(body, self.joint_set)
         targets = collect_targets(data_samples, inputs)
-        points = self.on_crop(joints, prediction.weak, views)
-        losses = self.loss_module(prediction, points, joints, targets, self.hips)
+        if self.loss_module.needs_body:
+            targets = self.with_body(targets, views)
+        losses: dict[str, Tensor] = {}
+        for guess in (*prediction.earlier, prediction):
+            joints = self.body.keypoints(self.body(guess.rotations, guess.shape), self.joint_set)
+            points = self.on_crop(joints, guess.weak, views)
+            terms = self.loss_module(guess, points, joints, targets, self.hips)
+            losses |= {name: losses.get(name, 0) + term for name, term in terms.items()}
         with torch.no_grad():
             losses['mpjpe'] = 1000 * mean_distance(joints, targets, self.hips)
             losses['scale'] = prediction.weak[:, 0].mean()
@@ -217,7 +238,7 @@ class MeshEstimator(TopdownPoseEstimator):
                     instances.set_field(sample.gt_instances.get(name), name)
             sample.pred_instances = instances
             # what results are named by, and what the joints are
-            sample.set_metainfo({'pred_body': self.body.name, 'joint_set': self.joint_set})
+            sample.set_metainfo({'pred_body': self._named, 'joint_set': self.joint_set})
         if self.test_cfg.get('output_parts', False):
             if prediction.part_scores is None:
                 raise ValueError(f'output_parts=True: {type(self.head).__name__} tells no parts')
@@ -238,7 +259,36 @@ class MeshEstimator(TopdownPoseEstimator):
             sizes = inputs.new_tensor(inputs.shape[:1:-1]).float().expand(len(inputs), 2)
             longer = sizes.max(dim=1, keepdim=True).values
             views = Views(torch.cat([sizes / 2, longer], dim=1), *guess_camera(sizes))
-        return self.head(self.extract_feat(inputs), views.box_info())
+        project_mesh = partial(self._mesh_on_crop, views=views)
+        return self.head(self.extract_feat(inputs), views.box_info(), project_mesh)
+
+    @torch.no_grad()
+    def with_body(self, targets: MeshTargets, views: Views) -> MeshTargets:
+        """Add the labelled bodies; where they are is found from the labelled keypoints."""
+        body = self.body(targets.rotations, targets.shape)
+        joints = self.body.keypoints(body, self.joint_set)
+        half = views.crops[:, None, 2:] / 2
+        pixels = views.crops[:, None, :2] + half * targets.keypoints
+        translation = fit_translation(
+            joints, pixels, targets.keypoint_weights, views.focal, views.principal
+        ).float()
+        points = torch.cat([joints, body.joints, body.vertices], dim=1)
+        found = ((points + translation[:, None])[..., 2] > NEAREST).all(dim=1)  # false for NaN
+        far = torch.stack([0 * views.focal, 0 * views.focal, 10 + 0 * views.focal], dim=1)
+        points = points + torch.where(found[:, None], translation, far)[:, None]
+        places = (project(points, views.focal, views.principal) - views.crops[:, None, :2]) / half
+        has_body = targets.has_pose * targets.has_shape
+        return replace(
+            targets,
+            body=LabelledBody(
+                joints, body.vertices, body.joints, places, has_body, has_body * found
+            ),
+        )
+
+    def _mesh_on_crop(self, prediction: MeshPrediction, views: Views) -> Tensor:
+        """The vertices (B, V, 2) of a prediction on the crop, from −1 to 1."""
+        vertices = self.body(prediction.rotations, prediction.shape).vertices
+        return self.on_crop(vertices, prediction.weak, views)
 
     def _forward(self, inputs: Tensor, data_samples: list | None = None) -> tuple[Tensor, ...]:
         """Mode ``'tensor'``: rotations, shape and weak perspective of crops."""

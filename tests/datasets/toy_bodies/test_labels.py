@@ -12,9 +12,9 @@ from hsjp_mm.datasets.toy_bodies.labels import (
     mesh_sample,
     part_map,
     part_masks,
-    points_of,
 )
 from hsjp_mm.datasets.toy_bodies.rendering import render_image
+from hsjp_mm.datasets.toy_bodies.scenes import free_body
 
 
 @pytest.fixture(scope='module')
@@ -25,6 +25,11 @@ def images():
 @pytest.fixture(scope='module')
 def people(images):
     return [(r, n) for r in images for n in range(1, len(r.scene.people) + 1)]
+
+
+def points_of(person):
+    points = free_body().keypoints(person.vertices, person.joints, 'coco_17')
+    return dict(zip(NAMES, points, strict=True))
 
 
 def test_a_hidden_keypoint_is_behind_the_surface_and_a_seen_one_near_it(people):

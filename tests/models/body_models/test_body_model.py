@@ -320,3 +320,11 @@ def test_rotations_of_smpl_drive_the_free_body_as_scipy_says(free):
     at_ankle = at_knee + (turns[0] * turns[1] * turns[2]).apply(rest[ankle] - rest[knee])
     found = free(pose_of(**angles)).joints[0]
     np.testing.assert_allclose(found[ankle], at_ankle, atol=1e-6)
+
+
+def test_results_can_name_the_regressors():
+    free = BodyModel()
+    assert free.sources('h36m_17') == ('h36m_17',)
+    assert free.sources('common_14') == ('h36m_17',)
+    assert free.sources('mesh_22') == ('h36m_17', 'coco_17')
+    assert free.sources('smpl_24') == ('smpl_24',)

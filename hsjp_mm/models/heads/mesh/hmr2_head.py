@@ -1,6 +1,6 @@
 """The head of HMR 2.0: one query looks at the features of a vision transformer."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +23,7 @@ class HMR2Head(MeshHead):
         in_channels: Of the last feature map.
         dim: Width of the decoder.
         num_layers, num_heads, feedforward_channels, dropout: of the decoder.
-        num_joints, num_shape, box_info, init_cfg: as of
+        num_joints, num_shape, num_keypoints, box_info, init_cfg: as of
             :class:`~hsjp_mm.models.MeshHead`.
 
     Examples:
@@ -47,10 +47,11 @@ class HMR2Head(MeshHead):
         dropout: float = 0.0,
         num_joints: int = 24,
         num_shape: int = 10,
+        num_keypoints: int = 22,
         box_info: bool = False,
         init_cfg: dict | list | None = None,
     ):
-        super().__init__(num_joints, num_shape, box_info, init_cfg)
+        super().__init__(num_joints, num_shape, num_keypoints, box_info, init_cfg)
         self.query = nn.Parameter(torch.zeros(1, 1, dim))
         nn.init.trunc_normal_(self.query, std=0.02)
         self.place = nn.Linear(self.num_extra, dim) if box_info else None
@@ -61,7 +62,12 @@ class HMR2Head(MeshHead):
         self.decoder = nn.TransformerDecoder(layer, num_layers, norm=nn.LayerNorm(dim))
         self.decoders = nn.ModuleList(small_linear(dim, size) for size in self.sizes)
 
-    def forward(self, feats: Sequence[Tensor], box_info: Tensor | None = None) -> MeshPrediction:
+    def forward(
+        self,
+        feats: Sequence[Tensor],
+        box_info: Tensor | None = None,
+        project: Callable[[MeshPrediction], Tensor] | None = None,
+    ) -> MeshPrediction:
         """Predict, see :meth:`MeshHead.forward`."""
         cells = self.context(feats[-1].flatten(2).mT)
         query = self.query.expand(len(cells), -1, -1)

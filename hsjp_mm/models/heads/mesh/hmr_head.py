@@ -1,6 +1,6 @@
 """The head of HMR and SPIN: correct a guess a few times from the pooled features."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,7 @@ class HMRHead(MeshHead):
         hidden_channels: Of both linear layers.
         num_iterations: How often the guess is corrected.
         dropout: After each of the two layers.
-        num_joints, num_shape, box_info, init_cfg: as of
+        num_joints, num_shape, num_keypoints, box_info, init_cfg: as of
             :class:`~hsjp_mm.models.MeshHead`.
 
     Raises:
@@ -46,10 +46,11 @@ class HMRHead(MeshHead):
         dropout: float = 0.5,
         num_joints: int = 24,
         num_shape: int = 10,
+        num_keypoints: int = 22,
         box_info: bool = False,
         init_cfg: dict | list | None = None,
     ):
-        super().__init__(num_joints, num_shape, box_info, init_cfg)
+        super().__init__(num_joints, num_shape, num_keypoints, box_info, init_cfg)
         if num_iterations < 1:
             raise ValueError(f'num_iterations={num_iterations} must be at least 1')
         self.num_iterations = num_iterations
@@ -61,7 +62,12 @@ class HMRHead(MeshHead):
         )
         self.decoders = nn.ModuleList(small_linear(hidden_channels, size) for size in self.sizes)
 
-    def forward(self, feats: Sequence[Tensor], box_info: Tensor | None = None) -> MeshPrediction:
+    def forward(
+        self,
+        feats: Sequence[Tensor],
+        box_info: Tensor | None = None,
+        project: Callable[[MeshPrediction], Tensor] | None = None,
+    ) -> MeshPrediction:
         """Predict, see :meth:`MeshHead.forward`."""
         features = feats[-1].mean(dim=(2, 3))
         features = torch.cat([features, self.extra(features, box_info)], dim=1)

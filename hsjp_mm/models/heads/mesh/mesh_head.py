@@ -3,7 +3,7 @@
 Letters: B batch, J joints, S shape components.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -26,12 +26,17 @@ class MeshPrediction(NamedTuple):
         weak: (B, 3), (s, x, y) of weak perspective on the crop, see
             :mod:`~hsjp_mm.ops.cameras`.
         part_scores: (B, J + 1, h, w), the background first; of heads that tell parts.
+        places: (B, K, 3), where the keypoints are, x and y on the crop from −1 to 1, and the depth
+            in meters from the root; of heads that find them without the body.
+        earlier: Of heads that guess several times, the guesses before, each supervised too.
     """
 
     rotations: Tensor
     shape: Tensor
     weak: Tensor
     part_scores: Tensor | None = None
+    places: Tensor | None = None
+    earlier: 'tuple[MeshPrediction, ...]' = ()
 
 
 class MeshHead(BaseModule):
@@ -42,7 +47,7 @@ class MeshHead(BaseModule):
     rotation is diag(1, −1, −1)), the mean shape, and :data:`MEAN_CAMERA`.
 
     Args:
-        num_joints, num_shape: J and S of the body; given by
+        num_joints, num_shape, num_keypoints: J and S of the body, K of the joint set; given by
             :class:`~hsjp_mm.models.MeshEstimator`.
         box_info: Add to the features where in the image the crop is and how large, as `CLIFF
             <https://arxiv.org/abs/2208.00571>`_ does: (x, y) of its center from the principal
@@ -59,11 +64,13 @@ class MeshHead(BaseModule):
         self,
         num_joints: int = 24,
         num_shape: int = 10,
+        num_keypoints: int = 22,
         box_info: bool = False,
         init_cfg: dict | list | None = None,
     ):
         super().__init__(init_cfg)
         self.num_joints, self.num_shape, self.box_info = num_joints, num_shape, box_info
+        self.num_keypoints = num_keypoints
         self.num_extra = 3 if box_info else 0
         self.sizes = (6 * num_joints, num_shape, 3)
         pose = torch.eye(3).repeat(num_joints, 1, 1)
@@ -72,12 +79,26 @@ class MeshHead(BaseModule):
         for name, mean in zip(STATE, means, strict=True):
             self.register_buffer(f'mean_{name}', torch.as_tensor(mean)[None], persistent=False)
 
-    def forward(self, feats: Sequence[Tensor], box_info: Tensor | None = None) -> MeshPrediction:
+    def set_body(self, template: Tensor) -> None:
+        """Learn of the body what the head needs of it; by default nothing.
+
+        Args:
+            template: (V, 3), the vertices of the mean body at rest.
+        """
+
+    def forward(
+        self,
+        feats: Sequence[Tensor],
+        box_info: Tensor | None = None,
+        project: Callable[[MeshPrediction], Tensor] | None = None,
+    ) -> MeshPrediction:
         """Predict.
 
         Args:
             feats: Maps of the backbone or neck, of which the last one is taken, (B, C, h, w).
             box_info: (B, 3), for heads that have ``box_info``; others do not look at it.
+            project: Gives the vertices (B, V, 2) of a prediction on the crop, from −1 to 1, for
+                heads that look where the mesh is.
         """
         raise NotImplementedError
 

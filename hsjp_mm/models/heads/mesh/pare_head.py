@@ -1,6 +1,6 @@
 """The head of PARE: each joint looks at the image where its part of the body is."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from mmpose.models.heads import HeatmapHead
@@ -33,7 +33,7 @@ class PAREHead(MeshHead):
     Args:
         in_channels: Of the last feature map.
         thin_channels: Of the features that shape and camera are read from.
-        num_joints, num_shape, box_info, init_cfg: as of
+        num_joints, num_shape, num_keypoints, box_info, init_cfg: as of
             :class:`~hsjp_mm.models.MeshHead`.
         layers: further arguments of the stock head, for both branches:
             ``deconv_out_channels``, ``deconv_kernel_sizes``, ``conv_out_channels``,
@@ -57,11 +57,12 @@ class PAREHead(MeshHead):
         thin_channels: int = 64,
         num_joints: int = 24,
         num_shape: int = 10,
+        num_keypoints: int = 22,
         box_info: bool = False,
         init_cfg: dict | list | None = None,
         **layers,
     ):
-        super().__init__(num_joints, num_shape, box_info, init_cfg)
+        super().__init__(num_joints, num_shape, num_keypoints, box_info, init_cfg)
         # with the scope, for a config of another host does not find MMPose's names without
         layers.setdefault('loss', dict(type='mmpose.KeypointMSELoss'))
         self.part_branch = HeatmapHead(in_channels, num_joints + 1, **layers)
@@ -75,7 +76,12 @@ class PAREHead(MeshHead):
         self.shape = small_linear(together, num_shape)
         self.camera = small_linear(together, 3)
 
-    def forward(self, feats: Sequence[Tensor], box_info: Tensor | None = None) -> MeshPrediction:
+    def forward(
+        self,
+        feats: Sequence[Tensor],
+        box_info: Tensor | None = None,
+        project: Callable[[MeshPrediction], Tensor] | None = None,
+    ) -> MeshPrediction:
         """Predict, see :meth:`MeshHead.forward`."""
         scores = self.part_branch(feats)
         features = self.feature_branch(feats)
