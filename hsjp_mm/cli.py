@@ -47,6 +47,7 @@ TASKS: dict[str, dict[str, tuple[str, str]]] = {
     'Look and measure': {
         'browse': ('browse_puzzles', 'draw puzzles and what a network answers'),
         'draw': ('draw_bottomup', 'draw poses, tags and heat maps of a bottom-up model'),
+        'draw-mesh': ('draw_mesh', 'recover bodies in pictures and lay them over'),
         'draw-body': ('draw_body', 'a labelled body as .obj, .ply, .gif or .html'),
         'probe': ('probe', 'what a backbone is worth for classification'),
         'probe-pose': ('probe_pose', 'what frozen backbones are worth for pose'),

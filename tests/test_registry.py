@@ -57,6 +57,7 @@ parts = [
     ('HOOKS', dict(type='hsjp_mm.SkippedImagesHook')),
     ('HOOKS', dict(type='hsjp_mm.PrepareDataHook')),
     ('HOOKS', dict(type='hsjp_mm.BottomupVisualizationHook')),
+    ('HOOKS', dict(type='hsjp_mm.MeshVisualizationHook')),
     ('HOOKS', dict(type='hsjp_mm.FreezeHook', layers=[0])),
     ('METRICS', dict(type='hsjp_mm.HSJPPrecision')),
     ('METRICS', dict(type='hsjp_mm.JigCluAccuracy')),
@@ -197,8 +198,8 @@ def run(script: str, folder, *arguments: str):
 @pytest.mark.parametrize('scope', ['mmpose', 'mmdet'])
 def test_names_are_found_without_custom_imports(scope, tmp_path):
     names = [
-        'SkippedImagesHook', 'PrepareDataHook', 'BottomupVisualizationHook', 'FreezeHook',
-        'HSJPPrecision', 'JigCluAccuracy', 'MAEExplainedVariance', 'PartIoU', 'DensePoseAccuracy',
+        'SkippedImagesHook', 'PrepareDataHook', 'BottomupVisualizationHook',
+        'MeshVisualizationHook', 'FreezeHook', 'HSJPPrecision', 'JigCluAccuracy', 'MAEExplainedVariance', 'PartIoU', 'DensePoseAccuracy',
         'ViewRetrieval', 'PCKh', 'LSPPCK', 'ColorAugmentation', 'PatchAugmentation', 'MakeViews',
         'BottomupResize', 'TopdownShearAffine', 'TopdownPyramid', 'TopdownDenseAffine',
         'PersonCropDataset', 'PartMaskDataset', 'DensePoseDataset', 'PretextInit', 'GroupingLoss',

@@ -58,6 +58,7 @@ def main(args: argparse.Namespace) -> None:
     for path in args.images:
         existing_path(path, 'images')
 
+    from hsjp_mm.datasets.detected_boxes import images_file
     from hsjp_mm.datasets.detections import detect
     from hsjp_mm.datasets.image_files import named_images
 
@@ -71,7 +72,7 @@ def main(args: argparse.Namespace) -> None:
         args.device,
     )
     out = Path(args.out)
-    names = out.with_name(f'{out.stem}_images{out.suffix}')
+    names = images_file(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(boxes))
     names.write_text(json.dumps(images))

@@ -1,5 +1,6 @@
 from hsjp_mm.engine.hooks.bottomup_visualization_hook import BottomupVisualizationHook
 from hsjp_mm.engine.hooks.freeze_hook import FreezeHook
+from hsjp_mm.engine.hooks.mesh_visualization_hook import MeshVisualizationHook
 from hsjp_mm.engine.hooks.pose_probe_hook import PoseProbeHook
 from hsjp_mm.engine.hooks.prepare_data_hook import PatchHook, PrepareDataHook
 from hsjp_mm.engine.hooks.puzzle_visualization_hook import PuzzleVisualizationHook
@@ -11,6 +12,7 @@ __all__ = [
     'BottomupVisualizationHook',
     'EpochSeedHook',
     'FreezeHook',
+    'MeshVisualizationHook',
     'PatchHook',
     'PoseProbeHook',
     'PrepareDataHook',

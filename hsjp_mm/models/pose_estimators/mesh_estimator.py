@@ -240,11 +240,10 @@ class MeshEstimator(TopdownPoseEstimator):
             # what results are named by, and what the joints are
             sample.set_metainfo({'pred_body': self._named, 'joint_set': self.joint_set})
         if self.test_cfg.get('output_parts', False):
-            if prediction.part_scores is None:
+            scores = prediction.part_scores
+            if scores is None or not self.head.tells_parts:
                 raise ValueError(f'output_parts=True: {type(self.head).__name__} tells no parts')
-            for sample, attention in zip(
-                data_samples, part_attention(prediction.part_scores), strict=True
-            ):
+            for sample, attention in zip(data_samples, part_attention(scores), strict=True):
                 sample.pred_fields = PixelData(part_attention=attention)
         return data_samples
 

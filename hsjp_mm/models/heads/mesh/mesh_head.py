@@ -56,6 +56,8 @@ class MeshHead(BaseModule):
         init_cfg: as in stock.
     """
 
+    tells_parts = False
+    """Whether its ``part_scores`` say where each joint looks."""
     mean_pose: Tensor
     mean_shape: Tensor
     mean_camera: Tensor

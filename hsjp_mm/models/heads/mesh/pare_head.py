@@ -51,6 +51,8 @@ class PAREHead(MeshHead):
         ... )
     """
 
+    tells_parts = True
+
     def __init__(
         self,
         in_channels: int,
