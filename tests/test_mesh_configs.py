@@ -45,7 +45,9 @@ CHANGES = {
 
 
 @pytest.mark.parametrize(
-    'path', [path for path in MESH if '_res50_' in path.stem], ids=lambda path: path.stem
+    'path',
+    [path for path in MESH if re.match('(pare|hmr)_res50_', path.stem)],
+    ids=lambda path: path.stem,
 )
 def test_leaf_changes_only_what_its_name_says(path):
     pattern = r'(pare|hmr)_res50_(?:(.+)-)?4xb16-\d+e_h36m-coco-224x224'
@@ -69,6 +71,18 @@ def test_heads_differ_in_the_head_and_the_labels_of_parts():
     assert 'hsjp_mm.RenderPartMap' not in steps
     expected = [*steps[:-1], 'hsjp_mm.RenderPartMap', steps[-1]]
     assert [step.type for step in read(default('pare')).train_pipeline] == expected
+
+
+def test_i2l_meshnet_differs_in_its_network_and_the_size():
+    path = config_path('i2l-meshnet_res50_4xb16-120e_h36m-coco-256x256')
+    changed = difference(read(path), read(default('hmr')))
+    rest = {name: value for name, value in changed.items() if 'input_size' not in name}
+    assert rest == {
+        'model.type': 'hsjp_mm.I2LMeshNet',
+        'model.head.type': 'hsjp_mm.LixelHead',
+        'model.test_cfg.flip_test': None,
+        'model.test_cfg.root_depth': 'label',
+    }
 
 
 @pytest.mark.slow
@@ -109,6 +123,7 @@ def test_has_the_studys_schedule(path):
         config_path('pare_res50_occluders-4xb16-120e_h36m-coco-224x224'),
         config_path('pare_hrnet-w32_4xb16-120e_h36m-coco-224x224'),
         config_path('hmr2_ViTPose-small_2d-pose-pre-4xb16-120e_h36m-coco-256x192'),
+        config_path('i2l-meshnet_res50_4xb16-120e_h36m-coco-256x256'),
     ],
     ids=lambda path: path.stem,
 )
@@ -133,7 +148,7 @@ def test_trains(path, tmp_path):
     elif backbone.type == 'ResNet':
         backbone.update(depth=18, stem_channels=8, base_channels=8)
         head.in_channels = 64
-        if 'pare' in path.stem:
+        if 'pare' in path.stem or 'i2l' in path.stem:
             head.deconv_out_channels = (8, 8, 8)
     else:
         backbone.arch = dict(embed_dims=24, num_layers=1, num_heads=2, feedforward_channels=24)
@@ -143,6 +158,10 @@ def test_trains(path, tmp_path):
     terms = {'keypoints', 'joints', 'pose', 'shape', 'scale'}
     if 'pare' in path.stem:
         terms.add('parts')
+    if 'i2l' in path.stem:
+        terms = {
+            'joints', 'body_joints', 'mesh', 'mesh_joints', 'mesh_body_joints', 'edges', 'normals',
+        }  # fmt: skip
     assert {key for key in log if key.startswith('loss_')} == {f'loss_{term}' for term in terms}
     assert all(log[f'loss_{term}'] > 0 for term in terms)
     assert log['loss'] == pytest.approx(sum(log[f'loss_{term}'] for term in terms))

@@ -64,7 +64,7 @@ def make_config(bodies: Path, folder: Path, head: str = 'pare', iterations: int 
     cfg = Config.fromfile(ROOT / f'configs/demo/{head}_res18_1xb16-2000i_toy-96x96.py')
     cfg.model.backbone.update(stem_channels=8, base_channels=8)
     cfg.model.head.in_channels = 64
-    if head == 'pare':
+    if head in ('pare', 'i2l-meshnet'):
         cfg.model.head.deconv_out_channels = (8, 8, 8)
     else:
         cfg.model.head.hidden_channels = 256
@@ -116,6 +116,32 @@ def test_the_first_hundred_steps_keep_the_body_before_the_camera(head, bodies, t
     assert not [key for key in checkpoint['state_dict'] if key.startswith('body')]
 
 
+def test_i2l_meshnet_learns_and_is_measured(bodies, tmp_path):
+    cfg = make_config(bodies, tmp_path, 'i2l-meshnet', iterations=60)
+    cfg.train_dataloader.batch_size = 4
+    cfg.optim_wrapper.optimizer.lr = 1e-3
+    runner, logs = run(cfg)
+    for log in logs:
+        assert all(np.isfinite(value) for value in log.values()), log
+    for name in ('loss', 'loss_joints', 'loss_mesh', 'mpjpe'):
+        first, last = (np.mean([log[name] for log in part]) for part in (logs[:10], logs[-10:]))
+        assert last < first, name
+    assert 0 < runner.message_hub.get_scalar('val/mesh/PA-MPJPE').current() < 1000
+
+
+def test_two_processes_of_i2l_meshnet_end_alike(bodies, tmp_path):
+    cfg = make_config(bodies, tmp_path, 'i2l-meshnet', iterations=3)
+    for key in ('val_dataloader', 'val_evaluator', 'val_cfg', 'test_dataloader', 'test_evaluator',
+                'test_cfg'):  # fmt: skip
+        cfg[key] = None
+    cfg.default_hooks.checkpoint.save_best = None
+    first, second = run_pair(cfg, RANK_RECORDER, tmp_path)
+    assert len(set(first['ids'][:4] + second['ids'][:4])) == 8
+    for name, value in first['state'].items():
+        if 'running' not in name and 'num_batches' not in name:
+            assert torch.equal(value, second['state'][name]), name
+
+
 def test_ema_and_accumulation_go_with_it(bodies, tmp_path):
     cfg = make_config(bodies, tmp_path, iterations=4)
     cfg.custom_hooks.append(dict(type='EMAHook', momentum=0.1, update_buffers=True))
@@ -126,14 +152,15 @@ def test_ema_and_accumulation_go_with_it(bodies, tmp_path):
     assert any(key.startswith('module.backbone') for key in saved['ema_state_dict'])
 
 
-def test_a_run_that_is_resumed_ends_as_if_it_had_not_stopped(bodies, tmp_path):
-    cfg = make_config(bodies, tmp_path / 'whole', iterations=6)
+@pytest.mark.parametrize('head', ['pare', 'i2l-meshnet'])
+def test_a_run_that_is_resumed_ends_as_if_it_had_not_stopped(head, bodies, tmp_path):
+    cfg = make_config(bodies, tmp_path / 'whole', head, iterations=6)
     whole, logs = run(cfg)
-    cfg = make_config(bodies, tmp_path / 'parts', iterations=6)
+    cfg = make_config(bodies, tmp_path / 'parts', head, iterations=6)
     cfg.default_hooks.checkpoint.update(interval=3)
     cfg.train_cfg.update(max_iters=3, val_interval=3)
     run(cfg)
-    cfg = make_config(bodies, tmp_path / 'parts', iterations=6)
+    cfg = make_config(bodies, tmp_path / 'parts', head, iterations=6)
     resumed, rest = run(cfg, resume=True)
     assert rest == logs[3:]
     for name, value in whole.model.state_dict().items():

@@ -13,6 +13,7 @@ from hsjp_mm.models.heads import (
     HSJPStackHead,
     JigCluHead,
     JointConHead,
+    LixelHead,
     MAEHead,
     MeshHead,
     MeshPrediction,
@@ -27,8 +28,15 @@ from hsjp_mm.models.heads import (
     SimSiamHead,
     SwAVHead,
 )
-from hsjp_mm.models.losses import GroupingLoss, MeshLoss, Pose2PoseLoss, SupervisedContrastiveLoss
+from hsjp_mm.models.losses import (
+    GroupingLoss,
+    LixelLoss,
+    MeshLoss,
+    Pose2PoseLoss,
+    SupervisedContrastiveLoss,
+)
 from hsjp_mm.models.pose_estimators import (
+    I2LMeshNet,
     MeshEstimator,
     MultiscalePoseEstimator,
     MultiscaleTopdownPoseEstimator,
@@ -73,10 +81,13 @@ __all__ = [
     'HSJPHead',
     'HSJPStackHead',
     'HigherHRNetHead',
+    'I2LMeshNet',
     'JigClu',
     'JigCluHead',
     'JointCon',
     'JointConHead',
+    'LixelHead',
+    'LixelLoss',
     'MAEHead',
     'Measure',
     'MeshEstimator',

@@ -1,5 +1,7 @@
 """The mean place of scores: a coordinate that can be learnt through."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -26,3 +28,22 @@ def soft_argmax(scores: Tensor) -> Tensor:
         indices = torch.arange(dimensions[axis], device=scores.device, dtype=scores.dtype)
         places.append((along * indices).sum(dim=2))
     return torch.stack(places, dim=2)
+
+
+def cells_to_crop(cells: Tensor, size: Sequence[int], reach: float) -> Tensor:
+    """From cells of a volume to places on the square crop about it.
+
+    Cell j of a map of stride s is at pixel s · j of the input; the input is the middle of the crop.
+
+    Args:
+        cells: (…, 3), (x, y, z).
+        size: (w, h, d) of the volume in cells.
+        reach: Meters that the volume is deep, to the front and to the back.
+
+    Returns:
+        (…, 3), x and y from −1 to 1 on the crop, z in meters from the middle of the volume.
+    """
+    width, height, depth = size
+    longer = max(width, height)
+    last = cells.new_tensor([width, height, depth])
+    return (cells * 2 - last) * cells.new_tensor([1 / longer, 1 / longer, reach / depth])

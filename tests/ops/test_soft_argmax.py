@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from hsjp_mm.ops.soft_argmax import soft_argmax
+from hsjp_mm.ops.soft_argmax import cells_to_crop, soft_argmax
 
 
 def test_one_high_score_is_the_place():
@@ -27,3 +27,10 @@ def test_against_a_loop_and_gradients_are_finite():
             y = sum(float(shares[i, j]) * i for i in range(4) for j in range(5))
             assert found[b, k].tolist() == pytest.approx([x, y])
     assert torch.autograd.gradcheck(soft_argmax, scores)
+
+
+def test_cells_on_the_crop():
+    """A volume of 6 × 8 × 4 cells in the square of 8 × 8, two meters deep."""
+    cells = torch.tensor([[0.0, 0, 0], [3, 4, 2], [6, 8, 4], [1, 2, 3]])
+    expected = [[-0.75, -1, -1], [0, 0, 0], [0.75, 1, 1], [-0.5, -0.5, 0.5]]
+    assert cells_to_crop(cells, (6, 8, 4), 1.0).tolist() == expected

@@ -9,6 +9,7 @@ from hsjp_mm.models.heads.mae_head import MAEHead
 from hsjp_mm.models.heads.mesh import (
     HMR2Head,
     HMRHead,
+    LixelHead,
     MeshHead,
     MeshPrediction,
     PAREHead,
@@ -35,6 +36,7 @@ __all__ = [
     'HigherHRNetHead',
     'JigCluHead',
     'JointConHead',
+    'LixelHead',
     'MAEHead',
     'MeshHead',
     'MeshPrediction',

@@ -17,6 +17,7 @@ from torch import Tensor
 from hsjp_mm.datasets.mesh import MeshDataset
 from hsjp_mm.datasets.transforms.part_maps import RenderPartMap
 from hsjp_mm.datasets.transforms.pipelines import find_datasets, find_transforms
+from hsjp_mm.models.body_models import BodyModel
 from hsjp_mm.models.heads.mesh import MeshPrediction
 from hsjp_mm.models.heads.mesh.pare_head import part_attention
 from hsjp_mm.models.losses.mesh_loss import LabelledBody, MeshTargets, from_hips
@@ -65,8 +66,99 @@ class Views(NamedTuple):
         return Views(crops, self.focal, self.principal * self.principal.new_tensor([-1, 1]))
 
 
+class BodyEstimator(TopdownPoseEstimator):
+    """What estimators of bodies share: the body, its joints, the labelled bodies, the results.
+
+    Args:
+        backbone, neck, train_cfg, test_cfg, data_preprocessor, init_cfg, metainfo: as in stock.
+        head: What the subclass reads of the maps, see :meth:`tell_head`.
+        body: The body model, the free body by default.
+        joint_set: Whose names 2D and 3D labels have; with both hips.
+    """
+
+    def __init__(self, head: dict, body: dict | None, joint_set: str, **stock):
+        names = joint_names(joint_set)
+        if not {'left_hip', 'right_hip'} <= set(names):
+            raise ValueError(f'joint_set={joint_set!r} must have both hips; it has {names}')
+        body = body or dict(type='hsjp_mm.BodyModel', file='free')
+        body_model = MODELS.build(body)
+        body_model.require_set(joint_set)
+        super().__init__(head={**head, **self.tell_head(body_model, names)}, **stock)
+        self.body, self.body_cfg = body_model, dict(body)
+        self.joint_set = joint_set
+        sources = ', '.join(body_model.sources(joint_set))
+        self.named = f'{body_model.name}, joints by {sources}'
+        self.hips = [names.index('left_hip'), names.index('right_hip')]
+
+    @staticmethod
+    def tell_head(body: BodyModel, names: Sequence[str]) -> dict[str, int]:
+        """The arguments of the head that follow from the body and the names of the joint set."""
+        raise NotImplementedError
+
+    def prepare(self, dataset) -> None:
+        """Tell data sets what is predicted: the joint set, the body and its number of shapes.
+
+        Raises:
+            ValueError: A data set has its points in another joint set.
+        """
+        kind = 'free' if self.body_cfg.get('file', 'free') == 'free' else 'smpl'
+        for data in find_datasets(dataset):
+            if isinstance(data, MeshDataset):
+                data.follow(self.joint_set, self.body.num_shape, kind)
+        for step in find_transforms(dataset, RenderPartMap):
+            step.body_cfg = self.body_cfg
+
+    @torch.no_grad()
+    def with_body(self, targets: MeshTargets, views: Views) -> MeshTargets:
+        """Add the labelled bodies; where they are is found from the labelled keypoints."""
+        body = self.body(targets.rotations, targets.shape)
+        joints = self.body.keypoints(body, self.joint_set)
+        half = views.crops[:, None, 2:] / 2
+        pixels = views.crops[:, None, :2] + half * targets.keypoints
+        translation = fit_translation(
+            joints, pixels, targets.keypoint_weights, views.focal, views.principal
+        ).float()
+        points = torch.cat([joints, body.joints, body.vertices], dim=1)
+        found = ((points + translation[:, None])[..., 2] > NEAREST).all(dim=1)  # false for NaN
+        far = torch.stack([0 * views.focal, 0 * views.focal, 10 + 0 * views.focal], dim=1)
+        points = points + torch.where(found[:, None], translation, far)[:, None]
+        places = (project(points, views.focal, views.principal) - views.crops[:, None, :2]) / half
+        has_body = targets.has_pose * targets.has_shape
+        return replace(
+            targets,
+            body=LabelledBody(
+                joints, body.vertices, body.joints, places, has_body, has_body * found
+            ),
+        )
+
+    def pack(
+        self, data_samples: list, found: dict[str, Tensor], keypoints: Tensor, named: Sequence[str]
+    ) -> list:
+        """Add ``pred_instances`` of length 1 to each data sample.
+
+        Args:
+            data_samples: Of the batch.
+            found: What was found, (B, …) each.
+            keypoints: (B, K, 2) in pixels of the image.
+            named: Of each sample, what results call the body and the way to it.
+        """
+        for i, sample in enumerate(data_samples):
+            instances = InstanceData(**{name: values[i : i + 1] for name, values in found.items()})
+            # numpy, as in stock, whose visualizer draws them
+            instances.keypoints = keypoints[i : i + 1].detach().cpu().numpy()
+            instances.keypoint_scores = instances.keypoints[..., 0] * 0 + 1
+            instances.keypoints_visible = instances.keypoint_scores
+            for name in ('bboxes', 'bbox_scores'):
+                if name in sample.gt_instances:
+                    instances.set_field(sample.gt_instances.get(name), name)
+            sample.pred_instances = instances
+            # what results are named by, and what the joints are
+            sample.set_metainfo({'pred_body': named[i], 'joint_set': self.joint_set})
+        return data_samples
+
+
 @MODELS.register_module()
-class MeshEstimator(TopdownPoseEstimator):
+class MeshEstimator(BodyEstimator):
     """Predict the rotations of a body's joints, its shape, and where it is.
 
     A stock top-down estimator for MMPose's Runner and ``mmpose.apis.inference_topdown``: any
@@ -127,48 +219,31 @@ class MeshEstimator(TopdownPoseEstimator):
         init_cfg: dict | list | None = None,
         metainfo: dict | None = None,
     ):
-        names = joint_names(joint_set)
-        if not {'left_hip', 'right_hip'} <= set(names):
-            raise ValueError(f'joint_set={joint_set!r} must have both hips; it has {names}')
-        body = body or dict(type='hsjp_mm.BodyModel', file='free')
-        body_model = MODELS.build(body)
-        body_model.require_set(joint_set)
-        told = {
-            'num_joints': body_model.num_joints,
-            'num_shape': body_model.num_shape,
-            'num_keypoints': len(names),
-        }
         super().__init__(
+            head,
+            body,
+            joint_set,
             backbone=backbone,
             neck=neck,
-            head={**head, **told},
             train_cfg=train_cfg,
             test_cfg=test_cfg,
             data_preprocessor=data_preprocessor,
             init_cfg=init_cfg,
             metainfo=metainfo,
         )
-        self.body, self.body_cfg = body_model, dict(body)
-        self.head.set_body(body_model.flat_template.unflatten(0, (3, -1)).T)
-        self.joint_set, self.full_image = joint_set, full_image
-        sources = ', '.join(body_model.sources(joint_set))
-        self._named = f'{body_model.name}, joints by {sources}'
-        self.hips = [names.index('left_hip'), names.index('right_hip')]
+        self.head.set_body(self.body.flat_template.unflatten(0, (3, -1)).T)
+        self.full_image = full_image
         self.mirror = mirror_indices(joint_names('smpl_24'))
         self.loss_module = MODELS.build(loss or dict(type='hsjp_mm.MeshLoss'))
 
-    def prepare(self, dataset) -> None:
-        """Tell data sets what is predicted: the joint set, the body and its number of shapes.
-
-        Raises:
-            ValueError: A data set has its points in another joint set.
-        """
-        kind = 'free' if self.body_cfg.get('file', 'free') == 'free' else 'smpl'
-        for data in find_datasets(dataset):
-            if isinstance(data, MeshDataset):
-                data.follow(self.joint_set, self.body.num_shape, kind)
-        for step in find_transforms(dataset, RenderPartMap):
-            step.body_cfg = self.body_cfg
+    @staticmethod
+    def tell_head(body: BodyModel, names: Sequence[str]) -> dict[str, int]:
+        """The numbers of joints, shape components and keypoints."""
+        return {
+            'num_joints': body.num_joints,
+            'num_shape': body.num_shape,
+            'num_keypoints': len(names),
+        }
 
     def loss(self, inputs: Tensor, data_samples: list) -> dict[str, Tensor]:
         """Compute the losses of crops (B, 3, H, W).
@@ -227,18 +302,7 @@ class MeshEstimator(TopdownPoseEstimator):
             'joints24': body.joints,
             'joints': joints,
         }
-        for i, sample in enumerate(data_samples):
-            instances = InstanceData(**{name: values[i : i + 1] for name, values in found.items()})
-            # numpy, as in stock, whose visualizer draws them
-            instances.keypoints = keypoints[i : i + 1].detach().cpu().numpy()
-            instances.keypoint_scores = instances.keypoints[..., 0] * 0 + 1
-            instances.keypoints_visible = instances.keypoint_scores
-            for name in ('bboxes', 'bbox_scores'):
-                if name in sample.gt_instances:
-                    instances.set_field(sample.gt_instances.get(name), name)
-            sample.pred_instances = instances
-            # what results are named by, and what the joints are
-            sample.set_metainfo({'pred_body': self._named, 'joint_set': self.joint_set})
+        self.pack(data_samples, found, keypoints, [self.named] * len(data_samples))
         if self.test_cfg.get('output_parts', False):
             scores = prediction.part_scores
             if scores is None or not self.head.tells_parts:
@@ -260,29 +324,6 @@ class MeshEstimator(TopdownPoseEstimator):
             views = Views(torch.cat([sizes / 2, longer], dim=1), *guess_camera(sizes))
         project_mesh = partial(self._mesh_on_crop, views=views)
         return self.head(self.extract_feat(inputs), views.box_info(), project_mesh)
-
-    @torch.no_grad()
-    def with_body(self, targets: MeshTargets, views: Views) -> MeshTargets:
-        """Add the labelled bodies; where they are is found from the labelled keypoints."""
-        body = self.body(targets.rotations, targets.shape)
-        joints = self.body.keypoints(body, self.joint_set)
-        half = views.crops[:, None, 2:] / 2
-        pixels = views.crops[:, None, :2] + half * targets.keypoints
-        translation = fit_translation(
-            joints, pixels, targets.keypoint_weights, views.focal, views.principal
-        ).float()
-        points = torch.cat([joints, body.joints, body.vertices], dim=1)
-        found = ((points + translation[:, None])[..., 2] > NEAREST).all(dim=1)  # false for NaN
-        far = torch.stack([0 * views.focal, 0 * views.focal, 10 + 0 * views.focal], dim=1)
-        points = points + torch.where(found[:, None], translation, far)[:, None]
-        places = (project(points, views.focal, views.principal) - views.crops[:, None, :2]) / half
-        has_body = targets.has_pose * targets.has_shape
-        return replace(
-            targets,
-            body=LabelledBody(
-                joints, body.vertices, body.joints, places, has_body, has_body * found
-            ),
-        )
 
     def _mesh_on_crop(self, prediction: MeshPrediction, views: Views) -> Tensor:
         """The vertices (B, V, 2) of a prediction on the crop, from −1 to 1."""

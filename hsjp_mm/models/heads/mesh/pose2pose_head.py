@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from hsjp_mm.models.heads.mesh.mesh_head import MeshHead, MeshPrediction, small_linear
 from hsjp_mm.models.heads.mesh.pymaf_head import sample_points
-from hsjp_mm.ops.soft_argmax import soft_argmax
+from hsjp_mm.ops.soft_argmax import cells_to_crop, soft_argmax
 from hsjp_mm.registry import MODELS
 
 DEPTH = 8
@@ -103,19 +103,7 @@ class Pose2PoseHead(MeshHead):
         ratio = min(height, width) / max(height, width)
         camera = weak_of(self.camera(pooled).float(), ratio)
         found = self.prediction(pose + turns, shape + self.shape(pooled).float(), camera)
-        return found._replace(places=self._on_crop(cells, height, width))
-
-    @staticmethod
-    def _on_crop(cells: Tensor, height: int, width: int) -> Tensor:
-        """From cells (B, K, 3) to x and y on the square crop from −1 to 1, and z in meters.
-
-        Cell j of a map of stride s is at pixel s · j; the volume is deep from −1 m to 1 m.
-        """
-        longer = max(height, width)
-        size = cells.new_tensor([width, height])
-        places = (cells[..., :2] * 2 - size) / longer
-        depth = (cells[..., 2:] / DEPTH * 2 - 1) * REACH
-        return torch.cat([places, depth], dim=2)
+        return found._replace(places=cells_to_crop(cells, (width, height, DEPTH), REACH))
 
 
 def weak_of(camera: Tensor, ratio: float) -> Tensor:
