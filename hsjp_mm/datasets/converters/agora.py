@@ -14,8 +14,8 @@ from hsjp_mm.datasets.converters.samples import (
     inside,
     numbers,
     parse_gender,
-    project,
 )
+from hsjp_mm.ops.cameras import to_pixels
 from hsjp_mm.utils.files import existing_file, existing_folder, read_json
 from hsjp_mm.utils.progress import track
 
@@ -94,7 +94,7 @@ def convert(
         values = {}
         if bodies is not None and grown:
             joints = bodies.joints(gender, pose[None], shape[None], translation[None])[0]
-            pixels = project(joints, camera)
+            pixels = to_pixels(joints, camera)
             values['joints'] = np.column_stack([joints, np.ones(24)])
             values['keypoints'] = np.column_stack([pixels, inside(pixels, size)])
         samples.add(
