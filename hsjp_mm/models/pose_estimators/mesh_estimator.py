@@ -275,9 +275,8 @@ class MeshEstimator(TopdownPoseEstimator):
             joints, pixels, targets.keypoint_weights, views.focal, views.principal
         ).float()
         points = torch.cat([joints, body.joints, body.vertices], dim=1)
-        found = ((points + translation[:, None])[..., 2] > SMALLEST_DEPTH).all(
-            dim=1
-        )  # false for NaN
+        depths = points[..., 2] + translation[:, 2:]
+        found = (depths > SMALLEST_DEPTH).all(dim=1)  # false for NaN
         far = torch.stack([0 * views.focal, 0 * views.focal, 10 + 0 * views.focal], dim=1)
         points = points + torch.where(found[:, None], translation, far)[:, None]
         places = image_to_crop(project(points, views.focal, views.principal), views.crops)
