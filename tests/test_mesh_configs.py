@@ -6,8 +6,16 @@ import re
 import numpy as np
 import pytest
 import torch
-from mmengine.registry import MODELS
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.registry import DATASETS, METRICS, MODELS
 
+from hsjp_mm.evaluation import MupotsPCK
+from hsjp_mm.models import BodyModel
+from hsjp_mm.models.body_models.smpl_files import FREE_BODY, read_body
+from hsjp_mm.ops.cameras import to_pixels
+from hsjp_mm.ops.keypoint_orders import joint_names
+from hsjp_mm.ops.rotations import axis_angle_to_matrix
 from tests.helpers import ROOT
 from tests.mesh_bodies import write_bodies
 from tests.test_configs import MESH, build_model, difference, read, train_once
@@ -199,3 +207,111 @@ def test_checkpoints_of_stock_2d_poses_fit(stock, name, tmp_path):
     found = regressor.backbone.state_dict()
     for key, value in poses.backbone.state_dict().items():
         assert torch.equal(found[key], value), key
+
+
+def write_smpl(folder) -> None:
+    """The free body's arrays by SMPL's names, and joints of its vertices as the users' files."""
+    body = read_body('free')
+    # its COCO points stand for the face that SMPL's surface has
+    arrays = {key: array for key, array in np.load(FREE_BODY).items() if key != 'regressor_h36m_17'}
+    for gender in ('NEUTRAL', 'MALE', 'FEMALE'):
+        np.savez(folder / f'SMPL_{gender}.npz', **arrays)
+    points = body.regressors['h36m_17'] @ np.concatenate([body.joint_template, body.template])
+    named = dict(zip(joint_names('h36m_17'), points, strict=True))
+    named['head'] = named['jaw']
+    for name, joint_set in (('h36m', 'h36m_17_left_first'), ('mi_smpl', 'mupots_17')):
+        goals = np.stack([named[name] for name in joint_names(joint_set)])
+        nearest = np.linalg.norm(goals[:, None] - body.template, axis=2).argmin(axis=1)
+        np.save(folder / f'J_regressor_{name}.npy', np.eye(len(body.template))[nearest])
+
+
+def written_in_the_readme(folder) -> dict[str, Config]:
+    """The configs that README.md shows, with SMPL's files in the folder."""
+    text = (ROOT / 'configs/mesh/README.md').read_text()
+    blocks = re.findall(r'```python\n# (\w+)\.py\n(.*?)```', text, re.DOTALL)
+    for name, block in blocks:
+        (folder / f'{name}.py').write_text(block.replace('data/smpl', str(folder)))
+    return {name: Config.fromfile(folder / f'{name}.py') for name, _ in blocks}
+
+
+def test_the_configs_of_the_readme_measure_as_the_protocols_do(tmp_path):
+    write_smpl(tmp_path)
+    configs = written_in_the_readme(tmp_path)
+    assert set(configs) == {'pare_smpl', '3dpw', 'h36m', 'mupots'}
+    threedpw, h36m, mupots = (
+        METRICS.build(configs[name].test_evaluator) for name in ('3dpw', 'h36m', 'mupots')
+    )
+    assert {gender: body.name for gender, body in threedpw.bodies.items()} == {
+        'male': 'SMPL_MALE', 'female': 'SMPL_FEMALE'
+    }  # fmt: skip
+    for body in threedpw.bodies.values():
+        assert body.sources('common_14') == ('h36m_17_left_first',)
+    for metric in (threedpw, h36m):
+        assert (metric.joints, metric.root) == ('common_14', ('pelvis',))
+    assert (threedpw.protocol, h36m.bodies) == ('3DPW test', {})
+    assert isinstance(mupots, MupotsPCK)
+    body = MODELS.build(configs['mupots'].model.body)
+    assert body.sources('mupots_17') == ('mupots_17',)
+    body.require_set('mesh_22')  # the set of the training
+    data = {name: config.test_dataloader.dataset for name, config in configs.items()}
+    assert [data[name].data_root for name in ('3dpw', 'h36m', 'mupots')] == [
+        'data/3dpw/', 'data/h36m/', 'data/mupots/'
+    ]  # fmt: skip
+    assert data['mupots'].joint_set == configs['mupots'].model.joint_set == 'mupots_17'
+    # nothing of the body is trained with another one
+    assert configs['3dpw'].model == configs['pare_smpl'].model
+
+
+def relabelled(folder, joint_set: str, split: str = 'val') -> None:
+    """Give the persons of a file the joints of another set, in space and in the picture."""
+    path = folder / f'mesh/{split}.npz'
+    labels = dict(np.load(path))
+    free = BodyModel()
+    rotations = axis_angle_to_matrix(torch.from_numpy(labels['pose']))
+    body = free(*(rotations, *(torch.from_numpy(labels[key]) for key in ('shape', 'translation'))))
+    joints = free.keypoints(body, joint_set).numpy()
+    ones = np.ones((*joints.shape[:2], 1), np.float32)
+    pixels = to_pixels(joints, labels['camera'][:, None])
+    for key, points in (('keypoints', pixels), ('joints', joints)):
+        labels |= {key: np.concatenate([points, ones], 2), f'{key[:-1]}_set': np.array(joint_set)}
+    labels['sequence'] = np.array(['TS1', 'TS2'])
+    np.savez(path, **labels)
+
+
+def measured(config: Config, folder, joint_set: str) -> dict[str, float]:
+    """Test the demo's network, narrow and not trained, on two persons."""
+    model, dataset = config.model, config.test_dataloader.dataset
+    model.backbone.update(stem_channels=8, base_channels=8)
+    model.head.in_channels = 64
+    model.joint_set = dataset.joint_set = joint_set
+    dataset.update(data_root=str(folder), data_prefix=dict(img='images/val', parts='parts/val'))
+    model, data = MODELS.build(model).eval(), DATASETS.build(dataset)
+    model.prepare(data)
+    metric = METRICS.build(config.test_evaluator)
+    metric.dataset_meta = data.metainfo
+    with torch.no_grad():
+        found = model.test_step(pseudo_collate([data[i] for i in range(2)]))
+    metric.process({}, [sample.to_dict() for sample in found])
+    return metric.evaluate(2)
+
+
+def test_labels_of_3dpw_are_measured_by_the_default(tmp_path):
+    """Its joints are SMPL's: no head top, of which the 14 common ones have one."""
+    write_bodies(tmp_path, 'val', 2)
+    relabelled(tmp_path, 'smpl_24')
+    config = copy.deepcopy(read(ROOT / 'configs/demo/hmr_res18_1xb16-2000i_toy-96x96.py'))
+    with pytest.raises(ValueError, match=r"none of 2 persons .* joints='common_14'.*limbs_12"):
+        measured(copy.deepcopy(config), tmp_path, 'mesh_22')
+    config.test_evaluator = read(default('hmr')).test_evaluator
+    scores = measured(config, tmp_path, 'mesh_22')
+    assert 0 < scores['mesh/PA-MPJPE'] < scores['mesh/MPJPE'] < 2000
+
+
+def test_mupots_joints_are_measured_from_the_vertices(tmp_path):
+    write_bodies(tmp_path, 'val', 2)
+    relabelled(tmp_path, 'mupots_17')
+    config = copy.deepcopy(read(ROOT / 'configs/demo/hmr_res18_1xb16-2000i_toy-96x96.py'))
+    config.test_evaluator = dict(type='hsjp_mm.MupotsPCK')
+    scores = measured(config, tmp_path, 'mupots_17')
+    assert len(scores) == 8
+    assert 0 <= scores['mupots/PCK_all'] <= scores['mupots/PCK_matched'] <= 100

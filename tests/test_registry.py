@@ -199,12 +199,13 @@ def run(script: str, folder, *arguments: str):
 def test_names_are_found_without_custom_imports(scope, tmp_path):
     names = [
         'SkippedImagesHook', 'PrepareDataHook', 'BottomupVisualizationHook',
-        'MeshVisualizationHook', 'FreezeHook', 'HSJPPrecision', 'JigCluAccuracy', 'MAEExplainedVariance', 'PartIoU', 'DensePoseAccuracy',
-        'ViewRetrieval', 'PCKh', 'LSPPCK', 'ColorAugmentation', 'PatchAugmentation', 'MakeViews',
-        'BottomupResize', 'TopdownShearAffine', 'TopdownPyramid', 'TopdownDenseAffine',
-        'PersonCropDataset', 'PartMaskDataset', 'DensePoseDataset', 'PretextInit', 'GroupingLoss',
-        'PartBranchHourglass', 'HSJPHead', 'HSJP', 'JigCluHead', 'JigClu', 'PartSegmentationHead',
-        'PartSegmentation', 'DensePoseHead', 'DensePose',
+        'MeshVisualizationHook', 'FreezeHook', 'HSJPPrecision', 'JigCluAccuracy',
+        'MAEExplainedVariance', 'PartIoU', 'DensePoseAccuracy', 'ViewRetrieval', 'PCKh', 'LSPPCK',
+        'ColorAugmentation', 'PatchAugmentation', 'MakeViews', 'BottomupResize',
+        'TopdownShearAffine', 'TopdownPyramid', 'TopdownDenseAffine', 'PersonCropDataset',
+        'PartMaskDataset', 'DensePoseDataset', 'PretextInit', 'GroupingLoss', 'PartBranchHourglass',
+        'HSJPHead', 'HSJP', 'JigCluHead', 'JigClu', 'PartSegmentationHead', 'PartSegmentation',
+        'DensePoseHead', 'DensePose',
     ]  # fmt: skip
     assert run(BUILD, tmp_path, scope) == [['hsjp_mm', name] for name in names for _ in range(2)]
 

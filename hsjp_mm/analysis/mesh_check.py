@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from hsjp_mm.analysis.data_check import DataCheck
-from hsjp_mm.datasets.converters.samples import check_plausible, project
+from hsjp_mm.datasets.converters.samples import check_plausible
 from hsjp_mm.datasets.image_files import (
     UnreadableImageError,
     find_images,
@@ -19,6 +19,7 @@ from hsjp_mm.datasets.image_files import (
     turned_size,
 )
 from hsjp_mm.datasets.mesh_files import MeshLabels, read_mesh_file
+from hsjp_mm.ops.cameras import to_pixels
 from hsjp_mm.ops.keypoint_orders import joint_names, shared
 from hsjp_mm.utils.files import existing_folder
 from hsjp_mm.utils.progress import track
@@ -163,9 +164,7 @@ def _check_projection(found: DataCheck, labels: MeshLabels) -> None:
     both = (joints[..., 3] > 0) & (points[..., 2] > 0) & (joints[..., 2] > 0.1)
     if both.sum() < both.size / 10:
         return  # about a root, and so at no depth
-    seen = np.stack(
-        [project(one, camera) for one, camera in zip(joints[..., :3], cameras, strict=True)]
-    )
+    seen = to_pixels(joints[..., :3], cameras[:, None])
     off = float(np.median(np.linalg.norm(seen - points[..., :2], axis=2)[both]))
     line = f'joints project to {off:.1f} pixels (median) from the points of their names'
     found.sections[VALUES].append(line)

@@ -43,7 +43,8 @@ class MeshError(BaseMetric):
     the truth comes from, the protocol, and of how many persons; and lists the errors by joint. The
     predicted joints are those that the model takes from its vertices, in the set of the data set.
 
-    Persons of whom one of the joints is not labelled are left out, and counted in the log.
+    Persons of whom one of the joints is not labelled are left out, and counted in the log; with
+    ``bodies`` those without a pose and a shape of the model's kind of body.
 
     Where the truth comes from makes several millimeters. Human3.6M's are the joints of its markers:
     leave ``bodies`` out. 3DPW's are those of men's and women's bodies in the labelled poses: give
@@ -106,9 +107,7 @@ class MeshError(BaseMetric):
         """Average over all persons, and log what was measured."""
         kept = [result for result in results if result['errors'] is not None]
         if not kept:
-            raise ValueError(
-                f'none of {len(results)} persons has all joints of joints={self.joints!r} labelled'
-            )
+            raise ValueError(f'none of {len(results)} persons has {self._needed()}')
         errors, aligned = (
             np.stack([result[key] for result in kept]) for key in ('errors', 'aligned')
         )
@@ -120,6 +119,15 @@ class MeshError(BaseMetric):
         scores = {name + ending: float(value) for name, value in values.items()}
         self._report(scores, kept, len(results), {'MPJPE': errors, 'PA-MPJPE': aligned})
         return scores
+
+    def _needed(self) -> str:
+        """What a person must have to be measured."""
+        if self.bodies:
+            return 'a labelled pose and shape of the body that the model has, which bodies need'
+        return (
+            f'all joints of joints={self.joints!r} and root={" + ".join(self.root)} labelled; '
+            "'limbs_12' are those that SMPL's own joints have, without neck and head top"
+        )
 
     def _measure(self, sample: dict) -> dict[str, Any]:
         places, roots = self._places()

@@ -15,7 +15,7 @@ from mmengine.logging import MMLogger
 from torch import Tensor
 
 from hsjp_mm.evaluation.pose_errors import LIMIT, as_points, joint_errors, pck_and_auc
-from hsjp_mm.ops.cameras import project
+from hsjp_mm.ops.cameras import crop_to_image, input_to_crop, to_pixels
 from hsjp_mm.ops.keypoint_orders import joint_names
 from hsjp_mm.registry import METRICS
 
@@ -215,9 +215,7 @@ def _pixels(points: Tensor, camera: Tensor, name: str) -> Tensor:
     """Points (17, 3) before a camera (4,) in pixels (17, 2) of the picture."""
     if not camera.isfinite().all():
         raise ValueError(f'{name} has no known camera')
-    # project has one focal length; the one along x goes into x
-    stretch = points.new_tensor([float(camera[0] / camera[1]), 1, 1])
-    return project(points * stretch, camera[1], camera[2:])
+    return to_pixels(points, camera)
 
 
 def _image_keypoints(sample: dict) -> Tensor:
@@ -227,9 +225,7 @@ def _image_keypoints(sample: dict) -> Tensor:
     """
     truth = sample['gt_instances']
     keypoints = as_points(truth['keypoints'])[0, :, :2]
-    width, height = sample['input_size']
-    x, y, side = (float(value) for value in sample['crop'])
-    middle = keypoints.new_tensor([width / 2, height / 2])
-    keypoints = (keypoints - middle) * (side / width) + keypoints.new_tensor([x, y])
+    crop = as_points(np.asarray(sample['crop']))
+    keypoints = crop_to_image(input_to_crop(keypoints, sample['input_size']), crop)
     labelled = as_points(truth['keypoints_visible'])[0] > 0
     return torch.where(labelled[:, None], keypoints, torch.nan)

@@ -53,6 +53,52 @@ def project(points: Tensor, focal: Tensor | float, principal: Tensor) -> Tensor:
     return focal * points[..., :2] / points[..., 2:] + principal[..., None, :]
 
 
+def to_pixels(points, camera):
+    """Project points with a camera whose focal lengths along x and y may differ.
+
+    Args:
+        points: (…, 3), in front of the camera (z above 0), an array or a tensor.
+        camera: (…, 4), fx, fy, cx, cy in pixels, of the same type.
+
+    Returns:
+        (…, 2) in pixels.
+    """
+    return points[..., :2] / points[..., 2:] * camera[..., :2] + camera[..., 2:]
+
+
+def image_to_crop(points: Tensor, crops: Tensor) -> Tensor:
+    """Where on a crop, from −1 to 1, points of the image are.
+
+    Args:
+        points: (…, N, 2) in pixels of the image.
+        crops: (…, 3), center and side of the crop in pixels of the image.
+
+    Returns:
+        (…, N, 2), from −1 to 1 on the crop.
+    """
+    return (points - crops[..., None, :2]) / (crops[..., None, 2:] / 2)
+
+
+def crop_to_image(points: Tensor, crops: Tensor) -> Tensor:
+    """Undo :func:`image_to_crop`: from −1 to 1 on a crop to pixels of the image."""
+    return crops[..., None, :2] + crops[..., None, 2:] / 2 * points
+
+
+def input_to_crop(points: Tensor, size: tuple[int, int]) -> Tensor:
+    """Where on the crop, from −1 to 1, points of the network's input are.
+
+    The crop is the square of the input's longer side, about the same center.
+
+    Args:
+        points: (…, 2) in pixels of the input.
+        size: (width, height) of the input in pixels.
+
+    Returns:
+        (…, 2), from −1 to 1 on the crop.
+    """
+    return (points - points.new_tensor(size) / 2) / (max(size) / 2)
+
+
 def weak_projection(points: Tensor, weak: Tensor) -> Tensor:
     """Where weak perspective has points of a body on its crop.
 

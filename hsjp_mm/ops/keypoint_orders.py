@@ -55,6 +55,8 @@ JOINT_SETS: dict[str, tuple[str, ...]] = {
     # what Human3.6M and 3DPW are evaluated on, in the order of LSP
     'common_14': _COMMON,
     'lsp_14': _COMMON,
+    # those of them that SMPL's own joints are too, for labels without head top, such as 3DPW's
+    'limbs_12': _COMMON[:12],
     # what mesh regressors learn in 2D and 3D: the joints that are measured, those of COCO's face,
     # and those by which Human3.6M and MuPoTS-3D are centered and drawn
     'mesh_22': (*_COMMON, 'pelvis', 'spine', 'jaw', *_FACE),

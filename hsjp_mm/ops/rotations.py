@@ -156,7 +156,13 @@ def nearest_rotation(matrix: Tensor) -> Tensor:
     Returns:
         (…, 3, 3).
     """
-    left, _, right = torch.linalg.svd(_precise(matrix))
+    # autocast would multiply in half precision
+    with torch.autocast(matrix.device.type, enabled=False):
+        return _nearest_rotation(_precise(matrix))
+
+
+def _nearest_rotation(matrix: Tensor) -> Tensor:
+    left, _, right = torch.linalg.svd(matrix)
     # never a reflection: the direction of the smallest singular value is turned round for one
     signs = torch.ones_like(left[..., 0])
     signs[..., 2] = (left @ right).det().sign()

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from hsjp_mm.evaluation import MupotsPCK
-from hsjp_mm.evaluation.mupots_pck import NAMES, ROOT, match, with_bones_of
+from hsjp_mm.evaluation.mupots_pck import NAMES, ROOT, _image_keypoints, match, with_bones_of
 from hsjp_mm.ops.keypoint_orders import joint_names
 
 PARENTS = [2, 16, 2, 3, 4, 2, 6, 7, 15, 9, 10, 15, 12, 13, 15, 15, 2]  # counted from 1
@@ -76,14 +76,14 @@ def made_up_person(rng, number: int, sequence: str, image: str, noise: float) ->
     }  # fmt: skip
 
 
-def as_sample(person: dict, labelled=None) -> dict:
-    """With a crop of 500 pixels, seen at 250 × 250."""
+def as_sample(person: dict, labelled=None, size=(250, 250)) -> dict:
+    """With a crop of 500 pixels, whose half size the longer side of the input has."""
     crop = np.array([900.0, 800.0, 500.0])
-    seen = (person['pixels'] - crop[:2]) / 2 + 125
+    seen = (person['pixels'] - crop[:2]) / 2 + np.array(size) / 2
     labelled = np.ones(17) if labelled is None else labelled
     return {
         'id': person['id'], 'sequence': person['sequence'], 'img_path': person['img_path'],
-        'joint_set': 'mupots_17', 'camera': CAMERA, 'crop': crop, 'input_size': (250, 250),
+        'joint_set': 'mupots_17', 'camera': CAMERA, 'crop': crop, 'input_size': size,
         'gt_instances': {
             'joints': person['truth'][None], 'joints_weight': np.ones((1, 17)),
             'keypoints': seen[None], 'keypoints_visible': labelled[None],
@@ -132,6 +132,16 @@ def test_all_scores_are_those_of_the_slow_port(noise):
     for name, value in expected.items():
         assert scores[name] == pytest.approx(value, abs=1e-9), name
     assert scores['mupots/PCK_all'] < scores['mupots/PCK_matched']
+
+
+@pytest.mark.parametrize('size', [(250, 190), (190, 250)])
+def test_inputs_need_not_be_square(size):
+    """The person is at the edge of the crop, where a wrong scale would leave the 40 pixels."""
+    person = made_up_person(np.random.default_rng(0), 1, 'TS1', 'a.jpg', 0)
+    person['pixels'] += 2  # near, but not everywhere the same
+    square, other = as_sample(person), as_sample(person, size=size)
+    assert evaluate([other]) == evaluate([square])
+    np.testing.assert_allclose(_image_keypoints(other).numpy(), person['pixels'], rtol=0, atol=1e-9)
 
 
 def test_by_hand():

@@ -7,9 +7,13 @@ from mmpose.structures.bbox import get_warp_matrix
 from hsjp_mm.ops.cameras import (
     FOCAL,
     crop_projection,
+    crop_to_image,
     fit_translation,
     guess_camera,
+    image_to_crop,
+    input_to_crop,
     project,
+    to_pixels,
     translation_to_weak,
     weak_projection,
     weak_to_translation,
@@ -167,3 +171,23 @@ def test_points_that_are_not_seen_may_be_anything_and_too_few_tell_nothing():
     found = fit_translation(points, pixels, weights, focal, principal)
     torch.testing.assert_close(found[[0, 2]], translation[[0, 2]])
     assert found[1].isnan().all()
+
+
+def test_units_of_crops_and_inputs():
+    """A crop of 200 px about (100, 90); its right edge is at 1, and the top of an input of 192 px
+    by 256 px too is at −1, while its sides are at ∓0.75."""
+    crop = torch.tensor([[100.0, 90, 200]], dtype=torch.float64)
+    points = torch.tensor([[[200.0, 90], [0, -10]]], dtype=torch.float64)
+    found = image_to_crop(points, crop)
+    assert found.tolist() == [[[1, 0], [-1, -1]]]
+    torch.testing.assert_close(crop_to_image(found, crop), points)
+    corners = torch.tensor([[0.0, 0], [192, 256], [96, 128]])
+    assert input_to_crop(corners, (192, 256)).tolist() == [[-0.75, -1], [0.75, 1], [0, 0]]
+
+
+def test_to_pixels_has_both_focal_lengths():
+    points, camera = np.array([[1.0, 2, 4], [0, 0, 1]]), np.array([100.0, 200, 30, 40])
+    assert to_pixels(points, camera).tolist() == [[55, 140], [30, 40]]
+    cameras = torch.from_numpy(np.stack([camera, camera + 1]))
+    each = to_pixels(torch.from_numpy(points).expand(2, 2, 3), cameras[:, None])
+    assert each[1].tolist() == [[101 / 4 + 31, 201 / 2 + 41], [31, 41]]

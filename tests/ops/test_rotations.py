@@ -140,3 +140,10 @@ def test_mirrored_axis_angles_have_y_and_z_negated():
     expected = angles[:, order] * torch.tensor([1.0, -1, -1], dtype=torch.float64)
     torch.testing.assert_close(found, axis_angle_to_matrix(expected))
     torch.testing.assert_close(mirror_rotations(found, order), axis_angle_to_matrix(angles))
+
+
+def test_nearest_rotation_stays_in_single_precision_under_autocast():
+    given = torch.eye(3) + 0.1 * torch.randn(5, 3, 3, generator=torch.Generator().manual_seed(0))
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        found = nearest_rotation(given)
+    torch.testing.assert_close(found, nearest_rotation(given), rtol=0, atol=0)

@@ -1,6 +1,7 @@
 """AGORA, `<https://agora.is.tue.mpg.de>`_, in its layout with poses in camera axes."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,13 +15,14 @@ from hsjp_mm.datasets.converters.samples import (
     inside,
     numbers,
     parse_gender,
-    project,
 )
+from hsjp_mm.ops.cameras import to_pixels
 from hsjp_mm.utils.files import existing_file, existing_folder, read_json
 from hsjp_mm.utils.progress import track
 
 FULL, SMALL = (3840, 2160), (1280, 720)
 """Sizes of the images that the boxes and cameras are for, and of those that are used."""
+SCALE = SMALL[0] / FULL[0]
 NAMES = {'train': 'AGORA_train_SMPL.json', 'validation': 'AGORA_validation_SMPL.json'}
 
 
@@ -61,56 +63,55 @@ def convert(
     points = 'smpl_24' if bodies else ''
     samples = Samples(path.name, keypoint_set=points, joint_set=points)
     coco.annotations.ids('image_id')
-    scale = SMALL[0] / FULL[0]
-    size = np.array(SMALL)
     for row in track(list(coco.annotations), 'persons'):
         where = f'{path.name}, annotation {row["id"]}'
         if not row.get('is_valid', True):
             samples.leave_out('that are not valid')
             continue
-        given = numbers(row['bbox'], (4,), f'{where}: bbox') * scale
-        middle = given[:2] + given[2:] / 2  # its margin is taken off
-        box = box_of_xywh(
-            np.concatenate([middle - given[2:] / 2 / MARGIN, given[2:] / MARGIN]), size
-        )
+        box = _box(row, where)
         if box is None:
             samples.leave_out('outside of the image')
             continue
-        fit = read_json(existing_file(folder / row['smpl_param_path'], 'source'), 'source')
-        seen = read_json(existing_file(folder / row['cam_param_path'], 'source'), 'source')
-        pose = np.concatenate(
-            [
-                numbers(fit['global_orient'], (1, 3), f'{where}: global_orient'),
-                numbers(fit['body_pose'], (23, 3), f'{where}: body_pose'),
-            ]
-        )
-        shape = numbers(fit['betas'], (-1,), f'{where}: betas')[:10]
-        translation = numbers(fit['transl'], (3,), f'{where}: transl')
-        focal = numbers(seen['focal'], (2,), f'{where}: focal')
-        camera = scale * np.concatenate(
-            [focal, numbers(seen['princpt'], (2,), f'{where}: princpt')]
-        )
-        grown, gender = not row.get('kid', False), parse_gender(row.get('gender', 'neutral'))
-        values = {}
-        if bodies is not None and grown:
-            joints = bodies.joints(gender, pose[None], shape[None], translation[None])[0]
-            pixels = project(joints, camera)
-            values['joints'] = np.column_stack([joints, np.ones(24)])
-            values['keypoints'] = np.column_stack([pixels, inside(pixels, size)])
         samples.add(
             id=row['id'],
             image_path=images[row['image_id']]['file_name_1280x720'],
-            image_size=size,
+            image_size=SMALL,
             box=box,
-            pose=pose,
-            shape=shape if grown else None,
-            translation=translation if grown else None,
-            gender=gender,
-            camera=camera,
-            **values,
+            **_body(row, folder, where, bodies),
         )
-        if not grown:
+        if row.get('kid', False):
             samples.leave_out('children, of which shape and translation are not taken')
     if bodies is None:
         samples.notes.append('no joints and keypoints: they need the files of SMPL (--body)')
     return samples.write(out)
+
+
+def _box(row: dict, where: str) -> np.ndarray | None:
+    """The box in the small image, without its margin."""
+    given = numbers(row['bbox'], (4,), f'{where}: bbox') * SCALE
+    middle, size = given[:2] + given[2:] / 2, given[2:] / MARGIN
+    return box_of_xywh(np.concatenate([middle - size / 2, size]), np.array(SMALL))
+
+
+def _body(row: dict, folder: Path, where: str, bodies: Bodies | None) -> dict[str, Any]:
+    """Pose, shape and place of a person, the camera of the small image, and the body's points."""
+    fit = read_json(existing_file(folder / row['smpl_param_path'], 'source'), 'source')
+    seen = read_json(existing_file(folder / row['cam_param_path'], 'source'), 'source')
+    root = numbers(fit['global_orient'], (1, 3), f'{where}: global_orient')
+    pose = np.concatenate([root, numbers(fit['body_pose'], (23, 3), f'{where}: body_pose')])
+    shape = numbers(fit['betas'], (-1,), f'{where}: betas')[:10]
+    translation = numbers(fit['transl'], (3,), f'{where}: transl')
+    focal = numbers(seen['focal'], (2,), f'{where}: focal')
+    principal = numbers(seen['princpt'], (2,), f'{where}: princpt')
+    camera = SCALE * np.concatenate([focal, principal])
+    gender = parse_gender(row.get('gender', 'neutral'))
+    found = {'pose': pose, 'gender': gender, 'camera': camera}
+    if row.get('kid', False):
+        return found
+    found |= {'shape': shape, 'translation': translation}
+    if bodies is not None:
+        joints = bodies.joints(gender, pose[None], shape[None], translation[None])[0]
+        pixels = to_pixels(joints, camera)
+        found['joints'] = np.column_stack([joints, np.ones(24)])
+        found['keypoints'] = np.column_stack([pixels, inside(pixels, np.array(SMALL))])
+    return found

@@ -13,10 +13,10 @@ from hsjp_mm.datasets.converters.samples import (
     box_of_xywh,
     inside,
     numbers,
-    project,
     turn_pose,
     turn_translation,
 )
+from hsjp_mm.ops.cameras import to_pixels
 from hsjp_mm.utils.files import existing_file, existing_folder, read_json
 from hsjp_mm.utils.progress import track
 
@@ -125,7 +125,7 @@ def _convert_subject(
         if (points[:, 2] <= 0).any():
             samples.leave_out('behind the camera')
             continue
-        pixels = project(points, camera)
+        pixels = to_pixels(points, camera)
         samples.add(
             id=number + index,
             image_path=image['file_name'],

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from hsjp_mm.datasets.mesh_files import write_mesh_file
+from hsjp_mm.ops.cameras import to_pixels
 from hsjp_mm.ops.keypoint_orders import joint_names, mirror_indices
 from hsjp_mm.ops.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 
@@ -222,11 +223,6 @@ def box_of_scale(center: np.ndarray, scale: float) -> np.ndarray:
     return np.concatenate([center - half, center + half])
 
 
-def project(points: np.ndarray, camera: np.ndarray) -> np.ndarray:
-    """Points (…, 3) before the camera (4,), in pixels (…, 2)."""
-    return points[..., :2] / points[..., 2:] * camera[:2] + camera[2:]
-
-
 def inside(points: np.ndarray, size: np.ndarray) -> np.ndarray:
     """Whether points (…, 2) are in the image."""
     return ((points >= 0) & (points <= size)).all(axis=-1)
@@ -324,7 +320,7 @@ def _before_their_boxes(content: Mapping[str, Any]) -> np.ndarray:
     where, camera = content['translation'][known], content['camera'][known]
     if (where[:, 2] <= 0).any():
         return where[:, 2] > 0
-    points = where[:, :2] / where[:, 2:] * camera[:, :2] + camera[:, 2:]
+    points = to_pixels(where, camera)
     box = content['box'][known]
     side = (box[:, 2:] - box[:, :2]).max(axis=1, keepdims=True)
     # the pelvis is some 20 cm beside the translation, and the person may be cut off

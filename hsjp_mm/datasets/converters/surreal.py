@@ -25,10 +25,10 @@ from hsjp_mm.datasets.converters.samples import (
     mirror_pose,
     numbers,
     parse_gender,
-    project,
     to_axis_angle,
     to_matrices,
 )
+from hsjp_mm.ops.cameras import to_pixels
 from hsjp_mm.utils.files import existing_folder
 from hsjp_mm.utils.progress import track
 
@@ -182,7 +182,7 @@ def _read(file: Path) -> Mapping[str, Any]:
 
 def _require_close(placed: np.ndarray, points: np.ndarray, file: Path) -> None:
     """The labels agree with one another: the 3D joints project to the 2D ones."""
-    off = np.abs(project(placed, CAMERA) - points).max(axis=(1, 2))
+    off = np.abs(to_pixels(placed, CAMERA) - points).max(axis=(1, 2))
     if (placed[..., 2] <= 0).any() or np.median(off) > CLOSE:
         raise ValueError(
             f'{file}: the 3D joints project {np.median(off):.1f} pixels beside the 2D ones; this '

@@ -13,10 +13,10 @@ from hsjp_mm.datasets.converters.samples import (
     box_of_points,
     numbers,
     parse_gender,
-    project,
     turn_pose,
 )
 from hsjp_mm.datasets.image_files import UnreadableImageError, stored_size
+from hsjp_mm.ops.cameras import to_pixels
 from hsjp_mm.utils.files import existing_folder
 from hsjp_mm.utils.progress import track
 
@@ -126,7 +126,7 @@ def _convert_person(
         before = bool((placed[:, 2] > 0).all())
         box = box_of_points(points[:, :2], seen) if seen.sum() >= FEWEST else None
         if box is None and before:
-            box = box_of_points(project(placed, camera))
+            box = box_of_points(to_pixels(placed, camera))
         if box is None:
             samples.leave_out('behind the camera')
             continue

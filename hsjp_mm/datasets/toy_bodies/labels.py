@@ -17,6 +17,7 @@ from hsjp_mm.datasets.part_masks import SIDE, box_frame
 from hsjp_mm.datasets.toy_bodies.charts import LABELS, surface
 from hsjp_mm.datasets.toy_bodies.rendering import Rendered
 from hsjp_mm.datasets.toy_bodies.scenes import free_body
+from hsjp_mm.ops.cameras import to_pixels
 from hsjp_mm.ops.keypoint_orders import joint_names
 from hsjp_mm.ops.part_labels import DENSEPOSE_PARTS
 from hsjp_mm.ops.rotations import matrix_to_axis_angle
@@ -25,11 +26,6 @@ JOINT_SET = 'mesh_22'
 NAMES = joint_names('coco_17')
 DENSE_POINTS = 100
 """Points of a person with a place on the surface, about as many as in DensePose-COCO."""
-
-
-def project(points: np.ndarray, camera: np.ndarray) -> np.ndarray:
-    """Pixels (K, 2) of points (K, 3)."""
-    return points[:, :2] / points[:, 2:] * camera[:2] + camera[2:]
 
 
 @cache
@@ -54,7 +50,7 @@ def keypoint_labels(rendered: Rendered, number: int) -> np.ndarray:
     person = rendered.scene.people[number - 1]
     height, width = rendered.owner.shape
     points = free_body().keypoints(person.vertices, person.joints, 'coco_17')
-    pixels = project(points, rendered.scene.camera)
+    pixels = to_pixels(points, rendered.scene.camera)
     nearest = np.rint(pixels).astype(int)
     inside = ((nearest >= 0) & (nearest < (width, height))).all(axis=1)
     x, y = np.clip(nearest, 0, (width - 1, height - 1)).T
@@ -155,7 +151,7 @@ def mesh_sample(rendered: Rendered, number: int, bbox: list[int]) -> dict[str, n
     person = rendered.scene.people[number - 1]
     height, width = rendered.owner.shape
     points = free_body().keypoints(person.vertices, person.joints, JOINT_SET)
-    pixels = project(points, rendered.scene.camera)
+    pixels = to_pixels(points, rendered.scene.camera)
     sure = np.ones((len(points), 1))
     left, top, w, h = bbox
     pose = matrix_to_axis_angle(torch.from_numpy(person.rotations)).numpy()

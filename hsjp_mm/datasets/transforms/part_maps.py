@@ -10,7 +10,7 @@ import torch
 from mmcv.transforms import BaseTransform
 
 from hsjp_mm.datasets.transforms.mesh import PART_STRIDE
-from hsjp_mm.ops.cameras import fit_translation
+from hsjp_mm.ops.cameras import crop_to_image, fit_translation, input_to_crop
 from hsjp_mm.ops.rasterize import rasterize
 from hsjp_mm.registry import MODELS, TRANSFORMS
 
@@ -83,14 +83,11 @@ def _place(results: dict, body: Any, posed: Any) -> np.ndarray | None:
     weights = torch.from_numpy(results['keypoints_visible'])[0]
     if (weights > 0).sum() < 2:
         return None
-    x, y, side = results['crop'].astype(float)
-    size = np.array(results['input_size'])
-    pixels = (results['keypoints'][0] - size / 2) * side / size.max() + [x, y]
+    keypoints, crop = (torch.from_numpy(results[key]).double() for key in ('keypoints', 'crop'))
+    pixels = crop_to_image(input_to_crop(keypoints[0], results['input_size']), crop)
     points = body.keypoints(posed, results['joint_set'])[0]
     camera = torch.from_numpy(results['camera'])
-    found = fit_translation(
-        points, torch.from_numpy(pixels), weights, camera[:2].mean(), camera[2:]
-    ).numpy()
+    found = fit_translation(points, pixels, weights, camera[:2].mean(), camera[2:]).numpy()
     return found if np.isfinite(found).all() and found[2] > 0 else None
 
 

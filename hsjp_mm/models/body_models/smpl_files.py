@@ -28,6 +28,15 @@ KEYS = (
     'v_template', 'shapedirs', 'posedirs', 'weights', 'kintree_table', 'f', 'J_regressor',
     'J_template', 'J_shapedirs', 'vertex_mirror',
 )  # fmt: skip
+SMPL_SIZE = (6890, 24)
+"""Vertices and joints of SMPL, and of no other body."""
+SURFACE = (
+    332, 6260, 2800, 4071, 583,  # nose, right and left eye, right and left ear
+    3216, 3226, 3387, 6617, 6624, 6787,  # big toe, small toe and heel of the left, of the right
+    2746, 2319, 2445, 2556, 2673, 6191, 5782, 5905, 6016, 6133,  # fingers, of the left first
+)  # fmt: skip
+"""Which vertices of SMPL are the points of ``smpl_45`` after its 24 joints, by the convention that
+SMPL's users share. These are places in a list; the list is the user's file."""
 NESTING = 20  # chumpy's arrays stand in one another, in the official files two deep
 
 
@@ -72,6 +81,9 @@ def read_body(file: str | Path, gender: str = 'neutral') -> BodyArrays:
         gender: Which file of a folder: ``'neutral'``, ``'male'`` or ``'female'``; a file that is
             named itself is taken as it is.
 
+    Returns:
+        Its arrays; for SMPL with the regressor of ``smpl_45``, nose, eyes, ears, toes and fingers.
+
     Raises:
         FileNotFoundError: There is none; the message says from where, and both names.
         ValueError: The file is no body, or holds more than plain arrays.
@@ -83,7 +95,7 @@ def read_body(file: str | Path, gender: str = 'neutral') -> BodyArrays:
             raise ValueError(f"gender={gender!r}: the body file='free' is one for all genders")
         return body_arrays(read_arrays(FREE_BODY), 'the free body')
     path = find_body(file, gender)
-    return body_arrays(read_arrays(path), path.stem)
+    return _with_surface(body_arrays(read_arrays(path), path.stem))
 
 
 def find_body(file: str | Path, gender: str = 'neutral') -> Path:
@@ -161,6 +173,17 @@ def convert_body(file: str | Path, gender: str = 'neutral', out: str | Path | No
     path.parent.mkdir(parents=True, exist_ok=True)
     write_arrays(path, arrays)
     return path
+
+
+def _with_surface(body: BodyArrays) -> BodyArrays:
+    """Add the points of SMPL's surface, for no file of SMPL's has a face: ``smpl_45``."""
+    vertices, joints = body.template.shape[0], len(body.parents)
+    if (vertices, joints) != SMPL_SIZE or 'smpl_45' in body.regressors:
+        return body
+    rows = np.zeros((joints + len(SURFACE), joints + vertices))
+    rows[np.arange(joints), np.arange(joints)] = 1
+    rows[np.arange(joints, len(rows)), joints + np.array(SURFACE)] = 1
+    return replace(body, regressors={**body.regressors, 'smpl_45': rows})
 
 
 def with_regressors(body: BodyArrays, files: Mapping[str, str | Path]) -> BodyArrays:

@@ -149,7 +149,15 @@ class MeshLoss(nn.Module):
 
         Returns:
             ``loss_keypoints`` and so on, weighted.
+
+        Raises:
+            ValueError: The head finds keypoints of its own, which nothing here would train.
         """
+        if prediction.places is not None:
+            raise ValueError(
+                'loss=MeshLoss does not train the places that the head finds; take '
+                'hsjp_mm.Pose2PoseLoss'
+            )
         terms = {
             'keypoints': keypoint_loss(keypoints, targets.keypoints, targets.keypoint_weights),
             'joints': joint_loss(joints, targets.joints, targets.joint_weights, hips),
@@ -157,8 +165,10 @@ class MeshLoss(nn.Module):
             'shape': masked_mean(prediction.shape, targets.shape, targets.has_shape),
             'scale': scale_prior(prediction.weak[:, 0]),
         }
-        if prediction.part_scores is not None and self.supervises_parts():
-            terms['parts'] = part_loss(prediction.part_scores, targets.part_map)
+        if prediction.part_scores is not None:
+            # 0, not left out: several processes wait for the gradient of each parameter
+            part_map = targets.part_map if self.supervises_parts() else None
+            terms['parts'] = part_loss(prediction.part_scores, part_map)
         return {
             f'loss_{name}': self.factor * self.weights[name] * term for name, term in terms.items()
         }
@@ -206,7 +216,7 @@ def scale_prior(scale: Tensor) -> Tensor:
 
 
 def part_loss(scores: Tensor, part_map: Tensor | None) -> Tensor:
-    """The mean cross-entropy over the labelled cells.
+    """The mean cross-entropy over the labelled cells; 0 without any label.
 
     Raises:
         ValueError: The maps are of another size.

@@ -23,10 +23,12 @@ from hsjp_mm.models.heads.mesh.pare_head import part_attention
 from hsjp_mm.models.losses.mesh_loss import LabelledBody, MeshTargets, from_hips
 from hsjp_mm.ops.cameras import (
     FOCAL,
-    NEAREST,
     crop_projection,
+    crop_to_image,
     fit_translation,
     guess_camera,
+    image_to_crop,
+    input_to_crop,
     project,
     weak_to_translation,
 )
@@ -37,6 +39,8 @@ from hsjp_mm.registry import MODELS
 
 SIDE = 224.0
 """Pixels of the crop for which HMR, SPIN and PARE assume the focal length FOCAL."""
+SMALLEST_DEPTH = 0.1
+"""Meters before the camera, from which on a labelled body counts as seen."""
 SMALLEST_SCALE = 1e-2
 """Of a predicted camera: a body a hundred times as far away as the usual one still has a place."""
 
@@ -113,16 +117,16 @@ class BodyEstimator(TopdownPoseEstimator):
         """Add the labelled bodies; where they are is found from the labelled keypoints."""
         body = self.body(targets.rotations, targets.shape)
         joints = self.body.keypoints(body, self.joint_set)
-        half = views.crops[:, None, 2:] / 2
-        pixels = views.crops[:, None, :2] + half * targets.keypoints
+        pixels = crop_to_image(targets.keypoints, views.crops)
         translation = fit_translation(
             joints, pixels, targets.keypoint_weights, views.focal, views.principal
         ).float()
         points = torch.cat([joints, body.joints, body.vertices], dim=1)
-        found = ((points + translation[:, None])[..., 2] > NEAREST).all(dim=1)  # false for NaN
+        depths = points[..., 2] + translation[:, 2:]
+        found = (depths > SMALLEST_DEPTH).all(dim=1)  # false for NaN
         far = torch.stack([0 * views.focal, 0 * views.focal, 10 + 0 * views.focal], dim=1)
         points = points + torch.where(found[:, None], translation, far)[:, None]
-        places = (project(points, views.focal, views.principal) - views.crops[:, None, :2]) / half
+        places = image_to_crop(project(points, views.focal, views.principal), views.crops)
         has_body = targets.has_pose * targets.has_shape
         return replace(
             targets,
@@ -288,8 +292,7 @@ class MeshEstimator(BodyEstimator):
         body = self.body(prediction.rotations, prediction.shape)
         joints = self.body.keypoints(body, self.joint_set)
         places = self.on_crop(joints, prediction.weak, views)
-        half = views.crops[:, None, 2:] / 2
-        keypoints = views.crops[:, None, :2] + half * places
+        keypoints = crop_to_image(places, views.crops)
         weak = torch.cat(
             [prediction.weak[:, :1].clamp(min=SMALLEST_SCALE), prediction.weak[:, 1:]], 1
         )
@@ -378,9 +381,8 @@ def collect_targets(data_samples: Sequence, inputs: Tensor) -> MeshTargets:
         return values.to(inputs.device, torch.float32)
 
     height, width = inputs.shape[-2:]
-    size = torch.tensor([width, height], device=inputs.device)
     return MeshTargets(
-        keypoints=(collect('keypoints') - size / 2) / (max(height, width) / 2),
+        keypoints=input_to_crop(collect('keypoints'), (width, height)),
         keypoint_weights=collect('keypoints_visible'),
         joints=collect('joints'),
         joint_weights=collect('joints_weight'),

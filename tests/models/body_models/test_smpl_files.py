@@ -8,6 +8,7 @@ import types
 import numpy as np
 import pytest
 import scipy.sparse
+import torch
 
 from hsjp_mm.models import BodyModel
 from hsjp_mm.models.body_models.arrays import body_arrays
@@ -265,6 +266,32 @@ def test_the_free_body_is_small_and_written_as_it_is_read(tmp_path):
     write_arrays(tmp_path / 'body.npz', read_arrays(FREE_BODY))
     require_equal(read_arrays(tmp_path / 'body.npz'), read_arrays(FREE_BODY))
     assert set(read_body('free').regressors) == {'coco_17', 'h36m_17'}
+
+
+def test_smpl_brings_the_points_of_its_surface(tmp_path):
+    """A file of SMPL's size has face and feet, and with Human3.6M's regressor all that trains."""
+    parents = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
+    content = made_up_body(6890, parents, correctives=False)
+    np.savez(tmp_path / 'SMPL_NEUTRAL.npz', **content)
+    model = BodyModel(str(tmp_path), num_shape=0)
+    assert model.joint_sets == ('smpl_45',)
+    body = model(torch.eye(3).repeat(1, 24, 1, 1))
+    named = dict(zip(joint_names('smpl_45'), model.keypoints(body, 'smpl_45')[0], strict=True))
+    for name, vertex in (('nose', 332), ('left_ear', 583), ('left_pinky', 2673),
+                         ('right_heel', 6787), ('right_pinky', 6133)):  # fmt: skip
+        torch.testing.assert_close(named[name], body.vertices[0, vertex])
+    torch.testing.assert_close(named['left_knee'], body.joints[0, 4])
+    with pytest.raises(ValueError, match="joint_set='mesh_22' has head_top, spine, jaw"):
+        model.require_set('mesh_22')
+    matrix = np.zeros((17, 6890))
+    for row, name in zip(matrix, joint_names('h36m_17_left_first'), strict=True):
+        side = {'left': 1, 'right': -1}.get(name.partition('_')[0], 0)
+        row[(content['v_template'][:, 0] * side).argmax()] = 1
+    np.save(tmp_path / 'h36m.npy', matrix)
+    model = BodyModel(
+        str(tmp_path), num_shape=0, regressors=dict(h36m_17_left_first=tmp_path / 'h36m.npy')
+    )
+    assert model.sources('mesh_22') == ('h36m_17_left_first', 'smpl_45')
 
 
 def vertices_nearest(joint_set: str, joints: str = 'h36m_17') -> np.ndarray:

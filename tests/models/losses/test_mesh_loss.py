@@ -167,8 +167,19 @@ def test_part_labels_train_for_so_many_epochs():
     assert MessageHub.get_current_instance() is hub
     for epoch, trains in ((0, True), (1, True), (2, False), (3, False)):
         hub.update_info('epoch', epoch)
-        assert ('loss_parts' in loss(*parts, HIPS)) == trains
-        assert 'loss_parts' in MeshLoss()(*parts, HIPS)
+        scores = parts[0].part_scores.detach().requires_grad_()
+        found = loss(parts[0]._replace(part_scores=scores), *parts[1:], HIPS)['loss_parts']
+        found.backward()  # there in each epoch, so that no process waits for it
+        assert (float(found) > 0) == trains
+        assert bool(scores.grad.any()) == trains
+        assert float(MeshLoss()(*parts, HIPS)['loss_parts']) > 0
+
+
+def test_a_head_whose_keypoints_would_not_train_is_refused():
+    prediction, *others = made_up()
+    places = torch.zeros(*others[1].shape)
+    with pytest.raises(ValueError, match=r'loss=MeshLoss .*Pose2PoseLoss'):
+        MeshLoss()(prediction._replace(places=places), *others, HIPS)
 
 
 def test_heads_without_parts_have_no_loss_of_parts():

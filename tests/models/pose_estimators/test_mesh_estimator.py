@@ -1,3 +1,5 @@
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
@@ -259,6 +261,22 @@ def test_pose2pose_trains_all_of_it(free):
     losses = model.loss(packed['inputs'], packed['data_samples'])
     sum(value for name, value in losses.items() if 'loss' in name).backward()
     assert [name for name, value in model.named_parameters() if value.grad is None] == []
+
+
+@pytest.mark.parametrize('head', HEADS)
+def test_nothing_is_made_on_another_device_than_the_network(head, free, monkeypatch):
+    """The device 'meta' has no numbers, and refuses those of the CPU as a GPU would."""
+    monkeypatch.setattr(torch, 'autocast', lambda *_, **__: nullcontext())  # it has none
+    loss = dict(type='hsjp_mm.Pose2PoseLoss') if head == 'pose2pose' else None
+    model = build(head, loss=loss, full_image=True, box_info=head != 'pymaf').to('meta')
+    inputs = torch.zeros(3, 3, SIZE[1], SIZE[0], device='meta')
+    samples = batch(free, augmented=True)['data_samples']
+    losses = model.loss(inputs, samples)
+    assert {value.device.type for value in losses.values()} == {'meta'}
+    views = collect_views(samples, inputs.device)
+    one = model.regress(inputs, views)
+    other = model.regress(inputs.flip(-1), views.mirrored(LONGER))
+    assert model.average(one, other, LONGER).rotations.device.type == 'meta'
 
 
 def test_labels_of_a_perfect_network_cost_nothing_but_the_prior(free):
