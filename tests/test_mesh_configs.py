@@ -212,8 +212,10 @@ def test_checkpoints_of_stock_2d_poses_fit(stock, name, tmp_path):
 def write_smpl(folder) -> None:
     """The free body's arrays by SMPL's names, and joints of its vertices as the users' files."""
     body = read_body('free')
-    # its COCO points stand for the face that SMPL's surface has
-    arrays = {key: array for key, array in np.load(FREE_BODY).items() if key != 'regressor_h36m_17'}
+    # without its regressors, for SMPL's files have none
+    arrays = {
+        key: array for key, array in np.load(FREE_BODY).items() if not key.startswith('regressor_')
+    }
     for gender in ('NEUTRAL', 'MALE', 'FEMALE'):
         np.savez(folder / f'SMPL_{gender}.npz', **arrays)
     points = body.regressors['h36m_17'] @ np.concatenate([body.joint_template, body.template])
@@ -223,6 +225,10 @@ def write_smpl(folder) -> None:
         goals = np.stack([named[name] for name in joint_names(joint_set)])
         nearest = np.linalg.norm(goals[:, None] - body.template, axis=2).argmin(axis=1)
         np.save(folder / f'J_regressor_{name}.npy', np.eye(len(body.template))[nearest])
+    points = body.regressors['coco_17'] @ np.concatenate([body.joint_template, body.template])
+    face = np.stack([points[joint_names('coco_17').index(name)] for name in joint_names('face_5')])
+    nearest = np.linalg.norm(face[:, None] - body.template, axis=2).argmin(axis=1)
+    np.save(folder / 'face_vertices.npy', nearest)
 
 
 def written_in_the_readme(folder) -> dict[str, Config]:

@@ -73,6 +73,8 @@ JOINT_SETS: dict[str, tuple[str, ...]] = {
     'spin_49': (
         *(f'{name}_openpose' for name in _OPENPOSE), *_FEET, *_SPIN
     ),
+    # points of the face that no regressor of SMPL's gives
+    'face_5': ('nose', 'right_eye', 'left_eye', 'right_ear', 'left_ear'),
     # smplx's joints of SMPL: its 24 and points of the surface; AGORA's
     'smpl_45': (
         *_SMPL, 'nose', 'right_eye', 'left_eye', 'right_ear', 'left_ear', *_FEET,

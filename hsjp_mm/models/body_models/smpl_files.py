@@ -28,15 +28,6 @@ KEYS = (
     'v_template', 'shapedirs', 'posedirs', 'weights', 'kintree_table', 'f', 'J_regressor',
     'J_template', 'J_shapedirs', 'vertex_mirror',
 )  # fmt: skip
-SMPL_SIZE = (6890, 24)
-"""Vertices and joints of SMPL, and of no other body."""
-SURFACE = (
-    332, 6260, 2800, 4071, 583,  # nose, right and left eye, right and left ear
-    3216, 3226, 3387, 6617, 6624, 6787,  # big toe, small toe and heel of the left, of the right
-    2746, 2319, 2445, 2556, 2673, 6191, 5782, 5905, 6016, 6133,  # fingers, of the left first
-)  # fmt: skip
-"""Which vertices of SMPL are the points of ``smpl_45`` after its 24 joints, by the convention that
-SMPL's users share. These are places in a list; the list is the user's file."""
 NESTING = 20  # chumpy's arrays stand in one another, in the official files two deep
 
 
@@ -82,7 +73,7 @@ def read_body(file: str | Path, gender: str = 'neutral') -> BodyArrays:
             named itself is taken as it is.
 
     Returns:
-        Its arrays; for SMPL with the regressor of ``smpl_45``, nose, eyes, ears, toes and fingers.
+        Its arrays.
 
     Raises:
         FileNotFoundError: There is none; the message says from where, and both names.
@@ -95,7 +86,7 @@ def read_body(file: str | Path, gender: str = 'neutral') -> BodyArrays:
             raise ValueError(f"gender={gender!r}: the body file='free' is one for all genders")
         return body_arrays(read_arrays(FREE_BODY), 'the free body')
     path = find_body(file, gender)
-    return _with_surface(body_arrays(read_arrays(path), path.stem))
+    return body_arrays(read_arrays(path), path.stem)
 
 
 def find_body(file: str | Path, gender: str = 'neutral') -> Path:
@@ -175,17 +166,6 @@ def convert_body(file: str | Path, gender: str = 'neutral', out: str | Path | No
     return path
 
 
-def _with_surface(body: BodyArrays) -> BodyArrays:
-    """Add the points of SMPL's surface, for no file of SMPL's has a face: ``smpl_45``."""
-    vertices, joints = body.template.shape[0], len(body.parents)
-    if (vertices, joints) != SMPL_SIZE or 'smpl_45' in body.regressors:
-        return body
-    rows = np.zeros((joints + len(SURFACE), joints + vertices))
-    rows[np.arange(joints), np.arange(joints)] = 1
-    rows[np.arange(joints, len(rows)), joints + np.array(SURFACE)] = 1
-    return replace(body, regressors={**body.regressors, 'smpl_45': rows})
-
-
 def with_regressors(body: BodyArrays, files: Mapping[str, str | Path]) -> BodyArrays:
     """Add the regressors of files, which take points from the vertices of posed bodies.
 
@@ -194,7 +174,8 @@ def with_regressors(body: BodyArrays, files: Mapping[str, str | Path]) -> BodyAr
         files: By joint sets, the name being the order of the rows: ``h36m_17_left_first`` of
             SPIN's ``J_regressor_h36m.npy``, ``h36m_17`` of ``J_regressor_h36m_correct.npy``,
             ``extra_9`` of ``J_regressor_extra.npy``, ``mupots_17`` of ``J_regressor_mi_smpl.npy``.
-            ``.npy`` of (K or more, V); the set's rows are the first.
+            ``.npy`` of (K or more, V); the set's rows are the first. Or ``.npy`` of K whole
+            numbers, the vertices that are the points: ``face_5``, of which SMPL has no regressor.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -214,6 +195,10 @@ def _read_regressor(body: BodyArrays, joint_set: str, path: Path) -> np.ndarray:
     except ValueError as error:
         raise ValueError(f'{path} must be a .npy of plain numbers: {error}') from error
     vertices = len(body.template)
+    if matrix.shape == (len(names),) and matrix.dtype.kind in 'iu':
+        if not ((matrix >= 0) & (matrix < vertices)).all():
+            raise ValueError(f'{path} must hold numbers of vertices, from 0 to {vertices - 1}')
+        matrix = np.eye(vertices)[matrix]
     if matrix.ndim != 2 or len(matrix) < len(names) or matrix.shape[1] != vertices:
         raise ValueError(
             f'{path} must be ({len(names)}, {vertices}) for {joint_set} of {body.name}, it is '

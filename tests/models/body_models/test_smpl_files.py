@@ -268,30 +268,33 @@ def test_the_free_body_is_small_and_written_as_it_is_read(tmp_path):
     assert set(read_body('free').regressors) == {'coco_17', 'h36m_17'}
 
 
-def test_smpl_brings_the_points_of_its_surface(tmp_path):
-    """A file of SMPL's size has face and feet, and with Human3.6M's regressor all that trains."""
+def test_points_may_be_vertices(tmp_path):
+    """With those of the face and Human3.6M's regressor SMPL has all that trains."""
     parents = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
-    content = made_up_body(6890, parents, correctives=False)
+    content = made_up_body(60, parents, correctives=False)
     np.savez(tmp_path / 'SMPL_NEUTRAL.npz', **content)
-    model = BodyModel(str(tmp_path), num_shape=0)
-    assert model.joint_sets == ('smpl_45',)
+    sides = content['v_template'][:, 0]
+    left, right = (np.argsort(sides)[place] for place in (slice(-2, None), slice(2)))
+    face = np.array([30, right[0], left[0], right[1], left[1]])
+    np.save(tmp_path / 'face.npy', face)
+    model = BodyModel(str(tmp_path), num_shape=0, regressors=dict(face_5=tmp_path / 'face.npy'))
     body = model(torch.eye(3).repeat(1, 24, 1, 1))
-    named = dict(zip(joint_names('smpl_45'), model.keypoints(body, 'smpl_45')[0], strict=True))
-    for name, vertex in (('nose', 332), ('left_ear', 583), ('left_pinky', 2673),
-                         ('right_heel', 6787), ('right_pinky', 6133)):  # fmt: skip
-        torch.testing.assert_close(named[name], body.vertices[0, vertex])
-    torch.testing.assert_close(named['left_knee'], body.joints[0, 4])
+    torch.testing.assert_close(model.keypoints(body, 'face_5')[0], body.vertices[0, face])
     with pytest.raises(ValueError, match="joint_set='mesh_22' has head_top, spine, jaw"):
         model.require_set('mesh_22')
-    matrix = np.zeros((17, 6890))
+    matrix = np.zeros((17, 60))
     for row, name in zip(matrix, joint_names('h36m_17_left_first'), strict=True):
-        side = {'left': 1, 'right': -1}.get(name.partition('_')[0], 0)
-        row[(content['v_template'][:, 0] * side).argmax()] = 1
+        row[(sides * {'left': 1, 'right': -1}.get(name.partition('_')[0], 0)).argmax()] = 1
     np.save(tmp_path / 'h36m.npy', matrix)
-    model = BodyModel(
-        str(tmp_path), num_shape=0, regressors=dict(h36m_17_left_first=tmp_path / 'h36m.npy')
-    )
-    assert model.sources('mesh_22') == ('h36m_17_left_first', 'smpl_45')
+    both = dict(h36m_17_left_first=tmp_path / 'h36m.npy', face_5=tmp_path / 'face.npy')
+    model = BodyModel(str(tmp_path), num_shape=0, regressors=both)
+    assert model.sources('mesh_22') == ('h36m_17_left_first', 'face_5')
+    np.save(tmp_path / 'face.npy', face[[0, 2, 1, 4, 3]])
+    with pytest.raises(ValueError, match='would be on the wrong side'):
+        BodyModel(str(tmp_path), num_shape=0, regressors=both)
+    np.save(tmp_path / 'face.npy', face + 40)
+    with pytest.raises(ValueError, match='numbers of vertices, from 0 to 59'):
+        BodyModel(str(tmp_path), num_shape=0, regressors=both)
 
 
 def vertices_nearest(joint_set: str, joints: str = 'h36m_17') -> np.ndarray:
