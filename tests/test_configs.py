@@ -106,6 +106,7 @@ def test_builds(path):
                 build('METRICS', metric)
 
 
+@pytest.mark.slow
 @every_config
 def test_resumes_to_the_same_result(path):
     types = [hook.type for hook in read(path).custom_hooks]
@@ -671,6 +672,7 @@ def test_options_of_the_readme_change_the_share_of_labels(options, size):
     assert (dataset.fraction, dataset.number, dataset.by) == size
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('path', FROZEN, ids=lambda path: path.stem)
 def test_frozen_leaf_freezes_what_its_name_says(path):
     last = int(re.search(r'-frozen0-(\d)-', path.stem)[1])

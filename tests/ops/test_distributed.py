@@ -19,6 +19,8 @@ from hsjp_mm.models import JigClu
 from hsjp_mm.ops import distributed
 from tests.helpers import tiny_jigclu
 
+pytestmark = pytest.mark.slow  # starts processes
+
 # rows by rank, for the exchange
 ROWS = {3: [(2, 2, 2), (1, 3, 2), (4, 0, 3), (1, 1, 1), (0, 7, 1)], 2: [(5, 5), (2, 3), (1, 1)]}
 # name: images by rank, options of the model

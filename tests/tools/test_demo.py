@@ -15,6 +15,7 @@ def test_the_pretexts_are_the_configs_that_are_there():
     assert all(name in path.name for name, path in demo['PRETEXTS'].items())
 
 
+@pytest.mark.slow
 def test_configs_are_pointed_to_the_data(tmp_path):
     for path in (demo['FINE_TUNING'], *demo['PRETEXTS'].values()):
         config = demo['pointed'](path, tmp_path, '2017', ['train_cfg.max_iters=7'])

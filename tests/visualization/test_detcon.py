@@ -1,6 +1,7 @@
 """DetCon's boards, read back from their pixels."""
 
 import numpy as np
+import pytest
 import torch
 from mmengine.structures import PixelData
 from mmpose.structures import PoseDataSample
@@ -64,6 +65,7 @@ def tile(board: np.ndarray, row: int, column: int) -> np.ndarray:
     return board[top : top + HEIGHT, left : left + WIDTH].astype(int)
 
 
+@pytest.mark.slow
 def test_segments_found_again_are_green_and_mistaken_ones_red():
     views, samples = crops()
     [(caption, board)] = draw_segments(reader(), views, samples, True)
