@@ -122,6 +122,7 @@ def test_boards_have_a_tile_for_the_attention(folder):
 def test_the_hook_draws_after_every_second_validation(folder, tmp_path):
     config = Config.fromfile(folder / 'config.py')
     config.work_dir = str(tmp_path / 'work')
+    config.visualizer.name = str(tmp_path)  # MMEngine gives back an earlier one of the same name
     runner = Runner.from_cfg(config)
     runner.train()
     drawn = sorted(path.name for path in (tmp_path / 'work').rglob('mesh_*.png'))
