@@ -191,6 +191,7 @@ class PersonCropDataset(ReadableImageDataset):
             return
         super().full_init()
         self.turned = torch.zeros(self.num_images, dtype=torch.uint8).share_memory_()
+        self.told_turned = torch.zeros(1, dtype=torch.long).share_memory_()
 
     def load_data_list(self) -> list[dict]:
         """Read the source and choose the instances."""
@@ -429,12 +430,17 @@ class PersonCropDataset(ReadableImageDataset):
         )
 
     def _report_turned(self, instance: dict, orientation: int) -> None:
-        """Count the images whose boxes are turned; log the 1st, 10th, 100th …."""
+        """Count the images whose boxes are turned; log when there are 1, 10, 100 … or more.
+
+        Workers count without a lock: two that come at once may both tell, and none of them sees
+        the tenth, which the next one makes good.
+        """
         if self.turned[instance['img_index']]:
             return
         self.turned[instance['img_index']] = 1
         count = int(self.turned.sum())
-        if str(count).strip('0') == '1':
+        if count >= 10 * int(self.told_turned) or not self.told_turned:
+            self.told_turned[0] = 10 ** (len(str(count)) - 1)
             print_log(
                 f'PersonCropDataset: {instance["img_path"]} is annotated as it is stored, and is '
                 f'turned by its EXIF orientation {orientation} when it is read; its boxes are '

@@ -844,8 +844,10 @@ def test_turned_boxes_are_reported_by_count(photos, log_file):
     for i in range(12):
         assert redness(dataset[i]) > 100
     lines = [line for line in log_file.read_text().splitlines() if 'turned with it' in line]
-    assert 2 <= len(lines) <= 3  # two workers may count the first at once
-    assert 'EXIF orientation 6' in lines[0] and lines[-1].endswith('so far: 10')
+    assert 2 <= len(lines) <= 4  # two workers may tell of one number at once
+    assert 'EXIF orientation 6' in lines[0]
+    # the tenth, or the one after it where both workers were at it at once
+    assert lines[-1].endswith(('so far: 10', 'so far: 11', 'so far: 12'))
 
 
 def test_photos_turned_the_right_way_are_not_reported(photos, log_file):
