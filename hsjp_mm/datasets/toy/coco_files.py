@@ -209,7 +209,7 @@ def _draw_annotation(tile: np.ndarray, person: dict) -> None:
     x, y, w, h = person['bbox']
     cv2.rectangle(tile, (2 * x, 2 * y), (2 * (x + w) - 1, 2 * (y + h) - 1), (255, 255, 255), 1)
     points = np.array(person['keypoints']).reshape(-1, 3)
-    places = [(2 * int(px) + 1, 2 * int(py) + 1) for px, py, _ in points]
+    places = [(int(2 * px + 1), int(2 * py + 1)) for px, py, _ in points]
     colors = {'left': (0, 220, 0), 'right': (0, 128, 255)}
     for i, j in np.array(SKELETON) - 1:
         if points[i, 2] and points[j, 2]:
