@@ -124,6 +124,7 @@ def test_builds_as_the_base_of_a_config_elsewhere(path, tmp_path):
         assert str(build_model(config)) == str(build_model(read(path)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'path', [p for p in CONFIGS if p not in DETECTION], ids=lambda path: path.stem
 )

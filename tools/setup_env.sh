@@ -19,3 +19,5 @@ else
   uv sync
 fi
 export PYTHONWARNINGS=ignore
+# Containers often set this; every process would then compile all of torch and MMPose again, six seconds.
+unset PYTHONDONTWRITEBYTECODE

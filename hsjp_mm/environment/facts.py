@@ -112,6 +112,7 @@ class Facts:
         package: The folder of hsjp_mm; None if Python cannot find it.
         mim: Its `.mim` folder; None if it has none.
         machine: System and processor, such as 'linux x86_64'.
+        compiles_always: Whether Python may not keep what it compiles, and torch is not compiled.
     """
 
     versions: dict[str, str | None]
@@ -124,6 +125,7 @@ class Facts:
     package: str | None = None
     mim: str | None = None
     machine: str = ''
+    compiles_always: bool = False
 
     def version(self, name: str) -> str:
         """The version in words."""
@@ -174,6 +176,7 @@ def collect_facts() -> Facts:
         package=str(package) if package else None,
         mim=str(package / '.mim') if package and (package / '.mim').is_dir() else None,
         machine=f'{sys.platform} {platform.machine()}',
+        compiles_always=sys.dont_write_bytecode and not is_compiled('torch'),
     )
 
 
@@ -236,3 +239,9 @@ def is_editable(name: str) -> bool:
     except metadata.PackageNotFoundError:
         return False
     return bool(json.loads(origin or '{}').get('dir_info', {}).get('editable'))
+
+
+def is_compiled(package: str) -> bool:
+    """Tell whether Python finds its own compiled form of a package; True if there is no package."""
+    spec = importlib.util.find_spec(package)
+    return spec is None or spec.cached is None or Path(spec.cached).is_file()

@@ -49,6 +49,7 @@ def find_problems(facts: Facts) -> list[Problem]:
         *_mim(facts),
         *_unneeded(facts),
         *_extras(facts),
+        *_bytecode(facts),
     ]
     problems += _ranges(facts, {problem.package for problem in problems if problem.breaks})
     return sorted(problems, key=lambda problem: not problem.breaks)
@@ -367,6 +368,20 @@ def _extras(facts: Facts) -> list[Problem]:
                 )
             )
     return problems
+
+
+def _bytecode(facts: Facts) -> list[Problem]:
+    if not facts.compiles_always:
+        return []
+    return [
+        Problem(
+            'python',
+            'PYTHONDONTWRITEBYTECODE is set, so that every command compiles all of torch again',
+            'Containers often set it. Each command then takes about twice as long to start.',
+            'unset PYTHONDONTWRITEBYTECODE',
+            breaks=False,
+        )
+    ]
 
 
 def _ranges(facts: Facts, explained: set[str]) -> list[Problem]:

@@ -223,6 +223,11 @@ NOTES = {
         'mmpretrain 1.1.0 is outside of mmpretrain==1.2.0, of the extra vit',
         'pip install mmpretrain==1.2.0',
     ),
+    'compiled again by every command': (
+        make(compiles_always=True),
+        'PYTHONDONTWRITEBYTECODE is set, so that every command compiles all of torch again',
+        'unset PYTHONDONTWRITEBYTECODE',
+    ),
     'optional package broken': (
         make({'mmpretrain': '1.2.0'}, {'mmpretrain': 'ValueError: odd'}),
         'mmpretrain cannot be imported',

@@ -1,5 +1,9 @@
 """What the doctor finds out: every import in a child process."""
 
+import py_compile
+
+import pytest
+
 from hsjp_mm.environment import facts, requirements
 from hsjp_mm.environment.facts import try_imports
 
@@ -23,6 +27,7 @@ def test_each_import_is_tried_though_others_fail():
     assert details == {'noisy': 'said', 'clean': '', 'last': ''}
 
 
+@pytest.mark.slow
 def test_an_import_that_hangs_is_given_up(monkeypatch):
     monkeypatch.setattr(facts, 'TIMEOUT', 1)
     errors, details = try_imports({'first': '', 'hangs': 'while True: pass', 'last': ''})
@@ -45,3 +50,12 @@ def test_an_extra_that_is_needed_anyway_is_none():
     assert known.extra('pip') is None
     assert known.extra('x') == ('x', '<3', 'y')
     assert (known.need('pip'), known.need('x')) == ("'pip>=20'", "'x<3'")
+
+
+def test_a_package_is_compiled_where_python_finds_its_compiled_form(tmp_path, monkeypatch):
+    (tmp_path / 'odd_package.py').write_text('')
+    monkeypatch.syspath_prepend(tmp_path)
+    assert not facts.is_compiled('odd_package')
+    py_compile.compile(str(tmp_path / 'odd_package.py'))
+    assert facts.is_compiled('odd_package')
+    assert facts.is_compiled('no_such_package')
