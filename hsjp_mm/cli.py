@@ -39,7 +39,7 @@ TASKS: dict[str, dict[str, tuple[str, str]]] = {
         'compare': ('compare_inits', 'the same fine-tuning from several initialisations'),
         'study': (
             'study',
-            'several fine-tunings from several pretrainings, with one page over all',
+            'several fine-tunings, each from several pretrainings',
         ),
     },
     'Checkpoints': {
