@@ -30,6 +30,7 @@ from hsjp_mm.comparison.figures import (
 from hsjp_mm.comparison.fine_tuning_config import sha256_of
 from hsjp_mm.comparison.gallery import Pictures, boards_of, poses_of
 from hsjp_mm.comparison.logs import Failure
+from hsjp_mm.comparison.meshes_of_runs import Bodies, bodies_of, predict_bodies
 from hsjp_mm.comparison.pretrainings import Pretraining
 from hsjp_mm.comparison.runs import FineTuning, collect, diagnose_all, number_form
 from hsjp_mm.comparison.verdicts import Spread, groups, spread_note, verdicts
@@ -41,7 +42,7 @@ h2 { margin-top: 2.5rem; } td, th { vertical-align: top; }
 .figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 24rem), 1fr));
   gap: 1rem; } figure { margin: 0; } .figures svg { width: 100%; }
 figcaption { font-weight: 600; } .note { color: light-dark(#444, #bbb); }
-.scroll { overflow-x: auto; }
+.scroll { overflow-x: auto; } .natural img { max-width: none; min-width: 0; }
 .scroll table { font-size: .9rem; } .nowrap table { white-space: nowrap; }
 td { font-variant-numeric: tabular-nums; }
 .failed { border-left: .3rem solid light-dark(#b00, #f66); padding-left: .8rem; }
@@ -83,8 +84,11 @@ def report_on(
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     errors, undiagnosed = diagnose_all(runs)
-    poses, undrawn = poses_of(runs)
-    write_comparison(path, title, runs, failures, errors, undiagnosed, pretrainings, poses, undrawn)
+    if predict_bodies(runs):
+        drawn: dict = {'bodies': bodies_of(runs)}
+    else:
+        drawn = dict(zip(('poses', 'undrawn'), poses_of(runs), strict=True))
+    write_comparison(path, title, runs, failures, errors, undiagnosed, pretrainings, **drawn)
     return [*conclusions(runs, pretrainings), f'report: {path}'], failures
 
 
@@ -123,6 +127,7 @@ def write_comparison(
     pretrainings: Sequence[Pretraining] = (),
     poses: Pictures | None = None,
     undrawn: Sequence[str] = (),
+    bodies: Bodies | None = None,
 ) -> None:
     """Write the report; no other file and no network is needed to open it.
 
@@ -136,6 +141,8 @@ def write_comparison(
         pretrainings: That the fine-tunings start from.
         poses: Predicted ones, see :func:`hsjp_mm.comparison.gallery.poses_of`.
         undrawn: Why there are none of some.
+        bodies: What is shown of mesh regressors, see
+            :func:`hsjp_mm.comparison.meshes_of_runs.bodies_of`.
 
     Raises:
         ValueError: There is nothing to compare.
@@ -157,6 +164,7 @@ def write_comparison(
         *_diagnoses(runs, errors, undiagnosed or {}, looks),
         *_gallery('Boards of the validation set', [b for p in pretrainings for b in boards_of(p)]),
         *_gallery('Predicted poses', poses or [], undrawn),
+        *_bodies(bodies or Bodies()),
         '<h2>What it cost</h2>',
         *_costs(runs, pretrainings),
         '<h2>Where the weights came from</h2>',
@@ -291,15 +299,41 @@ def _pretrained(pretrainings: Sequence[Pretraining]) -> list[str]:
 def _gallery(title: str, pictures: Pictures, undrawn: Sequence[str] = ()) -> list[str]:
     if not pictures and not undrawn:
         return []
-    notes = [f'<p class="note">{html.escape(text)}</p>' for text in undrawn]
+    notes = map(_note, undrawn)
     return [f'<h2>{title}</h2>', *(_picture(*pair) for pair in pictures), *notes]
 
 
-def _picture(caption: str, image: np.ndarray) -> str:
+def _bodies(bodies: Bodies) -> list[str]:
+    """Failures side by side, and where the parts look, as figures 5 and 6 of the study have them.
+
+    These boards grow with the number of initialisations; they are as large as they are, and scroll.
+    """
+    if not bodies.bodies and not bodies.undrawn:
+        return []
+    parts = ['<h2>Predicted bodies of the hardest persons</h2>', _note(bodies.note)]
+    parts += [_picture(*pair, natural=True) for pair in bodies.bodies]
+    if bodies.attention:
+        parts += [
+            '<h2>Where the parts look</h2>',
+            _note(
+                'On the same persons, a row for each initialisation: the attention with which the '
+                'rotation of a joint is read from the picture, each map relative to its own '
+                'highest value. What turns with a joint is its part; of the elbow, the lower arm.'
+            ),
+            *(_picture(*pair, natural=True) for pair in bodies.attention),
+        ]
+    return [*parts, *map(_note, bodies.undrawn)]
+
+
+def _note(text: str) -> str:
+    return f'<p class="note">{html.escape(text)}</p>' if text else ''
+
+
+def _picture(caption: str, image: np.ndarray, natural: bool = False) -> str:
     code = cv2.imencode('.jpg', image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
     source = 'data:image/jpeg;base64,' + base64.b64encode(code).decode()
-    text = html.escape(caption)
-    return f'<p>{text}</p><div class="wide"><img alt="{text}" src="{source}"></div>'
+    text, style = html.escape(caption), 'wide natural' if natural else 'wide'
+    return f'<p>{text}</p><div class="{style}"><img alt="{text}" src="{source}"></div>'
 
 
 def _by_labels(runs: Sequence[FineTuning], looks: Looks) -> list[str]:
