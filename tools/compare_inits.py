@@ -50,6 +50,14 @@ def arguments() -> Parser:
         help='or what to pretrain first, once for each, and then start from',
     )
     parser.add_argument(
+        '--longer',
+        action='append',
+        default=[],
+        metavar='NAME=TIMES',
+        help='train those from NAME so many times as long, their schedule stretched; beside '
+        '--init scratch, --init twice=scratch --longer twice=2 shows both',
+    )
+    parser.add_argument(
         '--labels', type=float, nargs='+', default=[1.0], help='shares, in (0, 1] (default 1)'
     )
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2], help='(0 1 2)')
@@ -102,13 +110,14 @@ def named(pairs: list[tuple], option: str) -> dict:
 
 def run(args: argparse.Namespace) -> 'Outcome':
     """Run what is not finished."""
-    from hsjp_mm.comparison.execution import run_comparison
+    from hsjp_mm.comparison.budgets import parse_longer
+    from hsjp_mm.comparison.execution import Comparison
     from hsjp_mm.comparison.plan import parse_init, parse_pretraining
     from hsjp_mm.utils.configs import read_config
 
     inits = named([parse_init(text) for text in args.init], '--init')
     paths = named([parse_pretraining(text) for text in args.pretrain], '--pretrain')
-    return run_comparison(
+    return Comparison(
         read_config(args.config, args.cfg_options),
         inits,
         {
@@ -121,10 +130,8 @@ def run(args: argparse.Namespace) -> 'Outcome':
         args.processes,
         args.metric,
         args.rule,
-        args.jobs,
-        args.rerun,
-        say,
-    )
+        named([parse_longer(text) for text in args.longer], '--longer'),
+    ).run(args.jobs, args.rerun, say)
 
 
 @command(arguments)

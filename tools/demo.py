@@ -76,22 +76,21 @@ def pointed(path: Path, root: Path, suffix: str, options: Iterable[str]) -> 'Con
 
 @command(arguments)
 def main(args: argparse.Namespace) -> int:
-    from hsjp_mm.comparison.execution import run_comparison
+    from hsjp_mm.comparison.execution import Comparison
     from hsjp_mm.comparison.report import report_on
 
     start = time.time()
     out = Path(args.out).resolve()
     try:
         data = data_of(args.data, out)
-        outcome = run_comparison(
+        outcome = Comparison(
             pointed(FINE_TUNING, *data, args.cfg_options),
             {'scratch': None},
             {args.pretext: pointed(PRETEXTS[args.pretext], *data, args.cfg_options)},
             fractions=[1.0],
             seeds=args.seeds,
             work_dir=out,
-            tell=lambda text: print(text, flush=True),
-        )
+        ).run(tell=lambda text: print(text, flush=True))
     except KeyboardInterrupt:
         print('stopped; the same command goes on from here', file=sys.stderr)
         return 130

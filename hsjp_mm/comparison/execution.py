@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -32,6 +32,7 @@ from hsjp_mm.comparison.logs import (
     whole_checkpoints,
 )
 from hsjp_mm.comparison.plan import (
+    PlannedFineTuning,
     PlannedPretraining,
     PlannedRun,
     plan,
@@ -67,65 +68,103 @@ class Outcome:
     failures: list[Failure]
 
 
-def run_comparison(
-    config: Config,
-    inits: Mapping[str, str | None],
-    pretrainings: Mapping[str, Config],
-    fractions: Sequence[float],
-    seeds: Sequence[int],
-    work_dir: str | Path,
-    processes: int = 1,
-    metric: str = 'coco/AP',
-    rule: str | None = None,
-    jobs: int = 1,
-    rerun: bool = False,
-    tell: Callable[[str], None] = print,
-) -> Outcome:
-    """Run what is not finished: the pretrainings, then the fine-tunings from them and from others.
+@dataclass(frozen=True)
+class Comparison:
+    """Pretrainings, then fine-tunings from them and from others.
 
     A fine-tuning starts from the best checkpoint of its pretraining where the config keeps one
     (``save_best``), else from the last. That of a pretraining which failed is left out.
 
-    Args:
-        config, inits, fractions, seeds, work_dir, processes, metric, rule: See :func:`plan`.
+    Attributes:
+        config, inits, fractions, seeds, work_dir: See :func:`plan`.
+        processes, metric, rule, longer: See there, too.
         pretrainings: Configs by name, see :func:`plan_pretrainings`.
-        jobs: How many runs at a time.
-        rerun: Put the folders of other recipes aside and run anew.
-        tell: Takes lines of progress.
+        pretraining_dir: Folder of the pretrainings' folders, which several comparisons may share;
+            by default ``work_dir``.
 
     Raises:
-        ValueError, FileNotFoundError, CheckpointError: Before anything is run, what would fail.
+        ValueError: A name twice.
     """
-    if both := inits.keys() & pretrainings.keys():
-        raise ValueError(f'initialisations must have different names, got {" ".join(both)} twice')
 
-    def fine_tunings(found: Mapping[str, str | None]) -> list:
-        return plan(config, found, fractions, seeds, work_dir, processes, metric, rule)
+    config: Config
+    inits: Mapping[str, str | None]
+    pretrainings: Mapping[str, Config]
+    fractions: Sequence[float]
+    seeds: Sequence[int]
+    work_dir: str | Path
+    processes: int = 1
+    metric: str = 'coco/AP'
+    rule: str | None = None
+    longer: Mapping[str, int] = field(default_factory=dict)
+    pretraining_dir: str | Path | None = None
 
-    failures: list[Failure] = []
-    done: list[Pretraining] = []
-    if pretrainings:
-        # what would fail later is found now, before the time of a pretraining is spent
-        later = fine_tunings({**inits, **dict.fromkeys(pretrainings)})
-        stages = plan_pretrainings(pretrainings, work_dir, processes)
-        require_fitting(config, stages)
-        if not rerun:
-            for run in later:
-                if run.init.name in inits:
-                    is_finished(run)
-        failures = _run_or_rerun(stages, jobs, rerun, tell)
+    def __post_init__(self) -> None:
+        if both := self.inits.keys() & self.pretrainings.keys():
+            raise ValueError(
+                f'initialisations must have different names, got {" ".join(both)} twice'
+            )
+
+    def check(self, rerun: bool = False) -> None:
+        """Find what would fail later now, before the time of a pretraining is spent.
+
+        Args:
+            rerun: Do not mind folders that hold runs of another recipe.
+
+        Raises:
+            ValueError, FileNotFoundError, CheckpointError: What would fail.
+        """
+        later = self._fine_tunings({**self.inits, **dict.fromkeys(self.pretrainings)}, self.longer)
+        require_fitting(self.config, self._stages())
+        for run in () if rerun else later:
+            if run.init.name in self.inits:
+                is_finished(run)
+
+    def run(
+        self, jobs: int = 1, rerun: bool = False, tell: Callable[[str], None] = print
+    ) -> Outcome:
+        """Run what is not finished.
+
+        Args:
+            jobs: How many runs at a time.
+            rerun: Put the folders of other recipes aside and run anew.
+            tell: Takes lines of progress.
+
+        Raises:
+            ValueError, FileNotFoundError, CheckpointError: Before anything is run, as in
+                :meth:`check`.
+        """
+        failures: list[Failure] = []
+        done: list[Pretraining] = []
+        if self.pretrainings:
+            self.check(rerun)
+            stages = self._stages()
+            failures = _run_or_rerun(stages, jobs, rerun, tell)
+            failed = {failure.folder for failure in failures}
+            done = [stage.read() for stage in stages if str(stage.folder) not in failed]
+            for stage in done:
+                tell(f'{stage.name}: fine-tunings start from {stage.start}')
+        start = {**self.inits, **{stage.name: stage.checkpoint for stage in done}}
+        if not start:
+            return Outcome([], done, failures)
+        lost = self.pretrainings.keys() - start.keys()
+        longer = {name: times for name, times in self.longer.items() if name not in lost}
+        runs = self._fine_tunings(start, longer)
+        failures = failures + _run_or_rerun(runs, jobs, rerun, tell)
         failed = {failure.folder for failure in failures}
-        done = [stage.read() for stage in stages if str(stage.folder) not in failed]
-        for stage in done:
-            tell(f'{stage.name}: fine-tunings start from {stage.start}')
-    start = {**inits, **{stage.name: stage.checkpoint for stage in done}}
-    if not start:
-        return Outcome([], done, failures)
-    runs = fine_tunings(start)
-    failures = failures + _run_or_rerun(runs, jobs, rerun, tell)
-    failed = {failure.folder for failure in failures}
-    folders = [run.folder for run in runs if str(run.folder) not in failed]
-    return Outcome(folders, done, failures)
+        folders = [run.folder for run in runs if str(run.folder) not in failed]
+        return Outcome(folders, done, failures)
+
+    def _stages(self) -> list[PlannedPretraining]:
+        folder = self.pretraining_dir or self.work_dir
+        return plan_pretrainings(self.pretrainings, folder, self.processes)
+
+    def _fine_tunings(
+        self, inits: Mapping[str, str | None], longer: Mapping[str, int]
+    ) -> list[PlannedFineTuning]:
+        return plan(
+            self.config, inits, self.fractions, self.seeds, self.work_dir, self.processes,
+            self.metric, self.rule, longer,
+        )  # fmt: skip
 
 
 def _run_or_rerun(

@@ -13,6 +13,8 @@ from typing import Any
 
 from mmengine.config import Config
 
+from hsjp_mm.comparison.budgets import unstretched
+
 PROTOCOL = (
     'model', 'train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler', 'auto_scale_lr',
     'custom_hooks', 'load_from', 'randomness', 'val_dataloader', 'val_cfg', 'val_evaluator',
@@ -167,8 +169,8 @@ def settings_of(config: Config) -> dict[str, Any]:
 
 
 def protocol_of(config: Config) -> dict[str, Any]:
-    """The protocol of a config, plain values."""
-    values = settings_of(config)
+    """The protocol of a config, plain values; that of the usual budget for a longer run."""
+    values = {**settings_of(config), **plain(unstretched(config))}
     values['model'].get('backbone', {}).pop('init_cfg', None)
     values.get('randomness', {}).pop('seed', None)
     loader = values['train_dataloader']

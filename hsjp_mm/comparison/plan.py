@@ -18,6 +18,7 @@ from mmengine.registry import DATASETS, MODELS, DefaultScope
 
 from hsjp_mm.checkpoint import audit
 from hsjp_mm.checkpoint.coverage import CheckpointError
+from hsjp_mm.comparison.budgets import lengthen
 from hsjp_mm.comparison.fine_tuning_config import (
     backbone_of,
     by_epoch,
@@ -133,6 +134,7 @@ class PlannedFineTuning(PlannedRun):
         if self.init.sha256 and f'sha256 {self.init.sha256[:8]}' not in found.coverage:
             raise ValueError(f'the log does not show that {self.init.checkpoint} was loaded')
         _require_planned(self.recipe['protocol'], found.protocol)
+        _require_planned({'budget': self.recipe.get('budget', 1)}, {'budget': found.budget})
         return found
 
     def hashes(self) -> dict[str, str]:
@@ -286,15 +288,17 @@ def plan(
     processes: int = 1,
     metric: str = 'coco/AP',
     rule: str | None = None,
+    longer: Mapping[str, int] | None = None,
 ) -> list[PlannedFineTuning]:
     """Lay out the fine-tunings, in WORK/INIT/labels-FRACTION/seed-SEED.
 
-    All have the same budget: the config's iterations at its batch size, whatever the share of the
-    labels. A config that counts iterations is left as it is; of one that counts epochs, an epoch
-    takes as many images as one of all labels, see FixedLengthSampler. Seed s draws the weights that
-    are not loaded and the order of the data, and chooses the labels (``LabelSubset``, by images, of
-    each part of a combined data set): the initialisations are compared on the same labels. A config
-    without SeedHook gets it, for a run that was stopped and resumed counts like the others.
+    All have the same budget, but for those of ``longer``: the config's iterations at its batch
+    size, whatever the share of the labels. A config that counts iterations is left as it is; of one
+    that counts epochs, an epoch takes as many images as one of all labels, see FixedLengthSampler.
+    Seed s draws the weights that are not loaded and the order of the data, and chooses the labels
+    (``LabelSubset``, by images, of each part of a combined data set): the initialisations are
+    compared on the same labels. A config without SeedHook gets it, for a run that was stopped and
+    resumed counts like the others.
 
     Args:
         config: Any of MMPose with ``model.backbone``. A checkpoint that it loads is not used, as in
@@ -307,6 +311,8 @@ def plan(
         metric: Key of the measure in the evaluations.
         rule: What is better of it, 'greater' or 'less'; by default the config or the name of the
             measure says it, see :func:`rule_of`.
+        longer: How many times the budget of the others, by name of the initialisation, see
+            :func:`hsjp_mm.comparison.budgets.lengthen`.
 
     Returns:
         The runs, seed by seed, so that what is there half way is already balanced.
@@ -316,7 +322,8 @@ def plan(
         FileNotFoundError: A checkpoint or an annotation file is missing.
         CheckpointError: A checkpoint does not fit the backbone.
     """
-    _check(inits, fractions, seeds, processes)
+    longer = longer or {}
+    _check(inits, fractions, seeds, processes, longer)
     rule = rule_of(config, metric, rule)
     with DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmpose')):
         config = _prepare(config, min(fractions))
@@ -328,7 +335,8 @@ def plan(
         for fraction in fractions:
             for init in found:
                 folder = Path(work_dir, init.name, f'labels-{fraction:g}', f'seed-{seed}').resolve()
-                own = _with(config, init, fraction, seed, folder)
+                times = longer.get(init.name, 1)
+                own = _with(config, init, fraction, seed, folder, times)
                 recipe = {
                     'version': RECIPE_VERSION,
                     'init': init.sha256 or {'random weights': _drawn(own)},
@@ -337,10 +345,11 @@ def plan(
                     'processes': processes,
                     'data': data,
                     'protocol': protocol_of(own),
+                    **({'budget': times} if times > 1 else {}),
                 }
                 runs.append(
                     PlannedFineTuning(
-                        folder, own, plain(recipe), iterations, processes, metric,
+                        folder, own, plain(recipe), iterations * times, processes, metric,
                         init, fraction, seed, rule,
                     )
                 )  # fmt: skip
@@ -352,6 +361,7 @@ def _check(
     fractions: Sequence[float],
     seeds: Sequence[int],
     processes: int,
+    longer: Mapping[str, int],
 ) -> None:
     for name, values in (('inits', inits), ('fractions', fractions), ('seeds', seeds)):
         if not values or len(set(values)) != len(values):
@@ -364,6 +374,11 @@ def _check(
             raise ValueError(f'seeds: {seed} must not be negative')
     if processes < 1:
         raise ValueError(f'processes={processes} must be at least 1')
+    for name, times in longer.items():
+        if name not in inits:
+            raise ValueError(f'longer: {name} must be an initialisation, one of {" ".join(inits)}')
+        if times < 1 or times != int(times):
+            raise ValueError(f'longer: {name}={times} must be a whole number from 1 on')
 
 
 def _require_training(config: Config) -> None:
@@ -459,9 +474,12 @@ def _subset(dataset: dict, fraction: float, seed: int) -> ConfigDict:
     )
 
 
-def _with(config: Config, init: Init, fraction: float, seed: int, folder: Path) -> Config:
+def _with(
+    config: Config, init: Init, fraction: float, seed: int, folder: Path, times: int
+) -> Config:
     """The config of a run."""
     config = copy.deepcopy(config)
+    lengthen(config, times)
     if init.checkpoint:
         config.model.backbone.init_cfg = ConfigDict(
             type='hsjp_mm.PretextInit', checkpoint=init.checkpoint

@@ -186,15 +186,21 @@ def _what(runs: Sequence[FineTuning], pretrainings: Sequence[Pretraining]) -> st
     one = runs[0]
     only = one.protocol.get('train_dataloader', {}).get('dataset', {}).get('indices')
     note = f' (of those that its config takes, indices={only})' if only else ''
+    budgets = {run.init: run.budget for run in runs if run.budget > 1}
+    longer = ''.join(
+        f' Except {html.escape(name)}, which has {times} times this budget, its schedule stretched.'
+        for name, times in budgets.items()
+    )
     cost = '' if pretrainings else ' What the pretraining itself cost is not in it.'
     return (
         f'<p>The same fine-tuning from {len(names)} initialisations '
         f'({html.escape(_join(names))}), on {_join(shares)} of the labels{note}, '
         f'seed{"s" * (len(seeds) > 1)} {_join(list(map(str, seeds)))}: {len(runs)} runs. All have '
-        f'the same budget, whatever the share of the labels: {one.iterations:,} iterations, in '
-        f'which {one.images:,} images (in top-down models, crops of persons) are seen; with few '
-        'labels, the same ones more often. A seed draws what is not loaded, the order of the '
-        'images, and which labels are used: all initialisations get the same ones.'
+        f'the same budget, whatever the share of the labels: {one.iterations // one.budget:,} '
+        f'iterations, in which {one.images // one.budget:,} images (in top-down models, crops of '
+        f'persons) are seen; with few labels, the same ones more often.{longer} A seed draws what '
+        'is not loaded, the order of the images, and which labels are used: all initialisations '
+        'get the same ones.'
         f'{cost}</p>'
     )
 

@@ -14,6 +14,7 @@ from typing import Any
 from mmengine.config import Config
 
 from hsjp_mm.analysis.keypoint_errors import METAINFO, diagnose
+from hsjp_mm.comparison.budgets import budget_of
 from hsjp_mm.comparison.fine_tuning_config import (
     checkpoint_of,
     differences,
@@ -63,6 +64,7 @@ class FineTuning:
         hashes: SHA-256 by what they are of.
         versions: Of the packages.
         others: What the evaluation at the end measured besides, by key.
+        budget: How many times as long as the protocol says it was trained.
     """
 
     init: str
@@ -83,6 +85,7 @@ class FineTuning:
     hashes: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str | None] = field(default_factory=dict)
     others: dict[str, float] = field(default_factory=dict)
+    budget: int = 1
 
     @property
     def images(self) -> int:
@@ -159,6 +162,7 @@ def read_run(
         protocol=protocol_of(logged.config),
         gpu_memory=logged.gpu_memory,
         others=_others(logged.val[-1], metric),
+        budget=budget_of(logged.config),
     )
 
 
@@ -235,10 +239,15 @@ def require_comparable(runs: Sequence[FineTuning]) -> None:
                 f'{run.folder} was trained by another recipe than {runs[0].folder}: '
                 + '; '.join(found[:8])
             )
-        if run.images != runs[0].images:
+        if run.images * runs[0].budget != runs[0].images * run.budget:
             raise ValueError(
                 f'{run.folder} has seen {run.images} images, {runs[0].folder} {runs[0].images}: '
                 'not the same budget'
+            )
+        if run.budget != (same := next(r for r in runs if r.init == run.init)).budget:
+            raise ValueError(
+                f'{run.folder} has {run.budget} times the usual budget, {same.folder} '
+                f'{same.budget} times, and both are {run.init}; name one NAME=FOLDER'
             )
         if run.rule != runs[0].rule:
             raise ValueError(

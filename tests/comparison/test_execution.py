@@ -13,11 +13,11 @@ from mmengine.registry import MODELS
 
 from hsjp_mm.comparison import execution
 from hsjp_mm.comparison.execution import (
+    Comparison,
     checkpoint_to_resume,
     is_finished,
     put_aside,
     run_all,
-    run_comparison,
 )
 from hsjp_mm.comparison.fine_tuning_config import sha256_of
 from hsjp_mm.comparison.plan import plan
@@ -262,13 +262,14 @@ def compare(config, pretraining, tmp_path, run):
         {'state_dict': MODELS.build(pretraining.model).state_dict()}, folder / 'pretrained.pth'
     )
 
-    def compare(**options):
+    def compare(rerun=False, **options):
         said = []
         given = dict(
             inits={'scratch': None}, pretrainings={'mine': pretraining}, fractions=[1.0], seeds=[0],
-            work_dir=folder, tell=said.append,
+            work_dir=folder,
         )  # fmt: skip
-        return run_comparison(config, **{**given, **options}), said
+        comparison = Comparison(config, **{**given, **options})
+        return comparison.run(rerun=rerun, tell=said.append), said
 
     return compare
 

@@ -122,6 +122,21 @@ def test_too_few_seeds_give_no_winner(seeds, said, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_longer_budget_is_said(tmp_path):
+    runs = make_runs()
+    text = write(tmp_path / 'r.html', runs)
+    assert '400 iterations, in which 6,400 images' in text and 'Except' not in text
+    longer = [
+        replace(run, curve=[*run.curve, (12800, run.score)], iterations=800, budget=2)
+        if run.init == 'scratch'
+        else run
+        for run in runs
+    ]
+    text = write(tmp_path / 'r.html', longer)
+    assert '400 iterations, in which 6,400 images' in text
+    assert 'Except scratch, which has 2 times this budget, its schedule stretched.' in text
+
+
 def test_failures_and_missing_diagnoses_are_told(tmp_path):
     runs = make_runs()
     failure = Failure('c, seed 3', 'w/c', 'exit status 1', 'RuntimeError: <out> of memory')

@@ -149,6 +149,18 @@ def test_runs_that_cannot_be_compared():
             require_comparable([one, other])
 
 
+def test_a_longer_run_is_compared_and_another_budget_is_not():
+    once = make('a', 0, 0.1, curve=[(100, 0.1)])
+    twice = make('b', 0, 0.2, curve=[(100, 0.1), (200, 0.2)], budget=2)
+    runs_module.require_comparable([once, twice])
+    with pytest.raises(ValueError, match=r'has seen 200 images, .* 100: not the same budget'):
+        runs_module.require_comparable([once, replace(twice, budget=1)])
+    with pytest.raises(
+        ValueError, match=r'has 2 times the usual budget, .* 1 times, and both are a'
+    ):
+        runs_module.require_comparable([once, replace(twice, init='a', seed=1)])
+
+
 def test_no_number_at_the_end_is_no_end(tmp_path):
     nan = float('nan')
     write_attempt(tmp_path, '20260102_100000', [{'coco/AP': nan, 'step': 20}], LOG, **BY_ITERATIONS)
