@@ -17,6 +17,7 @@ from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS, METRICS, MODELS, DefaultScope
 
 from hsjp_mm.checkpoint import load_model
+from hsjp_mm.comparison.figures import percent
 from hsjp_mm.comparison.fine_tuning_config import evaluators_of
 from hsjp_mm.comparison.gallery import (
     UNDRAWABLE,
@@ -100,7 +101,15 @@ def bodies_of(runs: Sequence[FineTuning]) -> Bodies:
             undrawn.append(f'No bodies of {name} are drawn: {error}.')
     if model is None:
         return Bodies(undrawn=undrawn)
-    return _draw(found, model, [caption_of(chosen[name]) for name in found], undrawn)
+    return _draw(found, model, _which([chosen[name] for name in found]), undrawn)
+
+
+def _which(runs: Sequence[FineTuning]) -> str:
+    """Shares of the labels and seeds of runs, once if all have the same."""
+    alike = {(run.fraction, run.seed) for run in runs}
+    if len(alike) > 1:
+        return '; '.join(map(caption_of, runs))
+    return f'{percent(runs[0].fraction)} of the labels, seed {runs[0].seed}'
 
 
 def _predict(run: FineTuning) -> tuple[BodyEstimator, list[_Predicted | None]]:
@@ -167,7 +176,7 @@ def _seen(model: BodyEstimator, sample: Any) -> SeenPerson:
 def _draw(
     found: Mapping[str, Sequence[_Predicted | None]],
     model: BodyEstimator,
-    runs: Sequence[str],
+    runs: str,
     undrawn: list[str],
 ) -> Bodies:
     measured = [
@@ -180,8 +189,8 @@ def _draw(
     note = (
         f'The {len(worst)} of {len(means)} persons with the greatest mean PA-MPJPE over these '
         f'runs. The {len(means)} were drawn by chance from the validation set (seed {SEED}), and '
-        f'their median is {np.median(means):.0f} mm: these are failures, not what is usual. The '
-        f'runs: {"; ".join(runs)}.'
+        f'their median is {np.median(means):.0f} mm: these are failures, not what is usual. '
+        f'The runs: {runs}.'
     )
     captions = [_caption(number, measured[i], means[i]) for number, i in enumerate(worst, 1)]
     bodies = [_bodies_board(measured[i], model) for i in worst]

@@ -19,7 +19,7 @@ from hsjp_mm.visualization.meshes import (
 )
 from hsjp_mm.visualization.pictures import FONT, write
 
-BODY_TILE, PART_TILE = 192, 112
+BODY_TILE, PART_TILE = 160, 112
 """Sides of the tiles in pixels."""
 GAP, LINE, SCALE = 6, 18, 0.42
 """Pixels between tiles, pixels of a line of text, and the size of its letters."""
