@@ -31,14 +31,8 @@ from hsjp_mm.comparison.logs import (
     last_checkpoint,
     whole_checkpoints,
 )
-from hsjp_mm.comparison.plan import (
-    PlannedFineTuning,
-    PlannedPretraining,
-    PlannedRun,
-    plan,
-    plan_pretrainings,
-    require_fitting,
-)
+from hsjp_mm.comparison.plan import plan, plan_pretrainings, require_fitting
+from hsjp_mm.comparison.planned_runs import PlannedFineTuning, PlannedPretraining, PlannedRun
 from hsjp_mm.comparison.pretrainings import Pretraining
 from hsjp_mm.comparison.recipes import changes
 from hsjp_mm.comparison.runs import RESULT, number_form
