@@ -9,13 +9,16 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS, MODELS, init_default_scope
+from mmengine.runner import Runner
 
 from hsjp_mm.comparison import meshes_of_runs
 from hsjp_mm.comparison.meshes_of_runs import bodies_of, predict_bodies
+from hsjp_mm.comparison.report import report_on
 from hsjp_mm.comparison.runs import FineTuning
 from hsjp_mm.datasets.toy_bodies import render
 from hsjp_mm.visualization.mesh_comparison import BODY_TILE, GAP, LINE, PART_TILE
 from tests.helpers import ROOT
+from tests.test_mesh_training import make_config
 
 NARROW = {
     'model.backbone.stem_channels': 8,
@@ -129,6 +132,29 @@ def test_what_cannot_be_drawn_is_told(toy, tmp_path):
     assert found.bodies[0][1].shape[1] == GAP + 3 * (BODY_TILE + GAP)
     only = bodies_of(runs[1:2])
     assert not only.bodies and len(only.undrawn) == 1
+
+
+@pytest.mark.slow
+def test_trained_runs_are_in_the_report(toy, tmp_path):
+    """From what MMEngine really leaves to the page."""
+    folders = {}
+    for name in ('scratch', 'other'):
+        config = make_config(toy, tmp_path, 'pare', iterations=2)
+        config.val_dataloader.dataset.update(data_prefix=dict(img='val', parts='parts/val'))
+        config.train_dataloader.dataset.update(data_prefix=dict(img='train', parts='parts/train'))
+        config.work_dir = str(tmp_path / name)
+        config.visualizer.name = config.work_dir  # MMEngine gives back one of the same name
+        Runner.from_cfg(config).train()
+        folders[config.work_dir] = name
+    path = tmp_path / 'report.html'
+    said, failures = report_on(path, 'PARE', folders, folders, 'mesh/PA-MPJPE')
+    assert not failures and said[-1] == f'report: {path}'
+    assert said[0].startswith('PA-MPJPE (mm, less is better), scratch, 100 % of the labels: ')
+    text = path.read_text()
+    people = len(np.load(toy / 'mesh/val.npz')['id'])
+    shown = min(people, meshes_of_runs.SHOWN)
+    assert text.count('data:image/jpeg') == 2 * shown  # bodies, and where the parts look
+    assert 'No poses' not in text and 'No bodies' not in text
 
 
 def test_what_is_no_mesh_regressor_is_none(tmp_path):
