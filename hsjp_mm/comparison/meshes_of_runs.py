@@ -211,7 +211,10 @@ def _caption(number: int, person: Mapping[str, _Predicted], mean: float) -> str:
 
 def _bodies_board(person: Mapping[str, _Predicted], model: BodyEstimator) -> np.ndarray:
     columns = {
-        name: (placed_vertices(one.sample), f'PA {one.aligned:.0f}, MPJPE {one.error:.0f} mm')
+        name: (
+            placed_vertices(one.sample),
+            (f'PA-MPJPE {one.aligned:.0f} mm', f'MPJPE {one.error:.0f} mm'),
+        )
         for name, one in person.items()
     }
     seen = _seen(model, next(iter(person.values())).sample)

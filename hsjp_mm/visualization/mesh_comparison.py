@@ -45,42 +45,53 @@ class SeenPerson:
 
 
 def bodies_board(
-    person: SeenPerson, bodies: Mapping[str, tuple[np.ndarray, str]], faces: np.ndarray
+    person: SeenPerson, bodies: Mapping[str, tuple[np.ndarray, Sequence[str]]], faces: np.ndarray
 ) -> np.ndarray:
     """Show what several models make of a person, a column each.
 
     Each column has the body over the picture, below it the body seen from the right with the
-    labelled one in gray, moved to where the body is, and a text. The first columns are the
+    labelled one in gray, moved to where the body is, and lines of text. The first columns are the
     picture alone and, where its place is known, the labelled body.
 
     Args:
         person: That all of them saw.
-        bodies: By name of the model, the vertices (V, 3) before the camera, and the text.
+        bodies: By name of the model, the vertices (V, 3) before the camera, and the lines.
         faces: (F, 3).
 
     Returns:
         RGB, uint8.
     """
     square, camera, _ = zoomed(person.image, person.camera, person.box, BODY_TILE)
-    columns = [('image', square, _beside(person.truth is not None), '')]
+    beside = _beside(person.truth is not None)
+    columns: list[tuple[str, np.ndarray, np.ndarray, Sequence[str]]]
+    columns = [('image', square, beside, ())]
     if person.truth is not None and person.placed:
         over = draw_meshes(square, [person.truth], faces, camera, [TRUTH])
         turned = draw_turned([person.truth], faces, SIDE, BODY_TILE, [TRUTH])
-        columns.append(('labelled', over, turned, ''))
-    for name, (body, text) in bodies.items():
-        shown = [body]
-        if person.truth is not None:
-            shown.append(person.truth + (body.mean(axis=0) - person.truth.mean(axis=0)))
-        turned = draw_turned(shown, faces, SIDE, BODY_TILE, (COLORS[0], TRUTH))
-        columns.append((name, draw_meshes(square, [body], faces, camera), turned, text))
-    board = _blank(2 * (LINE + BODY_TILE + GAP), len(columns) * (BODY_TILE + GAP) + GAP)
-    for i, (name, over, turned, text) in enumerate(columns):
+        columns.append(('labelled', over, turned, ()))
+    for name, (body, texts) in bodies.items():
+        over = draw_meshes(square, [body], faces, camera)
+        columns.append((name, over, _from_the_right(body, person.truth, faces), texts))
+    lines = max(len(texts) for _, _, _, texts in columns)
+    below = LINE + 2 * BODY_TILE + GAP
+    board = _blank(below + lines * LINE + GAP, len(columns) * (BODY_TILE + GAP) + GAP)
+    for i, (name, over, turned, texts) in enumerate(columns):
         left = GAP + i * (BODY_TILE + GAP)
         write(board, fitting(name, BODY_TILE), left, LINE - 5, scale=SCALE)
         _put(board, over, LINE, left)
         _put(board, turned, LINE + BODY_TILE + GAP, left)
-        write(board, fitting(text, BODY_TILE), left, board.shape[0] - GAP, scale=SCALE)
+        for number, text in enumerate(texts, 1):
+            bottom = below + number * LINE - 3
+            write(board, fitting(text, BODY_TILE), left, bottom, scale=SCALE)
     return board
+
+
+def _from_the_right(body: np.ndarray, truth: np.ndarray | None, faces: np.ndarray) -> np.ndarray:
+    """A body and the labelled one, which comes first: all columns are framed by it."""
+    if truth is None:
+        return draw_turned([body], faces, SIDE, BODY_TILE)
+    moved = truth + (body.mean(axis=0) - truth.mean(axis=0))
+    return draw_turned([moved, body], faces, SIDE, BODY_TILE, (TRUTH, COLORS[0]))
 
 
 def parts_board(

@@ -33,8 +33,8 @@ def tile(board, column, row=0):
 def test_each_model_has_its_body_over_the_person():
     person = SeenPerson(IMAGE, CAMERA, BOX)
     other = BODY + np.array([0.5, 0, 0])  # 5 pixels to the right
-    board = bodies_board(person, {'a': (BODY, 'PA 1'), 'b': (other, 'PA 2')}, FACES)
-    assert board.shape[1] == GAP + 3 * (BODY_TILE + GAP)
+    board = bodies_board(person, {'a': (BODY, ['1 mm', '2']), 'b': (other, ['3 mm'])}, FACES)
+    assert board.shape[:2] == (3 * LINE + 2 * (BODY_TILE + GAP), GAP + 3 * (BODY_TILE + GAP))
     alone = tile(board, 0)
     assert (alone[7:-7] == 10).all()  # between the centers of the outermost pixels
     columns = [np.nonzero((tile(board, i) != alone).any(axis=(0, 2)))[0] for i in (1, 2)]
@@ -55,7 +55,7 @@ def test_the_labelled_body_is_gray_where_it_is_known(monkeypatch):
         ),
     )
     far = BODY + np.array([0, 0, 2])
-    bodies = {'a': (BODY, '')}
+    bodies = {'a': (BODY, [])}
     board = bodies_board(SeenPerson(IMAGE, CAMERA, BOX, far, placed=True), bodies, FACES)
     assert board.shape[1] == GAP + 3 * (BODY_TILE + GAP)
     row, column = BODY_TILE // 2, int((20 - 5 + 0.5) * BODY_TILE / 30)
@@ -63,8 +63,8 @@ def test_the_labelled_body_is_gray_where_it_is_known(monkeypatch):
     assert tile(board, 2)[row, column].argmax() == np.argmax(COLORS[0])
     (alone, _), (shown, colors) = turned
     np.testing.assert_array_equal(alone[0], far)
-    np.testing.assert_allclose(shown[1], BODY)  # moved to the body
-    assert colors[1] == TRUTH
+    np.testing.assert_allclose(shown[0], BODY)  # the labelled one, moved to the body
+    assert colors == (TRUTH, COLORS[0])
     unplaced = bodies_board(SeenPerson(IMAGE, CAMERA, BOX, far), bodies, FACES)
     assert unplaced.shape[1] == GAP + 2 * (BODY_TILE + GAP)
     assert len(turned[-1][0]) == 2
