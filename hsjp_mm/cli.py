@@ -37,6 +37,10 @@ TASKS: dict[str, dict[str, tuple[str, str]]] = {
         'train': ('train', 'train a config: pretraining or fine-tuning'),
         'test': ('test', 'evaluate a checkpoint'),
         'compare': ('compare_inits', 'the same fine-tuning from several initialisations'),
+        'study': (
+            'study',
+            'several fine-tunings from several pretrainings, with one page over all',
+        ),
     },
     'Checkpoints': {
         'extract': ('extract_backbone', 'take the backbone out of a pretraining'),

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hsjp_mm.cli import Parser, command
-from hsjp_mm.utils.files import PACKAGE, existing_folder
+from hsjp_mm.utils.files import PACKAGE, existing_folder, make_whole
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -49,12 +49,13 @@ def data_of(folder: str | None, out: Path) -> tuple[Path, str]:
     if folder:
         return Path(folder).resolve(), '2017'
     root = out / 'toy'
-    if not Path(root, 'annotations').is_dir():
+    if not root.is_dir():
         print(f'rendering people into {root}')
         from hsjp_mm.datasets.toy import render
         from hsjp_mm.utils.progress import track
 
-        render(root, num_train=400, num_val=100, progress=partial(track, what='images'))
+        shown = partial(track, what='images')
+        make_whole(root, partial(render, num_train=400, num_val=100, progress=shown))
     return root, ''
 
 

@@ -8,7 +8,8 @@ data_root = 'data/toy/'
 train_pipeline = [
     dict(type='LoadImage'),
     dict(type='GetBBoxCenterScale', padding=1.2),
-    dict(type='hsjp_mm.RandomMeshAffine', input_size=input_size),
+    # without rotation and with less scaling than on photographs, for there is little time to learn
+    dict(type='hsjp_mm.RandomMeshAffine', input_size=input_size, rotate_prob=0.0, scale_sigma=0.1),
     dict(type='hsjp_mm.ChannelNoise'),
     dict(type='hsjp_mm.PackMeshInputs'),
 ]
@@ -50,8 +51,8 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 
 train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=2000, val_interval=400)
-optim_wrapper = dict(optimizer=dict(type='Adam', lr=3e-4))
-param_scheduler = [dict(type='MultiStepLR', milestones=[1500], gamma=0.1, by_epoch=False)]
+optim_wrapper = dict(optimizer=dict(type='Adam', lr=5e-4))
+param_scheduler = [dict(type='MultiStepLR', milestones=[1500, 1840], gamma=0.1, by_epoch=False)]
 default_hooks = dict(
     logger=dict(interval=20, log_metric_by_epoch=False),
     checkpoint=dict(by_epoch=False, interval=400),

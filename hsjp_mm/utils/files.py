@@ -3,7 +3,8 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -137,3 +138,20 @@ def write_arrays(path: str | Path, arrays: Mapping[str, Any]) -> None:
         new.replace(path)
     finally:
         new.unlink(missing_ok=True)
+
+
+def make_whole(folder: str | Path, make: Callable[[Path], object]) -> None:
+    """Make a folder if it is not there; one that could not be finished is made anew.
+
+    Args:
+        folder: Which is there once it is whole.
+        make: Writes to the path that it is given, beside ``folder``.
+    """
+    folder = Path(folder)
+    if folder.is_dir():
+        return
+    part = folder.with_name(f'{folder.name}.part')
+    if part.exists():
+        shutil.rmtree(part)
+    make(part)
+    part.rename(folder)

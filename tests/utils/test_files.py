@@ -2,7 +2,7 @@ import hashlib
 
 import pytest
 
-from hsjp_mm.utils.files import file_sha256, read_json, read_text, write_json
+from hsjp_mm.utils.files import file_sha256, make_whole, read_json, read_text, write_json
 
 TEXT = '{"Zoë": [1, 2.5]}\n'
 
@@ -55,3 +55,21 @@ def test_json_is_written_whole_or_not_at_all(tmp_path):
         write_json(path, {'Zoë': object()})
     assert read_json(path, 'a') == {'Zoë': [1, 2.5]}
     assert [file.name for file in tmp_path.iterdir()] == ['a.json']
+
+
+def test_a_folder_is_made_once_and_whole(tmp_path):
+    folder = tmp_path / 'data'
+
+    def fail(path):
+        path.mkdir()
+        (path / 'first').touch()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make_whole(folder, fail)
+    assert not folder.exists()
+    made = []
+    for _ in range(2):
+        make_whole(folder, lambda path: made.append(path.mkdir()))
+    assert len(made) == 1 and list(folder.iterdir()) == []
+    assert list(tmp_path.iterdir()) == [folder]

@@ -1,0 +1,107 @@
+"""Studies: reading their files, and the comparisons that come of them."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from mmengine.config import Config
+
+from hsjp_mm.comparison.study import comparisons, moved, read_study
+from tests.helpers import ROOT
+
+TOY = ROOT / 'configs/study/toy-bodies.yml'
+FINE_TUNING = ROOT / 'configs/demo/td-hm_hrnet-tiny_scratch-1xb16-400i_toy-128x96.py'
+SMALL = dict(
+    title='Small',
+    fine_tunings=dict(
+        Pose=dict(
+            config='mine.py',
+            starts=['scratch', 'twice', 'hsjp'],
+        ),
+        Again=dict(config=str(FINE_TUNING), starts=['scratch']),
+    ),
+    pretrainings=dict(hsjp='hsjp_mm::demo/hsjp_hrnet-tiny_1xb32-1000i_toy-96x96.py'),
+    inits=dict(scratch=None, twice=None),
+    longer=dict(twice=2),
+    labels=[0.5],
+    seeds=[3],
+    metric='coco/AP',
+    toy_bodies={'data/toy/': dict(num_train=2, num_val=1)},
+    fine_tuning_options={'train_cfg.max_iters': 7},
+    pretraining_options={'train_cfg.max_iters': 9},
+)
+
+
+@pytest.fixture
+def write(tmp_path):
+    """A function that writes a study beside a config of its own."""
+    (tmp_path / 'mine.py').write_text(f"_base_ = ['{FINE_TUNING}']")
+
+    def write_study(**values) -> str:
+        path = tmp_path / 'study.yml'
+        given = {k: v for k, v in {**SMALL, **values}.items() if v != 'absent'}
+        path.write_text(yaml.safe_dump(given, sort_keys=False))
+        return str(path)
+
+    return write_study
+
+
+def test_a_study_is_a_comparison_for_each_fine_tuning(write, tmp_path):
+    found = comparisons(read_study(write()), tmp_path / 'out')
+    assert list(found) == ['Pose', 'Again']
+    pose, again = found.values()
+    assert pose.inits == {'scratch': None, 'twice': None} and list(pose.pretrainings) == ['hsjp']
+    assert (pose.longer, again.longer) == ({'twice': 2}, {})
+    assert again.inits == {'scratch': None} and not again.pretrainings
+    assert (pose.fractions, pose.seeds, pose.metric) == ([0.5], [3], 'coco/AP')
+    assert pose.work_dir == tmp_path / 'out/Pose'
+    assert pose.pretraining_dir == again.pretraining_dir == tmp_path / 'out/pretrainings'
+    assert pose.config.train_cfg.max_iters == 7
+    pretraining = pose.pretrainings['hsjp']
+    assert pretraining.train_cfg.max_iters == 9
+    data = f'{tmp_path}/out/data/toy/'
+    for config in (pose.config, pretraining):
+        assert config.train_dataloader.dataset.data_root == data
+        assert config.val_dataloader.dataset.data_root == data
+    assert pose.config.val_evaluator.ann_file == f'{data}annotations/person_keypoints_val.json'
+
+
+@pytest.mark.parametrize(
+    ('values', 'message'),
+    [
+        (dict(metric='absent'), r'study\.yml: metric must be set, of title, fine_tunings, metric'),
+        (dict(seed=0), r'study\.yml: seed must be one of title, fine_tunings'),
+        (dict(fine_tunings={'a b': dict(config='x', starts=[])}), "'a b'.* name of letters"),
+        (dict(fine_tunings={'a': dict(config='x')}), "'a'.* the keys config and starts"),
+        (
+            dict(fine_tunings={'a': dict(config='x', starts=['scratch', 'hsjb'])}),
+            "'a'.* starts from hsjb, which must be one of scratch, twice, hsjp",
+        ),
+    ],
+)
+def test_mistakes_in_the_file(values, message, write):
+    with pytest.raises(ValueError, match=message):
+        read_study(write(**values))
+
+
+def test_only_paths_that_begin_so_are_moved():
+    given = Config(
+        dict(a='data/toy/x', b=['data/toy2/x', ('data/toy/', 1)], c=dict(d='my data/toy/'))
+    )
+    found = moved(given, {'data/toy/': 'out/'})
+    assert found.to_dict() == dict(
+        a='out/x', b=['data/toy2/x', ('out/', 1)], c=dict(d='my data/toy/')
+    )
+    assert given.a == 'data/toy/x'
+
+
+def test_the_toy_study_is_laid_out_whole(tmp_path):
+    study = read_study(str(TOY))
+    found = comparisons(study, tmp_path)
+    for name, comparison in found.items():
+        assert sorted([*comparison.inits, *comparison.pretrainings]) == sorted(study.starts(name))
+        for config in (comparison.config, *comparison.pretrainings.values()):
+            root = Path(config.train_dataloader.dataset.data_root)
+            assert root.parent == tmp_path / 'data', config.filename
+            assert config.model.backbone.type == comparison.config.model.backbone.type
+    assert len(found['PARE'].pretrainings) + 1 == len(study.starts('PARE')) - 1

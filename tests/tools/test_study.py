@@ -1,0 +1,80 @@
+"""The study in miniature: a few of its runs, each of a few steps."""
+
+import json
+import runpy
+from pathlib import Path
+
+import pytest
+import yaml
+from mmengine.config import Config
+
+from tests.helpers import ROOT
+
+TOY = ROOT / 'configs/study/toy-bodies.yml'
+main = runpy.run_path(str(ROOT / 'tools/study.py'))['main']
+
+
+@pytest.fixture
+def small(tmp_path) -> Path:
+    """The study with fewer starts, one seed, one share of the labels, few images and steps."""
+    study = Config.fromfile(TOY).to_dict()
+    here = TOY.parent
+    starts = {'PARE': ['scratch-2x', 'hsjp'], 'HMR': ['hsjp']}
+    for name, given in study['fine_tunings'].items():
+        given.update(config=str(here / given['config']), starts=starts[name])
+    pretrainings = {'hsjp': str(here / study['pretrainings']['hsjp'])}
+    data = {'data/toy/': dict(num_train=6, num_val=2, image_size=[96, 72], max_persons=1)}
+    few = {
+        'train_cfg.max_iters': 4, 'train_cfg.val_interval': 2,
+        'default_hooks.checkpoint.interval': 2, 'default_hooks.logger.interval': 1,
+        'train_dataloader.batch_size': 3,
+        **{
+            f'{part}_dataloader.{name}': value
+            for part in ('train', 'val')
+            for name, value in (('num_workers', 0), ('persistent_workers', False))
+        },
+    }  # fmt: skip
+    study.update(
+        pretrainings=pretrainings, toy_bodies=data, labels=[0.5], seeds=[0],
+        pretraining_options=few, fine_tuning_options=few,
+    )  # fmt: skip
+    path = tmp_path / 'small.yml'
+    path.write_text(yaml.safe_dump(study, sort_keys=False))
+    return path
+
+
+@pytest.mark.slow
+def test_the_toy_study_in_small(small, tmp_path, capsys):
+    out = tmp_path / 'out'
+    assert main([str(small), '--out', str(out)]) == 0
+    said = capsys.readouterr().out
+    assert '2 runs: 0 finished before' in said
+    assert 'hsjp: fine-tunings start from best_hsjp_placed_iter_' in said
+    results = {
+        name: json.loads((out / 'PARE' / name / 'labels-0.5/seed-0/result.json').read_text())
+        for name in ('scratch-2x', 'hsjp')
+    }
+    assert {name: result['curve'][-1][0] for name, result in results.items()} == {
+        'scratch-2x': 24,
+        'hsjp': 12,
+    }
+    assert 'backbone: 234 of 234 tensors' in results['hsjp']['coverage']
+    assert results['hsjp']['labels'].startswith('3 of 6 images')
+    text = (out / 'report.html').read_text()
+    assert all(f'<td>{name}</td>' in text for name in results)
+    assert 'PARE/report.html' in text and 'Missing' not in text
+    report = (out / 'HMR/report.html').read_text()
+    assert 'mesh/PA-MPJPE, end' in report and 'mesh/PCK' in report
+
+    assert main([str(small), '--out', str(out)]) == 0  # at once, for all is there
+    said = capsys.readouterr().out
+    assert '1 pretraining: 1 finished before' in said and '2 runs: 2 finished before' in said
+
+
+def test_mistakes_are_one_sentence(small, tmp_path, capsys):
+    assert main([str(tmp_path / 'none.yml'), '--out', str(tmp_path / 'out')]) == 2
+    assert 'does not exist' in capsys.readouterr().err
+    small.write_text('title: odd\n')
+    assert main([str(small), '--out', str(tmp_path / 'out')]) == 2
+    assert 'fine_tunings, metric must be set' in capsys.readouterr().err
+    assert not (tmp_path / 'out').exists()
