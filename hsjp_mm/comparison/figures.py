@@ -25,34 +25,64 @@ COLORS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#33
 MARKERS = ('o', 's', '^', 'D', 'v', 'P', 'X')
 # inches: on a phone a figure is as wide as the screen, its letters 10 pixels high
 SIZE = (4.5, 3.1)
-DASH = '\u2060–\u2060'  # at which no line breaks
+MOST_INSIDE = 4
+"""Names in a legend that leaves room for the curves."""
+LINE = 0.2
+"""Inches of a line in a legend."""
 FONTS = {'font.size': 9, 'svg.fonttype': 'none'}
 
 
 class Looks:
-    """Color and marker of each initialisation, the same in all figures."""
+    """Color, marker and label of each initialisation, the same in all figures."""
 
     def __init__(self, runs: Sequence[FineTuning]) -> None:
         """Take the names of the initialisations of all runs."""
         self.names = list(dict.fromkeys(run.init for run in runs))
+        self.budgets = {run.init: run.budget for run in runs}
 
     def color(self, name: str) -> str:
         """Of an initialisation."""
         return COLORS[self.names.index(name) % len(COLORS)]
 
     def marker(self, name: str) -> str:
-        """Of an initialisation."""
-        return MARKERS[self.names.index(name) % len(MARKERS)]
+        """Of an initialisation, another one where the colors begin anew."""
+        index = self.names.index(name)
+        return MARKERS[(index + index // len(COLORS)) % len(MARKERS)]
+
+    def label(self, name: str) -> str:
+        """Of an initialisation: its name, and its budget where that is longer than usual."""
+        times = self.budgets[name]
+        return name if times == 1 else f'{name}, {times}× as long'
 
 
 def metric_name(runs: Sequence[FineTuning]) -> str:
     """Of the measure, for readers."""
-    return runs[0].metric.removeprefix('coco/')
+    return measure_name(runs[0].metric)
+
+
+def measure_name(key: str) -> str:
+    """Of any measure, without the name of the metric that all of them share."""
+    return key.removeprefix('coco/').removeprefix('mesh/')
+
+
+def with_unit(key: str) -> str:
+    """The name of a measure, with the unit in brackets where it has one."""
+    name, unit = measure_name(key), _unit(key)
+    return f'{name} ({unit})' if unit else name
 
 
 def better_note(runs: Sequence[FineTuning]) -> str:
-    """What to add to the name of a measure of which less is better."""
-    return ' (less is better)' if runs[0].rule == 'less' else ''
+    """What to add to the name of a measure: its unit, and whether less of it is better."""
+    notes = [_unit(runs[0].metric), 'less is better' if runs[0].rule == 'less' else '']
+    text = ', '.join(filter(None, notes))
+    return f' ({text})' if text else ''
+
+
+def _unit(key: str) -> str:
+    """Of the measures of hsjp_mm.MeshError; others do not say theirs."""
+    if not key.startswith('mesh/'):
+        return ''
+    return '%' if measure_name(key).startswith(('PCK', 'AUC')) else 'mm'
 
 
 def percent(fraction: float) -> str:
@@ -98,7 +128,9 @@ def limits_of(runs: Sequence[FineTuning], values: Iterable[float]) -> tuple[floa
 def _draw_band(axes: Axes, x: Sequence[float], ys: np.ndarray, name: str, looks: Looks) -> None:
     """The mean of several seeds (rows of ys) as a line, their range as a band."""
     color = looks.color(name)
-    axes.plot(x, ys.mean(axis=0), color=color, marker=looks.marker(name), ms=4, label=name)
+    axes.plot(
+        x, ys.mean(axis=0), color=color, marker=looks.marker(name), ms=4, label=looks.label(name)
+    )
     if len(ys) > 1:
         axes.fill_between(x, ys.min(axis=0), ys.max(axis=0), color=color, alpha=0.2, lw=0)
 
@@ -119,7 +151,20 @@ def draw_curves(
         xlim=(0, None),
     )
     _ticks(axes)
-    axes.legend(frameon=False)
+    _legend(axes)
+
+
+def _legend(axes: Axes) -> None:
+    """In the figure where it leaves room for the curves, else below a figure made higher for it."""
+    handles, labels = axes.get_legend_handles_labels()
+    if len(labels) <= MOST_INSIDE:
+        axes.legend(frameon=False)
+        return
+    drawn = axes.figure
+    assert isinstance(drawn, Figure)
+    columns = 2 if max(map(len, labels)) <= 24 else 1
+    drawn.set_size_inches(SIZE[0], SIZE[1] + LINE * math.ceil(len(labels) / columns))
+    drawn.legend(handles, labels, loc='outside lower center', ncols=columns, frameon=False)
 
 
 def _thousands(value: float, _: int = 0) -> str:
@@ -141,7 +186,8 @@ def draw_labels(axes: Axes, runs: Sequence[FineTuning], looks: Looks) -> None:
         means = [spread.mean for spread in spreads]
         reach = _reach(means, [s.low for s in spreads], [s.high for s in spreads])
         color, marker = looks.color(name), looks.marker(name)
-        axes.errorbar(places, means, reach, capsize=3, ms=5, label=name, color=color, marker=marker)
+        look: dict = dict(label=looks.label(name), color=color, marker=marker)
+        axes.errorbar(places, means, reach, capsize=3, ms=5, **look)
         for place, spread in zip(places, spreads, strict=True):
             dots = [place] * len(spread.values)
             axes.scatter(dots, spread.values, s=9, alpha=0.5, color=color, marker=marker)
@@ -150,7 +196,28 @@ def draw_labels(axes: Axes, runs: Sequence[FineTuning], looks: Looks) -> None:
     axes.minorticks_off()
     axes.set(xlabel='share of the labels', ylabel=metric_name(runs) + better_note(runs))
     axes.set_ylim(limits_of(runs, (run.score for run in runs)))
-    axes.legend(frameon=False)
+    _legend(axes)
+
+
+def draw_costs(
+    axes: Axes,
+    group: dict[str, list[FineTuning]],
+    seconds: Mapping[str, float],
+    looks: Looks,
+    limits: tuple[float, float],
+) -> None:
+    """The measure at the end against the hours of labelling before it."""
+    for name, runs in group.items():
+        spread = Spread([run.score for run in runs])
+        reach = _reach([spread.mean], [spread.low], [spread.high])
+        look: dict = dict(label=looks.label(name), color=looks.color(name), ls='')
+        hours = seconds[name] / 3600
+        axes.errorbar([hours], [spread.mean], reach, marker=looks.marker(name), capsize=3, **look)
+    runs = next(iter(group.values()))
+    ylabel = metric_name(runs) + better_note(runs)
+    axes.set(xlabel='hours of labelling for the pretraining', ylabel=ylabel, ylim=limits)
+    axes.margins(x=0.08)
+    _legend(axes)
 
 
 def _reach(mean: ArrayLike, low: ArrayLike, high: ArrayLike) -> np.ndarray:
@@ -171,7 +238,7 @@ def draw_thresholds(
         ys = np.array([errors[run.folder]['AP_by_oks'] for run in runs])
         _draw_band(axes, x, ys, name, looks)
     axes.set(xlabel='OKS threshold', ylabel='AP', ylim=limits)
-    axes.legend(frameon=False)
+    _legend(axes)
 
 
 def draw_kinds(
@@ -187,12 +254,12 @@ def draw_kinds(
         reach = _reach(mean, shares.min(axis=0), shares.max(axis=0))
         places = np.arange(len(KINDS)) + (index - (len(group) - 1) / 2) * width
         axes.bar(
-            places, mean, width * 0.9, color=looks.color(name), label=name,
+            places, mean, width * 0.9, color=looks.color(name), label=looks.label(name),
             yerr=reach if len(runs) > 1 else None, error_kw=dict(lw=1, capsize=2),
         )  # fmt: skip
     axes.set_xticks(range(len(KINDS)), KINDS)
     axes.set(ylabel='share of keypoints', ylim=(0, 1))
-    axes.legend(frameon=False)
+    _legend(axes)
 
 
 def pretraining_figures(pretraining: Pretraining) -> str:

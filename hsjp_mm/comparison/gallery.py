@@ -10,11 +10,13 @@ import numpy as np
 from hsjp_mm.comparison.logs import last_checkpoint, last_config
 from hsjp_mm.comparison.pretrainings import Pretraining
 from hsjp_mm.comparison.runs import FineTuning
-from hsjp_mm.datasets.image_files import UnreadableImageError
 from hsjp_mm.visualization.poses import draw_poses
 
 Pictures = list[tuple[str, np.ndarray]]
 """Captions and pictures (height, width, 3), RGB, uint8."""
+UNDRAWABLE = (OSError, ValueError, KeyError, AttributeError, RuntimeError)
+"""What stands in the way of a picture, and must not cost the report of all runs: a file that is
+gone or damaged, a config or a checkpoint of another kind."""
 _BOARD = re.compile(r'puzzle_(\d+)_(\d+)\.png')
 
 
@@ -37,31 +39,48 @@ def boards_of(pretraining: Pretraining) -> Pictures:
 def poses_of(runs: Sequence[FineTuning]) -> tuple[Pictures, list[str]]:
     """Draw the poses that one run of each initialisation predicts, on validation images.
 
-    It is that of most labels, and of them that of the lowest seed.
-
     Returns:
         The pictures, and for each that there is not, why.
     """
     pictures, reasons = [], []
-    for name in dict.fromkeys(run.init for run in runs):
-        own = [run for run in runs if run.init == name]
-        run = min(own, key=lambda run: (-run.fraction, run.seed))
+    for name, run in chosen_runs(runs).items():
         try:
-            caption = f'{name}, {100 * run.fraction:.10g} % of the labels, seed {run.seed}'
-            pictures.append((caption, _draw(run)))
-        except (OSError, ValueError, UnreadableImageError) as error:
+            pictures.append((caption_of(run), _draw(run)))
+        except UNDRAWABLE as error:
             reasons.append(f'No poses of {name} are drawn: {error}.')
     return pictures, reasons
 
 
-def _draw(run: FineTuning) -> np.ndarray:
-    folder = Path(run.folder)
-    config = last_config(folder)
-    if 'Topdown' not in config.model.type:
-        raise ValueError(f'{config.model.type} is no top-down model')
-    checkpoint = last_checkpoint(folder)
+def chosen_runs(runs: Sequence[FineTuning]) -> dict[str, FineTuning]:
+    """The run that is drawn of each initialisation: of most labels, and of them the lowest seed."""
+    found: dict[str, FineTuning] = {}
+    for run in sorted(runs, key=lambda run: (-run.fraction, run.seed)):
+        found.setdefault(run.init, run)
+    return {name: found[name] for name in dict.fromkeys(run.init for run in runs)}
+
+
+def caption_of(run: FineTuning) -> str:
+    """Which run it is, for a picture."""
+    return f'{run.init}, {100 * run.fraction:.10g} % of the labels, seed {run.seed}'
+
+
+def checkpoint_left(run: FineTuning) -> Path:
+    """The last checkpoint of a run.
+
+    Raises:
+        FileNotFoundError: There is none any more.
+    """
+    checkpoint = last_checkpoint(run.folder)
     if checkpoint is None or not checkpoint.is_file():
         raise FileNotFoundError('the run has no checkpoint left')
+    return checkpoint
+
+
+def _draw(run: FineTuning) -> np.ndarray:
+    config = last_config(run.folder)
+    if 'Topdown' not in config.model.type:
+        raise ValueError(f'{config.model.type} is no top-down model')
+    checkpoint = checkpoint_left(run)
     dataset = config.val_dataloader.dataset
     images = (dataset.get('data_prefix') or {}).get('img')
     if not dataset.get('ann_file') or images is None:

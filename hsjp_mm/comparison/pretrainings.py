@@ -113,12 +113,18 @@ def number(value: float, digits: int) -> str:
     return f'{value:.2g}' if 0 < abs(value) < 0.5 * 10**-digits else f'{value:.{digits}f}'
 
 
-def pretext_of(config: Config) -> type[PretextModel] | None:
-    """The class of a config's model if it is a pretext task, else None."""
+def model_class(config: Config) -> type | None:
+    """The class of a config's model, None if nothing is registered by that name."""
     with DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmpose')):
         model = config.model.type
         cls = MODELS.get(model) if isinstance(model, str) else model
-    return cls if isinstance(cls, type) and issubclass(cls, PretextModel) else None
+    return cls if isinstance(cls, type) else None
+
+
+def pretext_of(config: Config) -> type[PretextModel] | None:
+    """The class of a config's model if it is a pretext task, else None."""
+    cls = model_class(config)
+    return cls if cls and issubclass(cls, PretextModel) else None
 
 
 def followed_metric(config: Config) -> str:

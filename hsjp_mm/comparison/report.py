@@ -12,9 +12,9 @@ import numpy as np
 
 from hsjp_mm.analysis.keypoint_errors import ERRORS
 from hsjp_mm.comparison.figures import (
-    DASH,
     Looks,
     better_note,
+    draw_costs,
     draw_curves,
     draw_kinds,
     draw_labels,
@@ -26,13 +26,17 @@ from hsjp_mm.comparison.figures import (
     panels,
     percent,
     pretraining_figures,
+    with_unit,
 )
-from hsjp_mm.comparison.fine_tuning_config import sha256_of
 from hsjp_mm.comparison.gallery import Pictures, boards_of, poses_of
+from hsjp_mm.comparison.labelling_cost import LabellingCost
 from hsjp_mm.comparison.logs import Failure
+from hsjp_mm.comparison.meshes_of_runs import Bodies, bodies_of, predict_bodies
 from hsjp_mm.comparison.pretrainings import Pretraining
+from hsjp_mm.comparison.published import Published, sentences_on
+from hsjp_mm.comparison.records import costs, coverage, provenance
 from hsjp_mm.comparison.runs import FineTuning, collect, diagnose_all, number_form
-from hsjp_mm.comparison.verdicts import Spread, groups, spread_note, verdicts
+from hsjp_mm.comparison.verdicts import DASH, Spread, groups, leads, spread_note, verdicts, written
 from hsjp_mm.visualization.axes import limits_of_shares
 from hsjp_mm.visualization.page import page, table
 
@@ -41,13 +45,17 @@ h2 { margin-top: 2.5rem; } td, th { vertical-align: top; }
 .figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 24rem), 1fr));
   gap: 1rem; } figure { margin: 0; } .figures svg { width: 100%; }
 figcaption { font-weight: 600; } .note { color: light-dark(#444, #bbb); }
-.scroll { overflow-x: auto; }
+.scroll { overflow-x: auto; } .natural img { max-width: none; min-width: 0; }
 .scroll table { font-size: .9rem; } .nowrap table { white-space: nowrap; }
 td { font-variant-numeric: tabular-nums; }
 .failed { border-left: .3rem solid light-dark(#b00, #f66); padding-left: .8rem; }
 code { overflow-wrap: anywhere; }
 li { margin: .3rem 0; } pre { font-size: .8rem; } summary { cursor: pointer; }
 """
+
+
+MOST_LISTED = 10
+"""Pairs of initialisations that are told one by one; more are summed up, and folded."""
 
 
 def report_on(
@@ -59,6 +67,8 @@ def report_on(
     rule: str | None = None,
     pretrainings: Sequence[Pretraining] = (),
     failures: Sequence[Failure] = (),
+    published: Published | None = None,
+    labelling: LabellingCost | None = None,
 ) -> tuple[list[str], list[Failure]]:
     """Read fine-tunings, diagnose them, draw what they predict, and write the report.
 
@@ -68,6 +78,7 @@ def report_on(
         folders, names, metric, rule: See :func:`hsjp_mm.comparison.runs.collect`.
         pretrainings: That the fine-tunings start from, as far as they were run.
         failures: Runs that are missing.
+        published, labelling: See :func:`write_comparison`.
 
     Returns:
         What it shows, in lines for the screen, and all failures. Without a finished run there is no
@@ -83,8 +94,12 @@ def report_on(
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     errors, undiagnosed = diagnose_all(runs)
-    poses, undrawn = poses_of(runs)
-    write_comparison(path, title, runs, failures, errors, undiagnosed, pretrainings, poses, undrawn)
+    bodies = bodies_of(runs) if predict_bodies(runs) else None
+    poses, undrawn = ([], []) if bodies else poses_of(runs)
+    write_comparison(
+        path, title, runs, failures, errors, undiagnosed, pretrainings, poses, undrawn, bodies,
+        published, labelling,
+    )  # fmt: skip
     return [*conclusions(runs, pretrainings), f'report: {path}'], failures
 
 
@@ -98,7 +113,7 @@ def conclusions(runs: Sequence[FineTuning], pretrainings: Sequence[Pretraining])
     form = number_form(run.score for run in runs)
     lines += [
         f'{metric_name(runs)}{better_note(runs)}, {name}, {percent(share)} of the labels: '
-        + _range([run.score for run in group], form).replace(DASH, '–')
+        + Spread([run.score for run in group]).text(form).replace(DASH, '–')
         for (share, name), group in groups(runs).items()
     ]
     for share, sentences in verdicts(runs).items():
@@ -123,6 +138,9 @@ def write_comparison(
     pretrainings: Sequence[Pretraining] = (),
     poses: Pictures | None = None,
     undrawn: Sequence[str] = (),
+    bodies: Bodies | None = None,
+    published: Published | None = None,
+    labelling: LabellingCost | None = None,
 ) -> None:
     """Write the report; no other file and no network is needed to open it.
 
@@ -136,6 +154,10 @@ def write_comparison(
         pretrainings: That the fine-tunings start from.
         poses: Predicted ones, see :func:`hsjp_mm.comparison.gallery.poses_of`.
         undrawn: Why there are none of some.
+        bodies: What is shown of mesh regressors, see
+            :func:`hsjp_mm.comparison.meshes_of_runs.bodies_of`.
+        published: Values of a paper, which get columns of their own.
+        labelling: What labels the pretrainings needed, which is set against what they came to.
 
     Raises:
         ValueError: There is nothing to compare.
@@ -148,21 +170,23 @@ def write_comparison(
         _what(runs, pretrainings),
         *_failed(failures),
         '<h2>What it shows</h2>',
-        *_shown(runs, pretrainings),
+        *_shown(runs, pretrainings, published),
         *_pretrained(pretrainings),
         f'<h2>{metric_name(runs)} against images seen</h2>',
         panels(runs, partial(draw_curves, looks=looks, limits=limits)),
         *_by_labels(runs, looks),
         *_others(runs),
+        *_labelled(runs, looks, labelling),
         *_diagnoses(runs, errors, undiagnosed or {}, looks),
         *_gallery('Boards of the validation set', [b for p in pretrainings for b in boards_of(p)]),
         *_gallery('Predicted poses', poses or [], undrawn),
+        *_bodies(bodies or Bodies()),
         '<h2>What it cost</h2>',
-        *_costs(runs, pretrainings),
+        *costs(runs, pretrainings),
         '<h2>Where the weights came from</h2>',
-        _coverage(runs),
+        coverage(runs),
         '<h2>What was run</h2>',
-        *_provenance(runs, pretrainings),
+        *provenance(runs, pretrainings),
     ]
     Path(path).write_text(page(title, sections, STYLE), encoding='utf-8')
 
@@ -212,30 +236,82 @@ def _failed(failures: Sequence[Failure]) -> list[str]:
     return [f'<div class="failed"><p><strong>{head}</strong></p>{"".join(items)}</div>']
 
 
-def _shown(runs: Sequence[FineTuning], pretrainings: Sequence[Pretraining]) -> list[str]:
-    found, form = groups(runs), number_form(run.score for run in runs)
-    shares = sorted({fraction for fraction, _ in found})
-    rows = [
-        [name, *(_score(found.get((share, name), []), form) for share in shares)]
-        for name in Looks(runs).names
-    ]
-    header = [
-        f'{metric_name(runs)} at the end{better_note(runs)}',
-        *(f'{percent(share)} of labels' for share in shares),
-    ]
-    parts = [f'<div class="scroll">{table(header, rows)}</div>']
+def _shown(
+    runs: Sequence[FineTuning],
+    pretrainings: Sequence[Pretraining],
+    published: Published | None = None,
+) -> list[str]:
+    looks, beside = Looks(runs), published.shares if published else []
+    header = [f'{metric_name(runs)} at the end{better_note(runs)}']
+    columns = [[looks.label(name) for name in looks.names]]
+    for share in sorted({run.fraction for run in runs}):
+        header.append(f'{percent(share)} of labels')
+        columns.append([_scores(runs, name, share) for name in looks.names])
+        if published and share in beside:
+            header.append(f'published, {percent(share)}')
+            columns.append([published.text(name, share) for name in looks.names])
+    parts = [f'<div class="scroll">{table(header, list(zip(*columns, strict=True)))}</div>']
+    ahead = leads(runs)
     for share, sentences in verdicts(runs).items():
-        if sentences:
-            items = ''.join(f'<li>{html.escape(sentence)}</li>' for sentence in sentences)
-            parts.append(f'<p>With {percent(share)} of the labels:</p><ul>{items}</ul>')
-    return [*parts, f'<p class="note">{html.escape(_spread(runs, pretrainings))}</p>']
+        head = f'With {percent(share)} of the labels:'
+        if len(sentences) <= MOST_LISTED:
+            parts += _listed(head, sentences)
+            continue
+        parts += _listed(head, _summary(ahead[share], len(sentences)))
+        folded = ''.join(_listed('', sentences))
+        parts.append(
+            f'<details><summary>each of the {len(sentences)} pairs</summary>{folded}</details>'
+        )
+    parts.append(_note(_spread(runs, pretrainings)))
+    if len({run.budget for run in runs}) > 1:
+        parts.append(
+            _note(
+                'Not all initialisations have the same budget: an order between those of different '
+                'budgets is of both together, where they start and how long they are trained.'
+            )
+        )
+    return [*parts, *_published(runs, published)]
+
+
+def _summary(ahead: Sequence[tuple[str, str]], number: int) -> list[str]:
+    """Who is ahead of whom, of more pairs than anyone reads."""
+    lines = [f'{text}.' for text in written(ahead, 'is ahead of').split('; ') if text]
+    return [*lines, f'Of {number - len(ahead)} of {number} pairs no order is shown.']
+
+
+def _scores(runs: Sequence[FineTuning], name: str, share: float) -> str:
+    """Of an initialisation with a share of the labels, all written alike."""
+    scores = [run.score for run in runs if (run.init, run.fraction) == (name, share)]
+    return Spread(scores).text(number_form(run.score for run in runs)) if scores else '–'
+
+
+def _published(runs: Sequence[FineTuning], published: Published | None) -> list[str]:
+    """What the published values were measured on, and whether their order is also ours."""
+    if published is None:
+        return []
+    parts = [
+        _note(
+            f'Published: {published.measured_on}. Values of other data cannot be compared with '
+            'these in size; only the order of the initialisations can.'
+        )
+    ]
+    for share, sentences in sentences_on(published, runs).items():
+        parts += _listed(f'Beside what is published, with {percent(share)} of labels:', sentences)
+    return parts
+
+
+def _listed(head: str, sentences: Sequence[str]) -> list[str]:
+    """Sentences as a list, nothing of none."""
+    items = ''.join(f'<li>{html.escape(sentence)}</li>' for sentence in sentences)
+    above = f'<p>{html.escape(head)}</p>' if head else ''
+    return [f'{above}<ul>{items}</ul>'] if items else []
 
 
 def _others(runs: Sequence[FineTuning]) -> list[str]:
     """The best evaluation on the way, and the other measures at the end."""
     keys = list(dict.fromkeys(key for run in runs for key in run.others))
-    name = metric_name(runs)
-    header = ['labels', 'from', f'{name}, end', f'{name}, best', *(_readable(key) for key in keys)]
+    name = with_unit(runs[0].metric)
+    header = ['labels', 'from', f'{name}, end', f'{name}, best', *map(with_unit, keys)]
     rows = []
     for (share, init), group in groups(runs).items():
         columns = [
@@ -243,35 +319,18 @@ def _others(runs: Sequence[FineTuning]) -> list[str]:
             [run.best for run in group],
             *([run.others[key] for run in group if key in run.others] for key in keys),
         ]
-        cells = [_range(values, number_form(values)) if values else '–' for values in columns]
+        cells = [Spread(v).text(number_form(v)) if v else '–' for v in columns]
         rows.append([percent(share), init, *cells])
     return [
         '<h2>Other measures</h2>',
         f'<div class="scroll nowrap">{table(header, rows)}</div>',
-        f'<p class="note">At the end of the budget, means over seeds with their range. The best '
-        f'{html.escape(name)} of all evaluations flatters: it is chosen by the data that it is '
-        'measured on, and a run that is evaluated more often has more to choose from. The order '
-        'above is by the end.</p>',
+        _note(
+            'At the end of the budget, means over seeds with their range. The best '
+            f'{metric_name(runs)} of all evaluations flatters: it is chosen by the data that it is '
+            'measured on, and a run that is evaluated more often has more to choose from. The '
+            'order above is by the end.'
+        ),
     ]
-
-
-def _readable(key: str) -> str:
-    """Of a measure, without the name of the metric that all share."""
-    return key.removeprefix('coco/')
-
-
-def _score(group: Sequence[FineTuning], form: str) -> str:
-    if not group:
-        return '–'
-    return _range([run.score for run in group], form)
-
-
-def _range(values: Sequence[float], form: str) -> str:
-    """Mean and range; of one value, itself."""
-    spread = Spread(tuple(values))
-    if len(values) == 1:
-        return f'{spread.mean:{form}}'
-    return f'{spread.mean:{form}} ({spread.low:{form}}{DASH}{spread.high:{form}})'
 
 
 def _pretrained(pretrainings: Sequence[Pretraining]) -> list[str]:
@@ -297,15 +356,41 @@ def _pretrained(pretrainings: Sequence[Pretraining]) -> list[str]:
 def _gallery(title: str, pictures: Pictures, undrawn: Sequence[str] = ()) -> list[str]:
     if not pictures and not undrawn:
         return []
-    notes = [f'<p class="note">{html.escape(text)}</p>' for text in undrawn]
+    notes = map(_note, undrawn)
     return [f'<h2>{title}</h2>', *(_picture(*pair) for pair in pictures), *notes]
 
 
-def _picture(caption: str, image: np.ndarray) -> str:
+def _bodies(bodies: Bodies) -> list[str]:
+    """Failures side by side, and where the parts look, as figures 5 and 6 of the study have them.
+
+    These boards grow with the number of initialisations; they are as large as they are, and scroll.
+    """
+    if not bodies.bodies and not bodies.undrawn:
+        return []
+    parts = ['<h2>Predicted bodies of the hardest persons</h2>', _note(bodies.note)]
+    parts += [_picture(*pair, natural=True) for pair in bodies.bodies]
+    if bodies.attention:
+        parts += [
+            '<h2>Where the parts look</h2>',
+            _note(
+                'On the same persons, a row for each initialisation: the attention with which the '
+                'rotation of a joint is read from the picture, each map relative to its own '
+                'highest value. What turns with a joint is its part; of the elbow, the lower arm.'
+            ),
+            *(_picture(*pair, natural=True) for pair in bodies.attention),
+        ]
+    return [*parts, *map(_note, bodies.undrawn)]
+
+
+def _note(text: str) -> str:
+    return f'<p class="note">{html.escape(text)}</p>' if text else ''
+
+
+def _picture(caption: str, image: np.ndarray, natural: bool = False) -> str:
     code = cv2.imencode('.jpg', image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
     source = 'data:image/jpeg;base64,' + base64.b64encode(code).decode()
-    text = html.escape(caption)
-    return f'<p>{text}</p><div class="wide"><img alt="{text}" src="{source}"></div>'
+    text, style = html.escape(caption), 'wide natural' if natural else 'wide'
+    return f'<p>{text}</p><div class="{style}"><img alt="{text}" src="{source}"></div>'
 
 
 def _by_labels(runs: Sequence[FineTuning], looks: Looks) -> list[str]:
@@ -317,6 +402,32 @@ def _by_labels(runs: Sequence[FineTuning], looks: Looks) -> list[str]:
         lambda axes: draw_labels(axes, runs, looks),
     )
     return [f'<h2>{metric_name(runs)} against share of the labels</h2>', grid([drawn])]
+
+
+def _labelled(
+    runs: Sequence[FineTuning], looks: Looks, labelling: LabellingCost | None
+) -> list[str]:
+    """What the labels of the pretrainings cost, against what the fine-tunings came to."""
+    if labelling is None:
+        return []
+    shares = sorted({run.fraction for run in runs})
+    rows = []
+    for name in looks.names:
+        cells = [_scores(runs, name, share) for share in shares]
+        rows.append([looks.label(name), labelling.labels(name), labelling.time(name), *cells])
+    header = ['from', 'labelled for it', 'seconds of labelling']
+    header += [f'{metric_name(runs)}, {percent(share)} of labels' for share in shares]
+    known = {name: seconds for name in looks.names
+             if (seconds := labelling.total(name)) is not None}  # fmt: skip
+    drawn = [run for run in runs if run.init in known]
+    limits = limits_of(runs, (run.score for run in runs))
+    draw = partial(draw_costs, seconds=known, looks=looks, limits=limits)
+    return [
+        f'<h2>{metric_name(runs)} against the cost of labels</h2>',
+        f'<div class="scroll">{table(header, rows)}</div>',
+        panels(drawn, draw) if len(set(known.values())) > 1 else '',
+        *map(_note, labelling.notes(looks.names)),
+    ]
 
 
 def _diagnoses(
@@ -364,103 +475,3 @@ def _gains(runs: Sequence[FineTuning], errors: Mapping[str, dict]) -> str:
         ]
         rows.append([percent(share), name, *(f'{mean:+.3f}' for mean in means)])
     return table(['labels', 'from', *ERRORS, 'all four'], rows)
-
-
-def _costs(runs: Sequence[FineTuning], pretrainings: Sequence[Pretraining]) -> list[str]:
-    header = [
-        'labels',
-        'from',
-        'runs',
-        'seconds (wall clock)',
-        'images seen',
-        'memory, MiB',
-        'GPU, MiB',
-    ]
-    rows = [
-        [
-            '–',
-            f'pretraining of {one.name}',
-            '1',
-            f'{one.seconds:,.0f}',
-            f'{one.images:,}',
-            _memory([one.host_memory]),
-            _memory([one.gpu_memory]),
-        ]
-        for one in pretrainings
-    ]
-    rows += [
-        [
-            percent(share),
-            name,
-            str(len(group)),
-            _range([run.seconds for run in group], ',.0f'),
-            f'{group[0].images:,}',
-            _memory([run.host_memory for run in group]),
-            _memory([run.gpu_memory for run in group]),
-        ]
-        for (share, name), group in groups(runs).items()
-    ]
-    return [
-        f'<div class="scroll nowrap">{table(header, rows)}</div>',
-        '<p class="note">Seconds are those of the log, evaluations and resumed attempts included: '
-        'means, with the range over seeds. They are comparable only if nothing shared the machine: '
-        'runs beside each other (--jobs), and other work, lengthen them. Memory is the peak of the '
-        'largest process.</p>',
-    ]
-
-
-def _memory(values: Sequence[float | None]) -> str:
-    known = [value for value in values if value is not None]
-    return f'{max(known):,.0f}' if known else '–'
-
-
-def _coverage(runs: Sequence[FineTuning]) -> str:
-    lines = dict.fromkeys((run.init, run.coverage) for run in runs)
-    items = ''.join(
-        f'<li><strong>{html.escape(name)}</strong>: <code>{html.escape(line)}</code></li>'
-        for name, line in lines
-    )
-    return f'<ul>{items}</ul>'
-
-
-def _provenance(runs: Sequence[FineTuning], pretrainings: Sequence[Pretraining]) -> list[str]:
-    own = [*map(_versions, pretrainings), *map(_versions, runs)]
-    versions = list(dict.fromkeys(own))
-    parts = [f'<p>Versions: {html.escape(text)}</p>' for text in versions]
-    if len(versions) > 1:
-        parts.insert(0, '<p><strong>Not all runs were made with the same versions.</strong></p>')
-    protocol = sha256_of(runs[0].protocol)
-    parts.append(
-        '<p>All runs share one protocol, the config without initialisation, seed and share of the '
-        f'labels; SHA-256 <code>{protocol}</code></p>'
-    )
-    return [*parts, *map(_record_of_pretraining, pretrainings), *map(_record, runs)]
-
-
-def _versions(run: FineTuning | Pretraining) -> str:
-    known = [f'{name} {version}' for name, version in run.versions.items()]
-    return ', '.join(known) or 'not recorded'
-
-
-def _record(run: FineTuning) -> str:
-    summary = (
-        f'{run.init}, {percent(run.fraction)} of the labels, seed {run.seed}: '
-        f'{metric_name([run])} {run.score:{number_form([run.score])}}'
-    )
-    return _folded(summary, run, [f'labels: {run.labels}'] if run.labels else [])
-
-
-def _record_of_pretraining(run: Pretraining) -> str:
-    start = f'sha256 {run.sha256}  {Path(run.checkpoint).name}, which fine-tunings start from'
-    return _folded(f'{run.name}, pretraining, seed {run.seed}', run, [start])
-
-
-def _folded(summary: str, run: FineTuning | Pretraining, more: Sequence[str]) -> str:
-    """Commands and hashes of a run, folded."""
-    lines = run.commands or ['command not recorded; read from the work folder']
-    hashes = [f'sha256 {digest}  {name}' for name, digest in run.hashes.items()]
-    text = html.escape('\n'.join([*lines, *hashes, *more]))
-    return (
-        f'<details><summary>{html.escape(summary)}</summary><p><code>{html.escape(run.folder)}'
-        f'</code></p><pre>{text}</pre></details>'
-    )

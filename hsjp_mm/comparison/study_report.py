@@ -4,7 +4,7 @@ import html
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hsjp_mm.comparison.figures import DASH, metric_name, percent
+from hsjp_mm.comparison.figures import percent, with_unit
 from hsjp_mm.comparison.logs import Failure
 from hsjp_mm.comparison.pretrainings import Pretraining
 from hsjp_mm.comparison.runs import FineTuning, number_form
@@ -65,7 +65,7 @@ def _scores(runs: Mapping[str, Sequence[FineTuning]]) -> str:
     header = [
         'from',
         *(
-            f'{name}, {percent(share)} of the labels: {metric_name(runs[name])}'
+            f'{name}, {percent(share)} of the labels: {with_unit(runs[name][0].metric)}'
             for name, share in columns
         ),
     ]
@@ -79,11 +79,8 @@ def _scores(runs: Mapping[str, Sequence[FineTuning]]) -> str:
 def _mean(group: Sequence[FineTuning]) -> str:
     if not group:
         return '–'
-    spread = Spread(tuple(run.score for run in group))
-    form = number_form(spread.values)
-    if len(group) == 1:
-        return f'{spread.mean:{form}}'
-    return f'{spread.mean:{form}} ({spread.low:{form}}{DASH}{spread.high:{form}})'
+    scores = [run.score for run in group]
+    return Spread(scores).text(number_form(scores))
 
 
 def _pretrainings(pretrainings: Sequence[Pretraining]) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from hsjp_mm.comparison.runs import FineTuning, number_form
 
+DASH = '\u2060–\u2060'  # at which no line breaks
 FEWEST_SEEDS = 3
 """From which on an order of initialisations is given."""
 
@@ -16,7 +17,7 @@ FEWEST_SEEDS = 3
 class Spread:
     """Mean and range of what several seeds came to."""
 
-    values: tuple[float, ...]
+    values: Sequence[float]
 
     @property
     def mean(self) -> float:
@@ -32,6 +33,12 @@ class Spread:
     def high(self) -> float:
         """The highest seed."""
         return max(self.values)
+
+    def text(self, form: str) -> str:
+        """The mean, and in brackets the range; of one value, itself."""
+        if len(self.values) == 1:
+            return f'{self.mean:{form}}'
+        return f'{self.mean:{form}} ({self.low:{form}}{DASH}{self.high:{form}})'
 
 
 def spread_note(runs: Sequence[FineTuning]) -> str:
@@ -72,6 +79,23 @@ def chance_apart(first: int, second: int) -> float:
     return 2 / math.comb(first + second, first)
 
 
+def apart(ones: Sequence[float], others: Sequence[float]) -> bool:
+    """Whether the seeds of two initialisations do not mix."""
+    return min(ones) > max(others) or max(ones) < min(others)
+
+
+def leader(ones: Sequence[float], others: Sequence[float], rule: str = 'greater') -> int:
+    """Which of two initialisations is ahead: 1 the first, -1 the other, 0 where nothing shows it.
+
+    One is ahead only if each of its seeds is better than each of the other's, and either has at
+    least three. Arguments as of :func:`verdict`.
+    """
+    enough = min(len(ones), len(others)) >= FEWEST_SEEDS
+    if not enough or not all(map(math.isfinite, [*ones, *others])) or not apart(ones, others):
+        return 0
+    return 1 if (min(ones) > max(others)) == (rule == 'greater') else -1
+
+
 def verdict(
     one: str,
     ones: Sequence[float],
@@ -79,10 +103,7 @@ def verdict(
     others: Sequence[float],
     rule: str = 'greater',
 ) -> str:
-    """Say what the seeds of two initialisations show, in a sentence.
-
-    One is called ahead only if each of its seeds is better than each of the other's, and either
-    has at least three.
+    """Say what the seeds of two initialisations show, in a sentence; see :func:`leader`.
 
     Args:
         one, other: Names.
@@ -97,8 +118,7 @@ def verdict(
             f'{one} and {other}: no order can be given, for of one seed nothing is known of the '
             'spread.'
         )
-    above, below = min(ones) > max(others), max(ones) < min(others)
-    if not (above or below):
+    if not apart(ones, others):
         return f'{one} and {other}: no difference shown, their spreads overlap.'
     if fewest < FEWEST_SEEDS:
         odds = 1 / chance_apart(len(ones), len(others))
@@ -106,7 +126,7 @@ def verdict(
             f'{one} and {other}: no order is given, for though their seeds do not mix, so few of '
             f'equal initialisations do not mix either in 1 of {odds:.0f} comparisons.'
         )
-    if above != (rule == 'greater'):
+    if leader(ones, others, rule) < 0:
         one, ones, other, others = other, others, one, ones
     form = number_form([*ones, *others])
     side = 'above' if rule == 'greater' else 'below'
@@ -131,3 +151,25 @@ def verdicts(runs: Sequence[FineTuning]) -> dict[float, list[str]]:
             for one, other in itertools.combinations(names, 2)
         ]
     return found
+
+
+def leads(runs: Sequence[FineTuning]) -> dict[float, list[tuple[str, str]]]:
+    """The pairs of which the first is ahead, by share of the labels, see :func:`leader`."""
+    scores = {key: [run.score for run in group] for key, group in groups(runs).items()}
+    return {
+        fraction: [
+            (one, other)
+            for (share, one), (same, other) in itertools.permutations(scores, 2)
+            if share == same == fraction
+            and leader(scores[share, one], scores[same, other], runs[0].rule) > 0
+        ]
+        for fraction in dict.fromkeys(fraction for fraction, _ in scores)
+    }
+
+
+def written(pairs: Iterable[tuple[str, str]], between: str) -> str:
+    """Pairs by their first, such as ``a before b, c; b before c``."""
+    seconds: dict[str, list[str]] = {}
+    for first, second in pairs:
+        seconds.setdefault(first, []).append(second)
+    return '; '.join(f'{first} {between} {", ".join(names)}' for first, names in seconds.items())

@@ -101,7 +101,7 @@ class MeshError(BaseMetric):
     def process(self, data_batch, data_samples: Sequence[dict]) -> None:
         """Keep the errors of each person, not the bodies."""
         for sample in data_samples:
-            self.results.append(self._measure(sample))
+            self.results.append(self.measure(sample))
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
         """Average over all persons, and log what was measured."""
@@ -129,7 +129,19 @@ class MeshError(BaseMetric):
             "'limbs_12' are those that SMPL's own joints have, without neck and head top"
         )
 
-    def _measure(self, sample: dict) -> dict[str, Any]:
+    def measure(self, sample: dict) -> dict[str, Any]:
+        """Measure one person.
+
+        Args:
+            sample: A data sample with what was predicted, as a dictionary.
+
+        Returns:
+            ``errors`` and ``aligned``, of each joint in millimeters, before and after the pose is
+            laid on the true one; None where the person has not the labels that this takes.
+            ``vertices``, the mean over the vertices, None without ``bodies``. ``body``, the name of
+            the predicted one, and ``replaced``, whether a neutral body stood in for the labelled
+            man or woman.
+        """
         places, roots = self._places()
         found, truth = sample['pred_instances'], sample['gt_instances']
         result: dict[str, Any] = {

@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 
-from hsjp_mm.models.pose_estimators.mesh_estimator import MeshEstimator
+from hsjp_mm.datasets.image_files import read_image
+from hsjp_mm.models.pose_estimators.mesh_estimator import BodyEstimator
 from hsjp_mm.visualization.meshes import draw_meshes, mesh_board
 from hsjp_mm.visualization.pictures import to_rgb
 
 
-def draw_mesh_predictions(model: MeshEstimator, batch: dict) -> list[np.ndarray]:
+def draw_mesh_predictions(model: BodyEstimator, batch: dict) -> list[np.ndarray]:
     """Draw the bodies that a model predicts for a batch, beside the labelled ones.
 
     Args:
@@ -23,17 +23,41 @@ def draw_mesh_predictions(model: MeshEstimator, batch: dict) -> list[np.ndarray]
     Returns:
         For each person a board, RGB, uint8, see :func:`~hsjp_mm.visualization.meshes.mesh_board`.
     """
+    return [
+        _board(model, sample, crop)
+        for sample, crop in zip(
+            predict_with_parts(model, batch), crops_of(model, batch), strict=True
+        )
+    ]
+
+
+def predict_with_parts(model: BodyEstimator, batch: dict) -> list[Any]:
+    """Predict a batch; where the head tells parts, also where each joint looks."""
     settings = model.test_cfg
-    model.test_cfg = {**settings, 'output_parts': model.head.tells_parts}
+    model.test_cfg = {**settings, 'output_parts': bool(model.part_names)}
     try:
-        samples = model.test_step(batch)
+        return model.test_step(batch)
     finally:
         model.test_cfg = settings
-    inputs = model.data_preprocessor(batch, False)['inputs']
-    return [
-        _board(model, sample, to_rgb(model, image))
-        for sample, image in zip(samples, inputs, strict=True)
-    ]
+
+
+def crops_of(model: BodyEstimator, batch: dict) -> list[np.ndarray]:
+    """What the network sees of a batch; (h, w, 3) each, RGB, uint8."""
+    return [to_rgb(model, image) for image in model.data_preprocessor(batch, False)['inputs']]
+
+
+def attention_of(sample: Any) -> np.ndarray:
+    """Where each joint looks, (J, h, w), of a model whose head tells it."""
+    return sample.pred_fields.part_attention.detach().cpu().numpy()
+
+
+def image_of(sample: Any) -> np.ndarray:
+    """The picture that a person is in; (H, W, 3), RGB, uint8.
+
+    Raises:
+        UnreadableImageError: It cannot be read, or is damaged.
+    """
+    return np.ascontiguousarray(read_image(sample.metainfo['img_path'])[..., ::-1])
 
 
 def draw_bodies(image: np.ndarray, samples: Sequence[Any], faces: np.ndarray) -> np.ndarray:
@@ -58,29 +82,25 @@ def placed_vertices(sample: Any) -> np.ndarray:
     return (found.vertices + found.translation[:, None])[0].detach().cpu().numpy()
 
 
-def _board(model: MeshEstimator, sample: Any, crop: np.ndarray) -> np.ndarray:
-    path = sample.metainfo['img_path']
-    image = cv2.imread(str(path))
-    if image is None:
-        raise FileNotFoundError(f'{path} cannot be read')
-    attention = None
-    if 'pred_fields' in sample:
-        attention = sample.pred_fields.part_attention.detach().cpu().numpy()
+def _board(model: BodyEstimator, sample: Any, crop: np.ndarray) -> np.ndarray:
     return mesh_board(
-        np.ascontiguousarray(image[..., ::-1]),
+        image_of(sample),
         placed_vertices(sample),
         model.body.faces.cpu().numpy(),
         np.asarray(sample.metainfo['camera'], float),
-        truth=_labelled(model, sample),
+        truth=labelled_vertices(model, sample),
         keypoints=sample.pred_instances.keypoints[0],
         crop=crop,
-        attention=attention,
+        attention=attention_of(sample) if model.part_names else None,
     )
 
 
 @torch.no_grad()
-def _labelled(model: MeshEstimator, sample: Any) -> np.ndarray | None:
-    """The vertices (V, 3) of the labelled body; None where pose or shape is not known."""
+def labelled_vertices(model: BodyEstimator, sample: Any) -> np.ndarray | None:
+    """The vertices (V, 3) of the labelled body where its own frame has it, not before the camera.
+
+    None where pose or shape is not known.
+    """
     labels = sample.gt_instances
     if 'has_pose' not in labels or not (labels.has_pose.all() and labels.has_shape.all()):
         return None

@@ -14,8 +14,11 @@ from matplotlib.figure import Figure
 
 from hsjp_mm.comparison import figures, report
 from hsjp_mm.comparison.gallery import poses_of
+from hsjp_mm.comparison.labelling_cost import LabellingCost
 from hsjp_mm.comparison.logs import Failure
+from hsjp_mm.comparison.meshes_of_runs import Bodies
 from hsjp_mm.comparison.pretrainings import Pretraining
+from hsjp_mm.comparison.published import Published
 from hsjp_mm.comparison.report import conclusions, write_comparison
 from hsjp_mm.comparison.runs import FineTuning
 from hsjp_mm.models.pretext.base import Measure
@@ -53,8 +56,9 @@ def diagnosis(run: FineTuning) -> dict:
 
 
 def write(path: Path, runs: list[FineTuning], **values) -> str:
-    errors = {run.folder: diagnosis(run) for run in runs}
-    write_comparison(path, 'A & B', runs, **{'errors': errors, **values})
+    if 'errors' not in values:
+        values['errors'] = {run.folder: diagnosis(run) for run in runs}
+    write_comparison(path, 'A & B', runs, **values)
     return path.read_text().replace(report.DASH, '–')
 
 
@@ -71,7 +75,10 @@ def test_the_best_and_other_measures_are_beside_the_end(tmp_path):
     ]
     runs[0] = replace(runs[0], others={'mesh/MPJPE': 100.0})
     text = write(tmp_path / 'r.html', runs)
-    assert '<th>mesh/PA-MPJPE, end</th><th>mesh/PA-MPJPE, best</th><th>mesh/MPJPE</th>' in text
+    head = (
+        '<th>PA-MPJPE (mm), end</th><th>PA-MPJPE (mm), best</th><th>MPJPE (mm)</th><th>PCK (%)</th>'
+    )
+    assert head in text
     for share, name in (('10 %', 'scratch'), ('100 %', 'hsjp &lt;b&gt;')):
         row = (
             f'<td>{share}</td><td>{name}</td><td>71.0 (70.0–72.0)</td><td>61.0 (60.0–62.0)</td>'
@@ -137,6 +144,7 @@ def test_a_longer_budget_is_said(tmp_path):
     assert 'Except scratch, which has 2 times this budget, its schedule stretched.' in text
 
 
+@pytest.mark.slow
 def test_failures_and_missing_diagnoses_are_told(tmp_path):
     runs = make_runs()
     failure = Failure('c, seed 3', 'w/c', 'exit status 1', 'RuntimeError: <out> of memory')
@@ -198,6 +206,128 @@ def test_an_error_is_drawn_around_its_values_and_the_smaller_one_is_ahead(tmp_pa
     assert curves.get_ylim() == (pytest.approx(31 - 2.95), pytest.approx(90 + 2.95))
     assert by_labels.get_ylim() == (pytest.approx(31 - 2.45), pytest.approx(80 + 2.45))
     assert curves.get_ylabel() == 'EPE (less is better)'
+
+
+def in_millimeters(longer: int = 1) -> list[FineTuning]:
+    """Errors of which scratch has more, and more images to get there if it is to be longer."""
+    runs = []
+    for run in make_runs():
+        budget = longer if run.init == 'scratch' else 1
+        error = 100 * (1 - run.score)
+        curve = [(3200 * i, error + 9 / i) for i in range(1, 2 * budget)]
+        curve.append((6400 * budget, error))
+        runs.append(
+            replace(run, metric='mesh/PA-MPJPE', rule='less', curve=curve, budget=budget,
+                    iterations=400 * budget)
+        )  # fmt: skip
+    return runs
+
+
+def test_curves_of_longer_runs_go_to_their_own_end(tmp_path, monkeypatch):
+    drawn: list[Figure] = []
+    monkeypatch.setattr(figures, 'svg', lambda figure: drawn.append(figure) or '<svg>')
+    runs = in_millimeters(longer=3)
+    runs[0] = replace(runs[0], curve=[(3200, float('nan')), *runs[0].curve[1:]])
+    text = write(tmp_path / 'r.html', runs, errors={})
+    axes = drawn[0].axes[0]
+    scratch, hsjp = axes.lines
+    assert list(scratch.get_xdata()) == [3200, 6400, 9600, 12800, 16000, 19200]
+    assert list(hsjp.get_xdata()) == [3200, 6400]
+    assert scratch.get_label() == 'scratch, 3× as long' and hsjp.get_label() == 'hsjp <b>'
+    assert [t.get_text() for t in axes.get_legend().get_texts()] == [
+        'scratch, 3× as long', 'hsjp <b>'
+    ]  # fmt: skip
+    assert scratch.get_ydata()[-1] == pytest.approx(78) and hsjp.get_ydata()[-1] == pytest.approx(
+        57
+    )
+    assert axes.get_xlim()[1] >= 19200 and axes.get_ylabel() == 'PA-MPJPE (mm, less is better)'
+    for part in (
+        '<h2>PA-MPJPE against images seen</h2>',
+        '<td>scratch, 3× as long</td><td>78.0 (76.0–80.0)</td><td>37.0 (34.0–40.0)</td>',
+        'Not all initialisations have the same budget',
+        '<td>10 %</td><td>scratch</td><td>3</td><td>51 (50–52)</td><td>19,200</td>',
+        '<td>10 %</td><td>hsjp &lt;b&gt;</td><td>3</td><td>51 (50–52)</td><td>6,400</td>',
+    ):
+        assert part in text, part
+    assert 'Not all initialisations' not in write(tmp_path / 's.html', in_millimeters(), errors={})
+
+
+def test_published_values_have_a_column_of_their_own(tmp_path):
+    published = Published({'scratch': {0.1: 73.37}, 'hsjp <b>': {0.1: 66.9}}, 'other <data>')
+    text = write(tmp_path / 'r.html', in_millimeters(), errors={}, published=published)
+    for part in (
+        '<th>10 % of labels</th><th>published, 10 %</th><th>100 % of labels</th></tr>',
+        '<td>scratch</td><td>78.0 (76.0–80.0)</td><td>73.37</td><td>37.0 (34.0–40.0)</td></tr>',
+        'Published: other &lt;data&gt;. Values of other data cannot be compared with these in size',
+        '<li>In 1 of 1 pairs the seeds here show the published order: hsjp &lt;b&gt; before',
+    ):
+        assert part in text, part
+    assert 'ublished' not in write(tmp_path / 's.html', in_millimeters(), errors={})
+
+
+def test_the_cost_of_labels_is_set_against_the_error(tmp_path, monkeypatch):
+    drawn: list[Figure] = []
+    monkeypatch.setattr(figures, 'svg', lambda figure: drawn.append(figure) or '<svg>')
+    labelling = LabellingCost({'scratch': {}, 'hsjp <b>': {'boxes': 1200}})
+    text = write(tmp_path / 'r.html', in_millimeters(), errors={}, labelling=labelling)
+    for part in (
+        '<h2>PA-MPJPE against the cost of labels</h2>',
+        '<td>scratch</td><td>nothing</td><td>0</td><td>78.0 (76.0–80.0)</td>',
+        '<td>1,200 boxes</td><td>8,400 (2.3 h)</td><td>57.0 (53.0–60.0)</td>',
+        'Seconds of labelling for one person: boxes, 7 s.',
+    ):
+        assert part in text, part
+    few = drawn[3].axes[0]  # after two curves and that by labels
+    assert few.get_xlabel() == 'hours of labelling for the pretraining'
+    places = [float(bar.lines[0].get_xdata()[0]) for bar in few.containers]
+    means = [float(bar.lines[0].get_ydata()[0]) for bar in few.containers]
+    assert places == pytest.approx([0, 8400 / 3600]) and means == pytest.approx([78, 57])
+    drawn.clear()
+    unknown = LabellingCost({'scratch': {}, 'hsjp <b>': {'dense_points': 5}})
+    text = write(tmp_path / 's.html', in_millimeters(), errors={}, labelling=unknown)
+    assert 'no seconds are given for dense points' in text
+    assert len(drawn) == 3  # one point alone shows nothing
+    assert 'cost of labels' not in write(tmp_path / 't.html', in_millimeters(), errors={})
+
+
+def test_many_initialisations_are_summed_up_and_told_apart(tmp_path, monkeypatch):
+    drawn: list[Figure] = []
+    monkeypatch.setattr(figures, 'svg', lambda figure: drawn.append(figure) or '<svg>')
+    names = [f'start-{i}' for i in range(9)]
+    first = make_runs()[0]
+    runs = [
+        replace(
+            first, init=name, seed=seed, folder=f'{name}/{seed}', curve=[(9, i // 8 + seed / 9)]
+        )
+        for i, name in enumerate(names)
+        for seed in range(3)
+    ]
+    text = write(tmp_path / 'r.html', runs, errors={})
+    assert f'<li>start-8 is ahead of {", ".join(names[:8])}.</li>' in text
+    assert '<li>Of 28 of 36 pairs no order is shown.</li>' in text
+    assert '<summary>each of the 36 pairs</summary>' in text
+    assert text.count('their spreads overlap') == 28
+    looks = figures.Looks(runs)
+    assert len({(looks.color(name), looks.marker(name)) for name in names}) == 9
+    (curves,) = drawn
+    assert curves.axes[0].get_legend() is None  # it would cover the curves
+    (legend,) = curves.legends
+    assert [text.get_text() for text in legend.get_texts()] == names
+    assert curves.get_figheight() == pytest.approx(figures.SIZE[1] + 5 * figures.LINE)
+
+
+def test_bodies_are_shown_as_large_as_they_are(tmp_path):
+    picture = np.zeros((4, 6, 3), np.uint8)
+    bodies = Bodies('how <chosen>', [('1. a', picture)], [('1. a', picture)], ['No bodies: <x>.'])
+    text = write(tmp_path / 'r.html', make_runs(), errors={}, bodies=bodies)
+    assert text.count('<div class="wide natural"><img') == 2
+    for part in (
+        '<h2>Predicted bodies of the hardest persons</h2>', 'how &lt;chosen&gt;',
+        '<h2>Where the parts look</h2>', 'No bodies: &lt;x&gt;.',
+    ):  # fmt: skip
+        assert part in text
+    none = write(tmp_path / 's.html', make_runs(), errors={}, bodies=Bodies(undrawn=['No: y.']))
+    assert 'No: y.' in none and 'Where the parts look' not in none
 
 
 def made_up_pretraining() -> Pretraining:

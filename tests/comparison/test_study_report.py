@@ -1,9 +1,9 @@
 """The page over the reports of a study."""
 
-from hsjp_mm.comparison.figures import DASH
 from hsjp_mm.comparison.logs import Failure
 from hsjp_mm.comparison.runs import FineTuning
 from hsjp_mm.comparison.study_report import write_study
+from hsjp_mm.comparison.verdicts import DASH
 
 
 def make(init: str, share: float, seed: int, score: float) -> FineTuning:
@@ -26,9 +26,9 @@ def test_starts_are_rows_and_networks_with_shares_are_columns(tmp_path):
     )
     text = path.read_text().replace(DASH, '–')
     header = (
-        '<th>from</th><th>PARE, 10 % of the labels: mesh/PA-MPJPE</th>'
-        '<th>PARE, 100 % of the labels: mesh/PA-MPJPE</th>'
-        '<th>HMR, 100 % of the labels: mesh/PA-MPJPE</th>'
+        '<th>from</th><th>PARE, 10 % of the labels: PA-MPJPE (mm)</th>'
+        '<th>PARE, 100 % of the labels: PA-MPJPE (mm)</th>'
+        '<th>HMR, 100 % of the labels: PA-MPJPE (mm)</th>'
     )
     assert header in text.replace('\xa0', ' ').replace('\u202f', ' ')
     assert '<tr><td>scratch</td><td>71.0 (70.0–72.0)</td><td>–</td><td>80.0</td></tr>' in text

@@ -5,7 +5,16 @@ import itertools
 import pytest
 
 from hsjp_mm.comparison.runs import FineTuning
-from hsjp_mm.comparison.verdicts import Spread, chance_apart, spread_note, verdict, verdicts
+from hsjp_mm.comparison.verdicts import (
+    Spread,
+    chance_apart,
+    leader,
+    leads,
+    spread_note,
+    verdict,
+    verdicts,
+    written,
+)
 
 
 def make(init: str, seed: int, score: float, fraction: float = 1.0, **values) -> FineTuning:
@@ -21,6 +30,36 @@ def test_spread_is_the_range():
     spread = Spread((0.2, 0.4, 0.3))
     assert (spread.low, spread.high) == (0.2, 0.4)
     assert spread.mean == pytest.approx(0.3)
+    assert spread.text('.1f').replace('\u2060', '') == '0.3 (0.2–0.4)'
+    assert Spread([0.25]).text('.2f') == '0.25'
+
+
+@pytest.mark.parametrize(
+    ('ones', 'others', 'rule', 'expected'),
+    [
+        ([4, 5, 6], [1, 2, 3], 'greater', 1),
+        ([4, 5, 6], [1, 2, 3], 'less', -1),
+        ([1, 2, 3], [4, 5, 6], 'less', 1),
+        ([1, 2, 4], [4, 5, 6], 'less', 0),  # equal ones mix
+        ([1, 2], [4, 5, 6], 'less', 0),
+        ([1, 2, float('nan')], [4, 5, 6], 'less', 0),
+    ],
+)
+def test_who_leads(ones, others, rule, expected):
+    assert leader(ones, others, rule) == expected
+    assert leader(others, ones, rule) == -expected
+
+
+def test_all_who_lead_by_share():
+    runs = [
+        make(name, seed, base + seed, fraction, rule='less')
+        for fraction, bases in ((0.1, {'a': 9, 'b': 1, 'c': 4}), (1.0, {'a': 1, 'b': 2}))
+        for name, base in bases.items()
+        for seed in range(3)
+    ]
+    ahead = leads(runs)
+    assert ahead == {0.1: [('b', 'a'), ('b', 'c'), ('c', 'a')], 1.0: []}
+    assert written(ahead[0.1], 'before') == 'b before a, c; c before a'
 
 
 @pytest.mark.parametrize(('first', 'second'), [(1, 1), (2, 2), (3, 3), (2, 4)])

@@ -119,6 +119,20 @@ def test_boards_have_a_tile_for_the_attention(folder):
 
 
 @pytest.mark.slow
+def test_a_model_without_rotations_has_boards_too(folder):
+    config = Config.fromfile(ROOT / 'configs/demo/i2l-meshnet_res18_1xb16-2000i_toy-96x96.py')
+    config.model.backbone.update(stem_channels=8, base_channels=8)
+    config.model.head.update(in_channels=64, deconv_out_channels=(8, 8, 8))
+    config.val_dataloader.dataset = Config.fromfile(folder / 'config.py').val_dataloader.dataset
+    init_default_scope('mmpose')
+    model = MODELS.build(config.model).eval()
+    dataset = DATASETS.build(config.val_dataloader.dataset)
+    model.prepare(dataset)
+    (board,) = draw_mesh_predictions(model, pseudo_collate([dataset[0]]))
+    assert board.shape[1] < 4.5 * board.shape[0]  # image, body, from the right, from above
+
+
+@pytest.mark.slow
 def test_the_hook_draws_after_every_second_validation(folder, tmp_path):
     config = Config.fromfile(folder / 'config.py')
     config.work_dir = str(tmp_path / 'work')

@@ -64,7 +64,8 @@ def test_the_toy_study_in_small(small, tmp_path, capsys):
     assert all(f'<td>{name}</td>' in text for name in results)
     assert 'PARE/report.html' in text and 'Missing' not in text
     report = (out / 'HMR/report.html').read_text()
-    assert 'mesh/PA-MPJPE, end' in report and 'mesh/PCK' in report
+    assert 'PA-MPJPE (mm), end' in report and 'PCK (%)' in report
+    assert 'Predicted bodies of the hardest persons' in report and 'No bodies' not in report
 
     assert main([str(small), '--out', str(out)]) == 0  # at once, for all is there
     said = capsys.readouterr().out

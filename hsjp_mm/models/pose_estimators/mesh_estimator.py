@@ -99,6 +99,11 @@ class BodyEstimator(TopdownPoseEstimator):
         """The arguments of the head that follow from the body and the names of the joint set."""
         raise NotImplementedError
 
+    @property
+    def part_names(self) -> tuple[str, ...]:
+        """The joints of which the head tells where they look, in its order; by default none."""
+        return ()
+
     def prepare(self, dataset) -> None:
         """Tell data sets what is predicted: the joint set, the body and its number of shapes.
 
@@ -249,6 +254,11 @@ class MeshEstimator(BodyEstimator):
             'num_keypoints': len(names),
         }
 
+    @property
+    def part_names(self) -> tuple[str, ...]:
+        """The joints of which the head tells where they look, in its order; none of most heads."""
+        return joint_names('smpl_24') if self.head.tells_parts else ()
+
     def loss(self, inputs: Tensor, data_samples: list) -> dict[str, Tensor]:
         """Compute the losses of crops (B, 3, H, W).
 
@@ -308,7 +318,7 @@ class MeshEstimator(BodyEstimator):
         self.pack(data_samples, found, keypoints, [self.named] * len(data_samples))
         if self.test_cfg.get('output_parts', False):
             scores = prediction.part_scores
-            if scores is None or not self.head.tells_parts:
+            if scores is None or not self.part_names:
                 raise ValueError(f'output_parts=True: {type(self.head).__name__} tells no parts')
             for sample, attention in zip(data_samples, part_attention(scores), strict=True):
                 sample.pred_fields = PixelData(part_attention=attention)

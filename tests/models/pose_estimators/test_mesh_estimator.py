@@ -15,6 +15,7 @@ from hsjp_mm.models.pose_estimators.mesh_estimator import (
     mean_distance,
 )
 from hsjp_mm.ops.cameras import project, translation_to_weak
+from hsjp_mm.ops.keypoint_orders import joint_names
 from hsjp_mm.ops.part_labels import IGNORED
 from hsjp_mm.ops.rotations import mirror_rotations
 from tests.mesh_bodies import CAMERA, NAMES, WIDTH, make_sample, write_bodies
@@ -335,6 +336,7 @@ def test_part_attention_is_given_when_asked_for(free):
         assert attention.shape == (24, 32, 24)
         torch.testing.assert_close(attention.sum(dim=(1, 2)), torch.ones(24))
     assert 'pred_fields' not in build('pare').eval().test_step(batch(free, 1))[0]
+    assert model.part_names == joint_names('smpl_24') and build('hmr').part_names == ()
     with pytest.raises(ValueError, match='output_parts=True: HMRHead tells no parts'):
         build('hmr', test_cfg=dict(output_parts=True)).eval().test_step(data)
 
