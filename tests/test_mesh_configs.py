@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS, METRICS, MODELS
 
@@ -20,6 +20,7 @@ from tests.helpers import ROOT
 from tests.mesh_bodies import write_bodies
 from tests.test_configs import MESH, build_model, difference, read, train_once
 
+SYNTHETIC = [path for path in MESH if '-140e_' in path.stem]
 every_mesh = pytest.mark.parametrize('path', MESH, ids=lambda path: path.stem)
 
 
@@ -34,12 +35,10 @@ def default(head: str):
 INIT = {'type': 'hsjp_mm.PretextInit', 'checkpoint': ''}
 PRETEXT_INIT = {f'model.backbone.init_cfg.{key}': value for key, value in INIT.items()}
 SETS = ('train_sets', 'train_dataloader.dataset.datasets')
-LABELS10 = {f'{name}.{i}.fraction': 0.1 for name in SETS for i in (0, 1)}
-LABELS10['train_dataloader.sampler.num_samples'] = 48_000
+STARTS = ('hsjp', 'jigclu', 'contrastive', '2d-pose', 'synthetic')
 CHANGES = {
-    **{f'{start}-pre': PRETEXT_INIT for start in ('hsjp', 'jigclu', 'contrastive', '2d-pose')},
-    'labels10': LABELS10,
-    '2d-pose-pre-labels10': {**PRETEXT_INIT, **LABELS10},
+    None: {},
+    **{f'{start}-pre': PRETEXT_INIT for start in STARTS},
     'scratch': {
         'model.backbone.init_cfg': None,
         'model.backbone.init_cfg.type': None,
@@ -52,14 +51,20 @@ CHANGES = {
 }
 
 
+def fewer_labels(percent: int) -> dict:
+    """What a leaf changes that trains on so many percent of the labels."""
+    changed = {f'{name}.{i}.fraction': percent / 100 for name in SETS for i in (0, 1)}
+    return {**changed, 'train_dataloader.sampler.num_samples': 4_800 * percent}
+
+
 @pytest.mark.parametrize(
     'path',
-    [path for path in MESH if re.match('(pare|hmr)_res50_', path.stem)],
+    [path for path in MESH if re.match('(pare|hmr)_res50_.*h36m-coco', path.stem)],
     ids=lambda path: path.stem,
 )
 def test_leaf_changes_only_what_its_name_says(path):
-    pattern = r'(pare|hmr)_res50_(?:(.+)-)?4xb16-\d+e_h36m-coco-224x224'
-    head, change = re.fullmatch(pattern, path.stem).groups()
+    pattern = r'(pare|hmr)_res50_(?:(.+?)-)??(?:labels(\d+)-)?4xb16-\d+e_h36m-coco-224x224'
+    head, change, labels = re.fullmatch(pattern, path.stem).groups()
     changed = difference(read(path), read(default(head)))
     if change == 'occluders':
         steps = [step.type for step in read(path).train_pipeline]
@@ -68,7 +73,7 @@ def test_leaf_changes_only_what_its_name_says(path):
         ]  # fmt: skip
         assert all('pipeline' in name for name in changed)
         return
-    assert changed == (CHANGES[change] if change else {})
+    assert changed == CHANGES[change] | (fewer_labels(int(labels)) if labels else {})
 
 
 def test_heads_differ_in_the_head_and_the_labels_of_parts():
@@ -109,7 +114,41 @@ def test_parameters(name, number):
     assert sum(value.numel() for value in model.parameters()) == number
 
 
-@every_mesh
+@pytest.mark.parametrize('path', SYNTHETIC, ids=lambda path: path.stem)
+def test_synthetic_pretraining_differs_from_pare_in_data_and_schedule(path):
+    config = read(path)
+    changed = difference(config, read(default('pare')))
+    data = r'(data|train_sets|(train|val|test)_dataloader\.(dataset|sampler))\..+'
+    rest = {name: value for name, value in changed.items() if not re.fullmatch(data, name)}
+    assert rest == {
+        'train_cfg.max_epochs': 140,
+        'param_scheduler.0.milestones.1': 120,
+    }
+    assert config.train_dataloader.sampler == dict(type='DefaultSampler', shuffle=True)
+    [dataset] = config.train_dataloader.dataset.datasets
+    assert dataset.pipeline == read(default('pare')).train_pipeline
+    # another split of the same data chooses the checkpoint, by the joints that its labels have
+    for loader in (config.val_dataloader, config.test_dataloader):
+        assert loader.dataset.data_root == dataset.data_root
+        assert loader.dataset.get('data_prefix') == dataset.get('data_prefix')
+        assert loader.dataset.ann_file != dataset.ann_file
+    assert config.val_evaluator.joints == 'limbs_12'
+
+
+def test_another_regressor_is_pretrained_on_synthetic_people_by_its_head_alone(tmp_path):
+    text = (ROOT / 'configs/mesh/README.md').read_text()
+    [block] = re.findall(r"```python\n(_base_ = \['hsjp_mm::.*agora.*?)```", text, re.DOTALL)
+    (tmp_path / 'hmr.py').write_text(block)
+    config = Config.fromfile(tmp_path / 'hmr.py')
+    changed = difference(config, read(default('hmr')))
+    assert not [name for name in changed if name.startswith('model.')]
+    assert set(difference(config, read(SYNTHETIC[0]))) >= {'model.head.type'}
+    assert all(name.startswith('model.') for name in difference(config, read(SYNTHETIC[0])))
+
+
+@pytest.mark.parametrize(
+    'path', [path for path in MESH if path not in SYNTHETIC], ids=lambda path: path.stem
+)
 def test_has_the_studys_schedule(path):
     config = read(path)
     [scheduler] = config.param_scheduler
@@ -127,6 +166,7 @@ def test_has_the_studys_schedule(path):
     [
         default('pare'),
         default('hmr'),
+        SYNTHETIC[0],
         config_path('hmr_res50_cliff-4xb16-120e_h36m-coco-224x224'),
         config_path('pare_res50_occluders-4xb16-120e_h36m-coco-224x224'),
         config_path('pare_hrnet-w32_4xb16-120e_h36m-coco-224x224'),
@@ -207,6 +247,53 @@ def test_checkpoints_of_stock_2d_poses_fit(stock, name, tmp_path):
     found = regressor.backbone.state_dict()
     for key, value in poses.backbone.state_dict().items():
         assert torch.equal(found[key], value), key
+
+
+def narrow(config: Config) -> Config:
+    """A config of a regressor on ResNet, shallow and narrow."""
+    config = copy.deepcopy(config)
+    config.model.backbone.update(depth=18, stem_channels=8, base_channels=8)
+    config.model.head.in_channels = 64
+    if config.model.head.type == 'hsjp_mm.PAREHead':
+        config.model.head.deconv_out_channels = (8, 8, 8)
+    return config
+
+
+def test_synthetic_pretraining_hands_over_the_backbone_and_leaves_its_head(tmp_path, log_file):
+    config = narrow(read(SYNTHETIC[0])).model
+    config.backbone.init_cfg = None
+    pretrained = MODELS.build(config)
+    torch.save({'state_dict': pretrained.state_dict()}, tmp_path / 'pare.pth')
+    config = narrow(read(config_path('hmr_res50_synthetic-pre-4xb16-120e_h36m-coco-224x224'))).model
+    config.backbone.init_cfg.checkpoint = str(tmp_path / 'pare.pth')
+    regressor = MODELS.build(config)
+    regressor.init_weights()
+    tensors = pretrained.backbone.state_dict()
+    for name, value in regressor.backbone.state_dict().items():
+        assert torch.equal(value, tensors[name]), name
+    text = log_file.read_text()
+    head = len(pretrained.head.state_dict())
+    assert f'backbone: {len(tensors)} of {len(tensors)} tensors' in text
+    assert f'; left behind: head ({head} tensors)' in text
+    assert 'unused' not in text
+
+
+def test_options_of_the_readme_make_one_leaf_another():
+    """A start and a share of the labels that have no leaf of their own."""
+    text = (ROOT / 'configs/mesh/README.md').read_text()
+    [block] = [b for b in re.findall(r'```bash\n(.*?)```', text, re.DOTALL) if 'fraction' in b]
+    given = re.findall(r'([\w.]+)=(\S+)', block)
+    options = {name: DictAction._parse_iterable(value) for name, value in given}
+    config = copy.deepcopy(read(default('pymaf')))
+    config.merge_from_dict(options)
+    [checkpoint] = [value for name, value in options.items() if name.endswith('checkpoint')]
+    changes = {**PRETEXT_INIT, **fewer_labels(10)}
+    expected = {
+        name: checkpoint if name.endswith('checkpoint') else value
+        for name, value in changes.items()
+        if not name.startswith('train_sets')
+    }
+    assert difference(config, read(default('pymaf'))) == expected
 
 
 def write_smpl(folder) -> None:

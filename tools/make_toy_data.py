@@ -17,17 +17,19 @@ from pathlib import Path
 from hsjp_mm.cli import Parser, command
 
 PACKAGES = {'figures': 'toy', 'bodies': 'toy_bodies'}
-ONLY_BODIES = ('backgrounds', 'workers')
+ONLY_BODIES = ('backgrounds', 'look', 'workers')
 
 
 def arguments() -> Parser:
-    parser = Parser(__doc__, {'num_train': '--train', 'num_val': '--val', 'folder=': '--out='})
+    names = {'num_train': '--train', 'num_val': '--val', 'folder=': '--out=', 'look=': '--look='}
+    parser = Parser(__doc__, names)
     parser.add_out('folder to write it to; new or empty')
     parser.add_argument('--kind', choices=[*PACKAGES], default='figures', help='of people')
     parser.add_argument('--train', type=int, default=400, help='training images (%(default)s)')
     parser.add_argument('--val', type=int, default=100, help='validation images (%(default)s)')
     parser.add_argument('--seed', type=int, default=0, help='same seed, same files (%(default)s)')
     parser.add_argument('--backgrounds', type=Path, help='folder of pictures to put behind bodies')
+    parser.add_argument('--look', help='of bodies: varied, or plain, one color each (varied)')
     parser.add_argument('--workers', type=int, help='processes that draw bodies (1)')
     parser.add_argument('--preview', type=Path, help='picture of labelled training images to write')
     return parser

@@ -175,6 +175,39 @@ def _averaging(tensors: Tensors, candidate: tuple[str, str]) -> int:
     return -1 if 'q' in letters or any(TRAINED.match(word) for word in words) else 0
 
 
+def left_behind(state: State, prefix: str, others: Sequence[str] = ()) -> list[str]:
+    """What else the network has whose part a prefix is, such as ``'head (12 tensors)'``.
+
+    Args:
+        state: A checkpoint.
+        prefix: Of :func:`find_backbones`.
+        others: Prefixes that are named elsewhere.
+    """
+    for path, tensors in networks_of(state).items():
+        start = prefix.removeprefix(path)
+        if prefix.startswith(path) and under(tensors, start):
+            taken = [start, *(other.removeprefix(path) for other in others)]
+            rest = [name for name in tensors if not name.startswith(tuple(taken))]
+            counts = Counter(_first_difference(name, start) for name in rest)
+            return [f'{path}{part} ({_tensors(number)})' for part, number in counts.items()]
+    return []
+
+
+def _first_difference(name: str, start: str) -> str:
+    """The beginning of a name, as far as it is no longer that of a prefix."""
+    parts = name.split('.')
+    same = 0
+    for part, other in zip(parts, start.split('.'), strict=False):
+        if part != other:
+            break
+        same += 1
+    return '.'.join(parts[: same + 1])
+
+
+def _tensors(number: int) -> str:
+    return f'{number} tensor' + 's' * (number != 1)
+
+
 def is_swapped(state: State) -> bool:
     """Whether MMEngine's EMAHook wrote the file: the average stands in ``state_dict`` for use.
 
@@ -249,6 +282,7 @@ class Coverage:
         sha256: Of the file.
         folded: Whether a 6-channel stem was made a 3-channel one.
         swapped: Whether the tensors are the average of MMEngine's EMAHook.
+        behind: What else the file's network has, with the number of its tensors.
         others: Prefixes of the file under which it would have fitted as well.
         part: What of the model the lists are about.
         beside: Names of the model beside that part.
@@ -272,6 +306,7 @@ class Coverage:
     sha256: str = ''
     folded: bool = False
     swapped: bool = False
+    behind: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
     part: str = 'backbone'
     beside: list[str] = field(default_factory=list)
@@ -299,6 +334,8 @@ class Coverage:
             text += f'; {len(self.beside)} beside it start afresh: {shorten(self.beside, 3)}'
         if self.unexpected:
             text += f'; {len(self.unexpected)} of the file unused: {shorten(self.unexpected, 3)}'
+        if self.behind:
+            text += f'; left behind: {shorten(self.behind, 3)}'
         if self.swapped:
             text += (
                 "; this is the average of MMEngine's EMAHook, which keeps the trained one elsewhere"

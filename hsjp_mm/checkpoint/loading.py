@@ -25,6 +25,7 @@ from hsjp_mm.checkpoint.coverage import (
     fold_stem,
     identity_of,
     is_swapped,
+    left_behind,
     shorten,
     six_channel_convs,
 )
@@ -92,6 +93,7 @@ def audit(
             return False
         return compare(other, expected, allow_missing).ok
 
+    others = [other for other, found in candidates.items() if fits(found)]
     coverage = replace(
         compare(tensors, expected, allow_missing),
         source=str(checkpoint),
@@ -99,7 +101,8 @@ def audit(
         sha256=file.sha256,
         folded=folded,
         swapped=is_swapped(file.state) and not start.startswith('ema_state_dict.'),
-        others=[other for other, found in candidates.items() if fits(found)],
+        behind=left_behind(file.state, start, others),
+        others=others,
         part=part,
         beside=beside,
     )
@@ -130,7 +133,7 @@ def load_backbone(
             safetensors file.
         prefix: What stands before the backbone's names in the file, e.g. ``'teacher.backbone.'``.
             By default it is found, and the trained network taken before any average of it; the
-            line ends with what else would have fitted.
+            line says what of the network is left behind, and ends with what else would have fitted.
         allow_missing: fnmatch patterns of names of the model that the file may lack; these
             tensors stay as they are. ``num_batches_tracked`` may always be missing.
         trust: See :func:`hsjp_mm.checkpoint.read_checkpoint`.

@@ -327,7 +327,7 @@ def test_the_line_says_what_was_loaded_from_where(tmp_path):
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
     assert line == (
         'backbone: 318 of 318 tensors, 23.5 M of 23.5 M parameters '
-        f"from {path} (prefix 'backbone.', sha256 {digest}…)"
+        f"from {path} (prefix 'backbone.', sha256 {digest}…); left behind: head (1 tensor)"
     )
 
 

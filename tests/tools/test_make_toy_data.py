@@ -22,11 +22,25 @@ def test_a_mistake_names_the_flag(tmp_path, capsys):
     assert '--train must be at least 1, got -1' in capsys.readouterr().err
 
 
+def test_there_are_two_looks(tmp_path, capsys):
+    assert main(['--kind', 'bodies', '--out', str(tmp_path / 'toy'), '--look', 'grey']) == 2
+    assert "--look='grey' must be one of ('varied', 'plain')" in capsys.readouterr().err
+
+
 def test_bodies_come_with_meshes(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     main(['--kind', 'bodies', '--out', 'toy', '--train', '1', '--val', '1', '--preview', 'a.png'])
     assert (tmp_path / 'toy/mesh/train.npz').is_file()
     assert cv2.imread(str(tmp_path / 'a.png')).shape == (480, 4 * 640, 3)
+
+
+def test_the_look_of_bodies_is_chosen(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for look in ('varied', 'plain'):
+        main(['--kind', 'bodies', '--out', look, '--train', '1', '--val', '1', '--look', look])
+    varied, plain = (next((tmp_path / look / 'train').iterdir()) for look in ('varied', 'plain'))
+    assert varied.name == plain.name
+    assert plain.stat().st_size < varied.stat().st_size  # less is in it
 
 
 def test_what_only_bodies_have_is_refused_for_figures(tmp_path, capsys):

@@ -107,6 +107,14 @@ def draw_look(rng: np.random.Generator, backdrop: np.ndarray) -> Look:
     )
 
 
+def in_one_color(look: Look) -> Look:
+    """The same clothes without pattern and folds, all of the color of the shirt."""
+    one = look.shirt
+    return look._replace(
+        second=one, bottom=one, shoes=one, pattern='plain', folds=np.zeros_like(look.folds)
+    )
+
+
 def covers(points: np.ndarray, joints: np.ndarray, look: Look) -> np.ndarray:
     """What points are covered with: SKIN, HAIR, SHIRT, BOTTOM or SHOES.
 

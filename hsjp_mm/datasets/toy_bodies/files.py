@@ -28,7 +28,7 @@ from hsjp_mm.datasets.toy_bodies.labels import (
     part_map,
     part_masks,
 )
-from hsjp_mm.datasets.toy_bodies.rendering import render_image
+from hsjp_mm.datasets.toy_bodies.rendering import LOOKS, render_image
 from hsjp_mm.ops.keypoint_orders import joint_names
 
 KEYPOINT_NAMES = NAMES
@@ -57,10 +57,11 @@ def _draw(
     size: tuple[int, int],
     max_persons: int,
     pictures: list[Path] | None,
+    look: str,
 ) -> _Drawn:
     """Draw an image, which follows from these arguments alone."""
     rng = np.random.default_rng([seed, image_id])
-    rendered = render_image(rng, size, max_persons, pictures)
+    rendered = render_image(rng, size, max_persons, pictures, look)
     drawn = _Drawn(
         cv2.imencode('.jpg', rendered.image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes(),
         [], [], [], [], [],
@@ -86,6 +87,7 @@ def render(
     progress: Callable[[list[int]], Iterable[int]] = iter,
     backgrounds: str | Path | None = None,
     workers: int = 1,
+    look: str = 'varied',
 ) -> None:
     """Write a data set of people, which are the free body in poses of everyday life, dressed.
 
@@ -117,12 +119,18 @@ def render(
         backgrounds: A folder of pictures to stand behind the people; by default walls and floors
             are drawn.
         workers: Number of processes that draw.
+        look: ``'varied'``, or ``'plain'``: each person in clothes of one color before a background
+            of one color, with nothing before people. The labels are of the same kinds, and bodies
+            and poses as varied; a network that is trained on the one look meets another domain in
+            the other.
 
     Raises:
         FileExistsError: If the folder holds anything.
         FileNotFoundError: If ``backgrounds`` is no folder with pictures.
-        ValueError: If a number is too small.
+        ValueError: If a number is too small, or there is no such look.
     """
+    if look not in LOOKS:
+        raise ValueError(f'look={look!r} must be one of {LOOKS}')
     for name, value, least in (
         ('num_train', num_train, 1),
         ('num_val', num_val, 1),
@@ -137,7 +145,14 @@ def render(
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(f'folder={str(folder)!r} must be new or empty, but holds files')
     pictures = None if backgrounds is None else picture_files(backgrounds)
-    draw = partial(_draw, seed=seed, size=image_size, max_persons=max_persons, pictures=pictures)
+    draw = partial(
+        _draw,
+        seed=seed,
+        size=image_size,
+        max_persons=max_persons,
+        pictures=pictures,
+        look=look,
+    )
     (folder / 'annotations').mkdir(parents=True, exist_ok=True)
     write_symmetry(folder / 'annotations/UV_symmetry_transforms.mat')
     splits = {'train': num_train, 'val': num_val}

@@ -18,10 +18,12 @@ from hsjp_mm.datasets.toy_bodies.backgrounds import (
     draw_wall,
     floor_points,
 )
-from hsjp_mm.datasets.toy_bodies.clothing import colors, covers, thickness
+from hsjp_mm.datasets.toy_bodies.clothing import colors, covers, in_one_color, thickness
 from hsjp_mm.datasets.toy_bodies.scenes import BOX_FACES, Scene, draw_scene, free_body
 from hsjp_mm.ops.rasterize import Raster, rasterize, vertex_normals
 
+LOOKS = ('varied', 'plain')
+"""How a data set may look; see :func:`render_image`."""
 SHOWN = 0.5
 """An occluder that hides more than this share of a person's pixels is left out."""
 SEEN = 0.001
@@ -66,6 +68,7 @@ def render_image(
     size: tuple[int, int],
     max_persons: int,
     pictures: list[Path] | None = None,
+    look: str = 'varied',
 ) -> Rendered:
     """Draw people before a background.
 
@@ -74,24 +77,37 @@ def render_image(
         size: Width and height of the image.
         max_persons: Of one image.
         pictures: For the background; by default walls and floors are drawn.
+        look: ``'plain'`` dresses each person in one color, and has nothing before people; without
+            pictures the background is of one color, too.
     """
     while True:
-        rendered = _render(rng, size, max_persons, pictures)
+        rendered = _render(rng, size, max_persons, pictures, look == 'plain')
         pixels = np.bincount(rendered.owner.ravel(), minlength=len(rendered.scene.people) + 1)
         if (pixels[1 : len(rendered.scene.people) + 1] >= SEEN * rendered.owner.size).all():
             return rendered
 
 
 def _render(
-    rng: np.random.Generator, size: tuple[int, int], max_persons: int, pictures: list[Path] | None
+    rng: np.random.Generator,
+    size: tuple[int, int],
+    max_persons: int,
+    pictures: list[Path] | None,
+    plain: bool,
 ) -> Rendered:
     behind = draw_picture(rng, pictures, size) if pictures else draw_wall(rng, size)
-    scene = draw_scene(rng, behind.mean(axis=(0, 1)), size, max_persons)
+    backdrop = behind.mean(axis=(0, 1))
+    scene = draw_scene(rng, backdrop, size, max_persons)
+    if plain:
+        people = [one._replace(look=in_one_color(one.look)) for one in scene.people]
+        scene = scene._replace(people=people, occluder=None)
     light = np.array([rng.uniform(-0.8, -0.4), rng.uniform(-0.8, -0.5), rng.uniform(-0.7, -0.3)])
     light /= np.linalg.norm(light)
-    if not pictures:
+    floor = not (pictures or plain)
+    if floor:
         x, z = floor_points(scene.camera, scene.view, scene.floor, size)
         behind = draw_floor(rng, behind, x, z, scene.end)
+    elif not pictures:
+        behind = np.full_like(behind, backdrop)
     meshes = _meshes(scene)
     large = (2 * size[0] - 1, 2 * size[1] - 1)
     raster = rasterize(meshes.vertices, meshes.faces, 2 * scene.camera, large)
@@ -99,7 +115,7 @@ def _render(
         scene = scene._replace(occluder=None)
         meshes = _meshes(scene)
         raster = rasterize(meshes.vertices, meshes.faces, 2 * scene.camera, large)
-    if not pictures:
+    if floor:
         behind = _with_shadows(behind, scene, meshes, light, z < scene.end, size)
     image = cv2.resize(behind, large, interpolation=cv2.INTER_LINEAR).astype(np.float32)
     seen = raster.faces >= 0

@@ -12,6 +12,7 @@ from hsjp_mm.datasets.toy_bodies.clothing import (
     colors,
     covers,
     draw_look,
+    in_one_color,
     thickness,
 )
 from hsjp_mm.datasets.toy_bodies.postures import JOINTS
@@ -84,3 +85,18 @@ def test_clothes_stand_out_from_the_backdrop():
     rng = np.random.default_rng(3)
     gaps = [np.abs(draw_look(rng, backdrop).shirt - backdrop).sum() for _ in range(200)]
     assert np.mean(gaps) > 200
+
+
+def test_clothes_of_one_color_hide_no_skin_and_have_no_pattern():
+    worn = draw_look(np.random.default_rng(4), np.zeros(3))._replace(pattern='checks')
+    plain = in_one_color(worn)
+    points, joints = placed('chest', 'upper arm', 'thigh', 'cheek', 'crown')
+    points = np.concatenate([points, points + 0.013])  # another square of the checks
+    joints = np.tile(joints, 2)
+    cover = covers(points, joints, plain)
+    np.testing.assert_array_equal(cover, covers(points, joints, worn))
+    found = colors(points, joints, plain)
+    clothes = (cover == SHIRT) | (cover == BOTTOM)
+    assert clothes.sum() >= 4
+    np.testing.assert_allclose(found[clothes], np.broadcast_to(worn.shirt, (clothes.sum(), 3)))
+    assert not np.allclose(found[cover == SKIN], worn.shirt)

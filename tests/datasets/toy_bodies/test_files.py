@@ -248,10 +248,11 @@ def score(folder, dataset, order):
     [
         (dict(num_train=0), 'num_train must be at least 1, got 0'),
         (dict(max_persons=0), 'max_persons must be at least 1, got 0'),
+        (dict(look='grey'), r"look='grey' must be one of \('varied', 'plain'\)"),
         (dict(image_size=(320, 20)), r'min\(image_size\) must be at least 64, got 20'),
     ],
 )
-def test_numbers_too_small_are_refused(tmp_path, argument, message):
+def test_what_cannot_be_drawn_is_refused(tmp_path, argument, message):
     with pytest.raises(ValueError, match=message):
         render(tmp_path / 'toy', **(dict(num_train=1, num_val=1) | argument))
     assert not (tmp_path / 'toy').exists()

@@ -93,3 +93,20 @@ def test_sizes_need_not_be_even():
     rendered = render_image(np.random.default_rng(5), (101, 77), 2)
     assert rendered.image.shape == (77, 101, 3)
     assert rendered.owner.shape == rendered.depths.shape == (77, 101)
+
+
+def test_a_plain_look_shows_the_same_people_without_texture():
+    """Of the same seed: the same bodies before one color, without shadow and occluder."""
+    varied, plain = (
+        render_image(np.random.default_rng(3), SIZE, 3, look=look) for look in ('varied', 'plain')
+    )
+    assert len(varied.scene.people) == len(plain.scene.people)
+    for one, other in zip(varied.scene.people, plain.scene.people, strict=True):
+        np.testing.assert_array_equal(one.vertices, other.vertices)
+        np.testing.assert_array_equal(one.look.shirt, other.look.shirt)
+    assert plain.scene.occluder is None
+    noise = []
+    for rendered in (varied, plain):
+        near = cv2.dilate((rendered.owner > 0).astype(np.uint8), np.ones((3, 3)))
+        noise.append(rendered.image[near == 0].std(axis=0).max())
+    assert noise[0] > 10 > 6 > noise[1]  # the camera's noise alone

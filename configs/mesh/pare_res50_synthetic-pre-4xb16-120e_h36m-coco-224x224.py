@@ -1,0 +1,3 @@
+_base_ = ['./pare_res50_4xb16-120e_h36m-coco-224x224.py']
+
+model = dict(backbone=dict(init_cfg=dict(_delete_=True, type='hsjp_mm.PretextInit', checkpoint='')))
