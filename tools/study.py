@@ -60,6 +60,7 @@ def main(args: argparse.Namespace) -> int:
         lines, missing = report_on(
             out / name / 'report.html', f'{study.title}: {name}', outcome.folders,
             metric=study.metric, pretrainings=outcome.pretrainings, failures=outcome.failures,
+            published=study.published_of(name), labelling=study.labelling_cost(),
         )  # fmt: skip
         say('\n'.join([f'{name}:', *lines]))
         failures += missing

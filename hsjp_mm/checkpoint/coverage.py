@@ -175,39 +175,6 @@ def _averaging(tensors: Tensors, candidate: tuple[str, str]) -> int:
     return -1 if 'q' in letters or any(TRAINED.match(word) for word in words) else 0
 
 
-def left_behind(state: State, prefix: str, others: Sequence[str] = ()) -> list[str]:
-    """What else the network has whose part a prefix is, such as ``'head (12 tensors)'``.
-
-    Args:
-        state: A checkpoint.
-        prefix: Of :func:`find_backbones`.
-        others: Prefixes that are named elsewhere.
-    """
-    for path, tensors in networks_of(state).items():
-        start = prefix.removeprefix(path)
-        if prefix.startswith(path) and under(tensors, start):
-            taken = [start, *(other.removeprefix(path) for other in others)]
-            rest = [name for name in tensors if not name.startswith(tuple(taken))]
-            counts = Counter(_first_difference(name, start) for name in rest)
-            return [f'{path}{part} ({_tensors(number)})' for part, number in counts.items()]
-    return []
-
-
-def _first_difference(name: str, start: str) -> str:
-    """The beginning of a name, as far as it is no longer that of a prefix."""
-    parts = name.split('.')
-    same = 0
-    for part, other in zip(parts, start.split('.'), strict=False):
-        if part != other:
-            break
-        same += 1
-    return '.'.join(parts[: same + 1])
-
-
-def _tensors(number: int) -> str:
-    return f'{number} tensor' + 's' * (number != 1)
-
-
 def is_swapped(state: State) -> bool:
     """Whether MMEngine's EMAHook wrote the file: the average stands in ``state_dict`` for use.
 

@@ -5,6 +5,7 @@ weights unnoticed. Here every backbone goes through :func:`audit`, and what does
 """
 
 import textwrap
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,9 +26,10 @@ from hsjp_mm.checkpoint.coverage import (
     fold_stem,
     identity_of,
     is_swapped,
-    left_behind,
+    networks_of,
     shorten,
     six_channel_convs,
+    under,
 )
 from hsjp_mm.checkpoint.reading import open_checkpoint, read_checkpoint, require_checkpoint
 from hsjp_mm.registry import WEIGHT_INITIALIZERS
@@ -258,3 +260,36 @@ class PretextInit:
                     init_info=f'PretextInit: {name} of {self.checkpoint}',
                     tmp_mean_value=parameter.data.mean().cpu(),
                 )
+
+
+def left_behind(state: State, prefix: str, others: Sequence[str] = ()) -> list[str]:
+    """What else the network has whose part a prefix is, such as ``'head (12 tensors)'``.
+
+    Args:
+        state: A checkpoint.
+        prefix: Of :func:`find_backbones`.
+        others: Prefixes that are named elsewhere.
+    """
+    for path, tensors in networks_of(state).items():
+        start = prefix.removeprefix(path)
+        if prefix.startswith(path) and under(tensors, start):
+            taken = [start, *(other.removeprefix(path) for other in others)]
+            rest = [name for name in tensors if not name.startswith(tuple(taken))]
+            counts = Counter(_first_difference(name, start) for name in rest)
+            return [f'{path}{part} ({_tensors(number)})' for part, number in counts.items()]
+    return []
+
+
+def _first_difference(name: str, start: str) -> str:
+    """The beginning of a name, as far as it is no longer that of a prefix."""
+    parts = name.split('.')
+    same = 0
+    for part, other in zip(parts, start.split('.'), strict=False):
+        if part != other:
+            break
+        same += 1
+    return '.'.join(parts[: same + 1])
+
+
+def _tensors(number: int) -> str:
+    return f'{number} tensor' + 's' * (number != 1)

@@ -13,7 +13,9 @@ from typing import Any
 from mmengine.config import Config
 
 from hsjp_mm.comparison.execution import Comparison, Outcome
+from hsjp_mm.comparison.labelling_cost import LabellingCost
 from hsjp_mm.comparison.plan import NAME
+from hsjp_mm.comparison.published import Published
 from hsjp_mm.datasets import toy_bodies
 from hsjp_mm.utils.configs import read_config
 from hsjp_mm.utils.files import make_whole
@@ -38,6 +40,13 @@ class Study:
         toy_bodies: Data to render first: arguments of :func:`hsjp_mm.datasets.toy_bodies.render`
             by the folder that the configs call it.
         fine_tuning_options, pretraining_options: Changes to every config, by dotted key.
+        published, measured_on: What a paper reports, by name of the fine-tuning, see
+            :class:`hsjp_mm.comparison.published.Published`.
+        labelling, seconds: See :class:`hsjp_mm.comparison.labelling_cost.LabellingCost`.
+        folder: Of the file.
+
+    Raises:
+        ValueError: What the parts refuse.
 
     Examples:
         >>> title = 'HSJP for our own camera'
@@ -61,16 +70,35 @@ class Study:
     toy_bodies: Mapping[str, Mapping[str, Any]]
     fine_tuning_options: Mapping[str, Any]
     pretraining_options: Mapping[str, Any]
+    published: Mapping[str, Mapping[str, Mapping[float, float]]]
+    measured_on: str
+    labelling: Mapping[str, Mapping[str, int]]
+    seconds: Mapping[str, float]
     folder: Path
+
+    def __post_init__(self) -> None:
+        self.labelling_cost()
+        for name in self.published:
+            self.published_of(name)
 
     def starts(self, name: str) -> list[str]:
         """Of a fine-tuning."""
         return list(self.fine_tunings[name]['starts'])
 
+    def published_of(self, name: str) -> Published | None:
+        """What a paper reports of a fine-tuning."""
+        values = self.published.get(name)
+        return Published(values, self.measured_on) if values else None
+
+    def labelling_cost(self) -> LabellingCost | None:
+        """What the labels of the starts cost."""
+        return LabellingCost(self.labelling, self.seconds) if self.labelling else None
+
 
 DEFAULTS: dict[str, Any] = dict(
     pretrainings={}, inits={}, longer={}, labels=[1.0], seeds=[0, 1, 2], toy_bodies={},
-    fine_tuning_options={}, pretraining_options={},
+    fine_tuning_options={}, pretraining_options={}, published={}, measured_on='', labelling={},
+    seconds={},
 )  # fmt: skip
 NEEDED = ('title', 'fine_tunings', 'metric')
 

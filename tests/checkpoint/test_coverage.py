@@ -9,7 +9,6 @@ from hsjp_mm.checkpoint.coverage import (
     find_backbones,
     fold_stem,
     identity_of,
-    left_behind,
     networks_of,
 )
 
@@ -420,24 +419,3 @@ def test_folding_a_quantised_stem_is_an_error():
 def test_long_lists_are_shortened_with_a_count():
     file = tensors() | {f'fc.{i}': torch.zeros(1) for i in range(20)}
     assert 'fc.7 … and 12 more' in compare(file, expected()).report()
-
-
-@pytest.mark.parametrize(
-    ('prefix', 'others', 'expected'),
-    [
-        ('backbone.', [], ['head (2 tensors)', 'neck (1 tensor)']),
-        ('ema.module.backbone.', [], ['ema.module.head (2 tensors)', 'ema.module.neck (1 tensor)']),
-        ('rgb.net.', ['rgb.flow.'], ['rgb.head (1 tensor)']),
-        ('rgb.net.', [], ['rgb.flow (1 tensor)', 'rgb.head (1 tensor)']),
-        ('', [], []),
-    ],
-)
-def test_what_a_network_has_beside_the_backbone_is_named(prefix, others, expected):
-    one = torch.zeros(1)
-    model = {'backbone.a': one, 'head.a': one, 'head.b': one, 'neck.a': one}
-    if prefix.startswith('rgb.'):
-        state = {'rgb': {'net.a': one, 'flow.a': one, 'head.a': one}}
-    else:
-        average = {f'module.{name}': value for name, value in model.items()}
-        state = {'state_dict': model, 'ema': average, 'message_hub': 1}
-    assert left_behind(state, prefix, others) == expected

@@ -11,6 +11,7 @@ from torch import nn
 
 from hsjp_mm.checkpoint import audit, export_backbone, load_backbone, load_model, reading
 from hsjp_mm.checkpoint.coverage import CheckpointError
+from hsjp_mm.checkpoint.loading import left_behind
 from tests.checkpoint.helpers import (
     BACKBONES,
     RESNET50,
@@ -471,3 +472,24 @@ def test_a_whole_model_is_loaded_or_its_differences_are_named(tmp_path):
     for name, said in (('missing', r'Missing key.*"bias"'), ('shape', 'size mismatch for weight')):
         with pytest.raises(CheckpointError, match=rf'{name}\.pth is no checkpoint.*{said}'):
             load_model(model, tmp_path / f'{name}.pth')
+
+
+@pytest.mark.parametrize(
+    ('prefix', 'others', 'expected'),
+    [
+        ('backbone.', [], ['head (2 tensors)', 'neck (1 tensor)']),
+        ('ema.module.backbone.', [], ['ema.module.head (2 tensors)', 'ema.module.neck (1 tensor)']),
+        ('rgb.net.', ['rgb.flow.'], ['rgb.head (1 tensor)']),
+        ('rgb.net.', [], ['rgb.flow (1 tensor)', 'rgb.head (1 tensor)']),
+        ('', [], []),
+    ],
+)
+def test_what_a_network_has_beside_the_backbone_is_named(prefix, others, expected):
+    one = torch.zeros(1)
+    model = {'backbone.a': one, 'head.a': one, 'head.b': one, 'neck.a': one}
+    if prefix.startswith('rgb.'):
+        state = {'rgb': {'net.a': one, 'flow.a': one, 'head.a': one}}
+    else:
+        average = {f'module.{name}': value for name, value in model.items()}
+        state = {'state_dict': model, 'ema': average, 'message_hub': 1}
+    assert left_behind(state, prefix, others) == expected
