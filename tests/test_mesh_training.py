@@ -1,15 +1,22 @@
 """Real runs of mesh regressors, of seconds: the start, two processes, a run that is resumed."""
 
+import multiprocessing
+from datetime import timedelta
 from pathlib import Path
 
+import mmengine
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
 from mmengine.hooks import Hook
+from mmengine.model import MMDistributedDataParallel
+from mmengine.registry import DATASETS, MODELS, init_default_scope
 from mmengine.runner import Runner
 from mmpose.apis import inference_topdown, init_model
 
+from hsjp_mm.datasets.toy_bodies import render
 from tests.helpers import ROOT, run_pair
 from tests.mesh_bodies import write_bodies
 
@@ -51,6 +58,12 @@ class Record(Hook):
         self.logs.append({name: float(value) for name, value in outputs.items()})
 
 
+@pytest.fixture(autouse=True)
+def configs_as_they_are(monkeypatch):
+    """To lay out a config's text, each time it is logged or saved, takes longer than to train."""
+    monkeypatch.setattr(mmengine.config.config, 'FormatCode', lambda text, **options: (text, True))
+
+
 @pytest.fixture(scope='module')
 def bodies(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp('mesh') / 'toy'
@@ -59,15 +72,34 @@ def bodies(tmp_path_factory) -> Path:
     return folder
 
 
+NARROW = {
+    'hmr': dict(hidden_channels=256),
+    'pare': dict(deconv_out_channels=(8, 8, 8)),
+    'pymaf': dict(
+        type='hsjp_mm.PyMAFHead', deconv_out_channels=(8, 8, 8), hidden_channels=32, num_points=20
+    ),
+    'pose2pose': dict(type='hsjp_mm.Pose2PoseHead', thin_channels=8),
+    'i2l-meshnet': dict(deconv_out_channels=(8, 8, 8)),
+    'hmr2': dict(in_channels=24, dim=16, num_layers=1, num_heads=2, feedforward_channels=16),
+}
+"""The regressors, and what makes their heads small; without a demo of its own one is HMR's."""
+DEMOS = {'hmr2': 'hmr2_vit-tiny', 'pymaf': 'hmr_res18', 'pose2pose': 'hmr_res18'}
+every_regressor = pytest.mark.parametrize('head', NARROW)
+
+
 def make_config(bodies: Path, folder: Path, head: str = 'pare', iterations: int = 6) -> Config:
     """The demo's config with a narrow backbone and a small head, on a few bodies."""
-    cfg = Config.fromfile(ROOT / f'configs/demo/{head}_res18_1xb16-2000i_toy-96x96.py')
-    cfg.model.backbone.update(stem_channels=8, base_channels=8)
-    cfg.model.head.in_channels = 64
-    if head in ('pare', 'i2l-meshnet'):
-        cfg.model.head.deconv_out_channels = (8, 8, 8)
+    demo = DEMOS.get(head, f'{head}_res18')
+    cfg = Config.fromfile(ROOT / f'configs/demo/{demo}_1xb16-2000i_toy-96x96.py')
+    if head == 'hmr2':
+        cfg.model.backbone.arch = dict(
+            embed_dims=24, num_layers=2, num_heads=2, feedforward_channels=24
+        )
     else:
-        cfg.model.head.hidden_channels = 256
+        cfg.model.backbone.update(stem_channels=8, base_channels=8)
+    cfg.model.head.update({'in_channels': 64, **NARROW[head]})
+    if head == 'pose2pose':
+        cfg.model.loss = dict(type='hsjp_mm.Pose2PoseLoss')
     for loader, split in ((cfg.train_dataloader, 'train'), (cfg.val_dataloader, 'val')):
         loader.update(batch_size=2, num_workers=0, persistent_workers=False)
         loader.dataset.update(
@@ -152,7 +184,7 @@ def test_ema_and_accumulation_go_with_it(bodies, tmp_path):
     assert any(key.startswith('module.backbone') for key in saved['ema_state_dict'])
 
 
-@pytest.mark.parametrize('head', ['pare', 'i2l-meshnet'])
+@every_regressor
 def test_a_run_that_is_resumed_ends_as_if_it_had_not_stopped(head, bodies, tmp_path):
     cfg = make_config(bodies, tmp_path / 'whole', head, iterations=6)
     whole, logs = run(cfg)
@@ -165,6 +197,75 @@ def test_a_run_that_is_resumed_ends_as_if_it_had_not_stopped(head, bodies, tmp_p
     assert rest == logs[3:]
     for name, value in whole.model.state_dict().items():
         assert torch.equal(resumed.model.state_dict()[name], value), name
+
+
+# ------------------------------------------------------------------- two processes as one
+
+
+def gradients(bodies: Path, head: str, rank: int | None = None) -> dict[str, torch.Tensor]:
+    """Losses and gradients of four bodies, or of the two of a process.
+
+    Norms and dropout are as in the test: their statistics and draws are a process's own. The
+    bodies have all labels, for each process averages over what its own samples have.
+    """
+    torch.manual_seed(0)
+    cfg = make_config(bodies, bodies, head)
+    dataset = DATASETS.build({**cfg.val_dataloader.dataset, 'ann_file': 'mesh/train.npz',
+                              'data_prefix': cfg.train_dataloader.dataset.data_prefix})  # fmt: skip
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    model.prepare(dataset)
+    for parameter in model.parameters():  # ResNet's last norms start at 0, and let nothing through
+        parameter.data += 0.01 * torch.randn_like(parameter)
+    model.eval()
+    rows = range(4) if rank is None else range(2 * rank, 2 * rank + 2)
+    data = model.data_preprocessor(pseudo_collate([dataset[row] for row in rows]), training=True)
+    network = model if rank is None else MMDistributedDataParallel(model, device_ids=None)
+    losses = network(**data, mode='loss')
+    sum(value for name, value in losses.items() if name.startswith('loss_')).backward()
+    found = {name: value.detach() for name, value in losses.items() if name.startswith('loss_')}
+    trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
+    return found | {name: value.grad for name, value in trained.items()}
+
+
+def run_rank(rank: int, folder: str, bodies: str) -> None:
+    torch.set_num_threads(1)
+    init_default_scope('mmpose')
+    torch.distributed.init_process_group(
+        'gloo', f'file://{folder}/group', timedelta(seconds=60), 2, rank
+    )
+    found = {head: gradients(Path(bodies), head, rank) for head in NARROW}
+    torch.save(found, f'{folder}/{rank}')
+    torch.distributed.destroy_process_group()
+
+
+@pytest.fixture(scope='module')
+def pair(bodies, tmp_path_factory) -> list[dict]:
+    """What two processes found of each regressor."""
+    folder = tmp_path_factory.mktemp('pair')
+    multiprocessing.set_forkserver_preload(['hsjp_mm.models', 'torch._dynamo'])
+    torch.multiprocessing.start_processes(
+        run_rank, (str(folder), str(bodies)), nprocs=2, start_method='forkserver'
+    )
+    return [torch.load(Path(folder, str(rank))) for rank in range(2)]
+
+
+@every_regressor
+def test_two_processes_compute_what_one_does(pair, bodies, head):
+    """Each loss, averaged over them, and the gradient of every parameter."""
+    whole = gradients(bodies, head)
+    first, second = (found[head] for found in pair)
+    assert whole.keys() == first.keys() == second.keys()
+    assert any(name.startswith('backbone') for name in whole)
+    for name, value in whole.items():
+        if name.startswith('loss_'):
+            assert first[name] != second[name]
+            torch.testing.assert_close((first[name] + second[name]) / 2, value)
+        else:
+            # As a whole, for in single precision rounding decides the sign at the kinks of absolute
+            # losses. Of some, as biases before a softmax over places, rounding is all there is.
+            for found in (first, second):
+                assert (found[name] - value).norm() < 1e-3 * value.norm() + 1e-6, name
 
 
 def test_two_processes_share_gradients_and_not_samples(bodies, tmp_path):
@@ -206,3 +307,57 @@ def test_a_trained_model_recovers_bodies_of_a_picture(bodies, tmp_path):
     bare = init_model(make_config(bodies, tmp_path, 'hmr'), device='cpu')
     [sample] = inference_topdown(bare, str(bodies / 'images/val/0.png'), boxes)
     assert sample.pred_instances.keypoints.shape == (1, 22, 2)
+
+
+# ----------------------------------------------------------------- what the demo starts from
+
+
+@pytest.fixture(scope='module')
+def toy(tmp_path_factory) -> Path:
+    """A few rendered bodies, with keypoints in COCO's layout, too."""
+    folder = tmp_path_factory.mktemp('rendered') / 'toy'
+    render(folder, num_train=3, num_val=1, image_size=(160, 120))
+    return folder
+
+
+def demo_config(name: str, toy: Path, folder: Path) -> Config:
+    """A config of the demo in its full size, for three iterations of two persons."""
+    cfg = Config.fromfile(ROOT / f'configs/demo/{name}-96x96.py')
+    for split in ('train', 'val', 'test'):
+        loader = cfg[f'{split}_dataloader']
+        loader.update(batch_size=2, num_workers=0, persistent_workers=False)
+        loader.dataset.data_root = str(toy)
+    if 'ann_file' in cfg.val_evaluator:
+        cfg.val_evaluator.ann_file = str(toy / 'annotations/person_keypoints_val.json')
+    cfg.train_cfg.update(max_iters=3, val_interval=3)
+    cfg.default_hooks.checkpoint.update(interval=3, save_best=None)
+    cfg.param_scheduler = []
+    cfg.work_dir = str(folder)
+    cfg.experiment_name = cfg.visualizer.name = f'{folder.parent.name}-{folder.name}'
+    return cfg
+
+
+@pytest.mark.parametrize(
+    ('start', 'regressor'),
+    [
+        ('mae_vit-tiny_1xb32-1000i_toy', 'hmr2_vit-tiny_1xb16-2000i_toy'),
+        ('hsjp_vit-tiny_1xb32-1000i_toy', 'hmr2_vit-tiny_1xb16-2000i_toy'),
+        ('td-hm_vit-tiny_scratch-1xb32-1000i_toy', 'hmr2_vit-tiny_1xb16-2000i_toy'),
+        ('pare_res18_1xb32-1000i_toy-plain', 'hmr_res18_1xb16-2000i_toy'),
+    ],
+)
+def test_the_demos_starts_hand_over_every_tensor(start, regressor, toy, tmp_path, capfd):
+    run(demo_config(start, toy, tmp_path / 'start'))
+    cfg = demo_config(regressor, toy, tmp_path / 'end')
+    cfg.model.backbone.init_cfg = dict(
+        type='hsjp_mm.PretextInit', checkpoint=str(tmp_path / 'start/iter_3.pth')
+    )
+    capfd.readouterr()
+    trained, logs = run(cfg)
+    assert len(logs) == 3
+    assert all(np.isfinite(log['loss']) for log in logs)
+    [line] = [text for text in ''.join(capfd.readouterr()).splitlines() if 'tensors, ' in text]
+    number = len(trained.model.backbone.state_dict())
+    assert f'backbone: {number} of {number} tensors' in line
+    assert '; left behind: head (' in line
+    assert 'unused' not in line and 'missing' not in line

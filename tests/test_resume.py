@@ -83,7 +83,7 @@ def toy(tmp_path_factory) -> Path:
 
 def demo_config(name: str, toy: Path) -> Config:
     """Make a config of the demo small: 6 iterations of 4, a checkpoint and a validation by 3."""
-    cfg = Config.fromfile(next((ROOT / 'configs/demo').glob(f'{name}*.py')))
+    cfg = Config.fromfile(min((ROOT / 'configs/demo').glob(f'{name}*.py')))
     for split in ('train', 'val', 'test'):
         loader = cfg[f'{split}_dataloader']
         loader.update(batch_size=4)

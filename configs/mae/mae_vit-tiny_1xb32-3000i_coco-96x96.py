@@ -1,16 +1,11 @@
 """A transformer of 1.3 M parameters, to try MAE on a few thousand photographs and one core."""
 
-_base_ = ['../_base_/mae_coco-256x192.py']
+_base_ = ['../_base_/mae_coco-256x192.py', '../_base_/vit-tiny.py']
 
 input_size = (96, 96)
 
 model = _base_.mae
-model.backbone.update(
-    arch=dict(embed_dims=128, num_layers=6, num_heads=4, feedforward_channels=512),
-    img_size=input_size,
-    patch_size=8,
-    patch_cfg=dict(padding=1),  # 2 of 16, as in ViTPose
-)
+model.backbone = _base_.vit_tiny
 model.head.update(channels=64, depth=2, num_heads=4)
 
 # TopdownAffine is the last transform but one of both

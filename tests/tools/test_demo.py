@@ -6,6 +6,7 @@ import pytest
 
 from hsjp_mm.datasets.toy import render
 from tests.helpers import ROOT
+from tests.test_configs import read
 
 demo = runpy.run_path(str(ROOT / 'tools/demo.py'))
 
@@ -13,6 +14,10 @@ demo = runpy.run_path(str(ROOT / 'tools/demo.py'))
 def test_the_pretexts_are_the_configs_that_are_there():
     assert {'hsjp', 'jigclu'} <= demo['PRETEXTS'].keys()
     assert all(name in path.name for name, path in demo['PRETEXTS'].items())
+    # what has another network than the fine-tuning is not among them
+    assert not {'hmr', 'hmr2', 'pare', 'i2l-meshnet', 'mae'} & demo['PRETEXTS'].keys()
+    network = read(demo['FINE_TUNING']).model.backbone.type
+    assert {read(path).model.backbone.type for path in demo['PRETEXTS'].values()} == {network}
 
 
 @pytest.mark.slow
