@@ -97,6 +97,8 @@ def make_config(bodies: Path, folder: Path, head: str = 'pare', iterations: int 
         )
     else:
         cfg.model.backbone.update(stem_channels=8, base_channels=8)
+    if 'type' in NARROW[head]:
+        cfg.model.head = {}
     cfg.model.head.update({'in_channels': 64, **NARROW[head]})
     if head == 'pose2pose':
         cfg.model.loss = dict(type='hsjp_mm.Pose2PoseLoss')
