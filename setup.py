@@ -12,7 +12,7 @@ VERSION = re.search(r"__version__ = '(.+)'", (ROOT / 'hsjp_mm/version.py').read_
 setup(
     name='hsjp_mm',
     version=VERSION,
-    description='Self-supervised pretraining of pose backbones, HigherHRNet, PBN and mesh regressors for MMPose 1.x',
+    description='Pretraining without labels, HigherHRNet, PBN and body meshes for MMPose 1.x',
     long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
     license='Apache-2.0',

@@ -345,7 +345,7 @@ def demo_config(name: str, toy: Path, folder: Path) -> Config:
         ('mae_vit-tiny_1xb32-1000i_toy', 'hmr2_vit-tiny_1xb16-2000i_toy'),
         ('hsjp_vit-tiny_1xb32-1000i_toy', 'hmr2_vit-tiny_1xb16-2000i_toy'),
         ('td-hm_vit-tiny_scratch-1xb32-1000i_toy', 'hmr2_vit-tiny_1xb16-2000i_toy'),
-        ('pare_res18_1xb32-1000i_toy-plain', 'hmr_res18_1xb16-2000i_toy'),
+        ('pare_hrnet-tiny_1xb32-1000i_toy-plain', 'hmr_hrnet-tiny_1xb16-1200i_toy'),
     ],
 )
 def test_the_demos_starts_hand_over_every_tensor(start, regressor, toy, tmp_path, capfd):

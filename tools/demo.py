@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 CONFIGS = PACKAGE / 'configs/demo'
 PRETEXTS = {
     path.name.partition('_')[0]: path
-    for path in sorted(CONFIGS.glob('*_hrnet-tiny_1xb32-*.py'))  # what the fine-tuning has
+    for path in sorted(
+        CONFIGS.glob('*_hrnet-tiny_1xb32-*_toy-96x96.py')
+    )  # what the fine-tuning has
     if not path.name.startswith('td-hm_')
 }
 """The pretraining configs by their algorithm."""
