@@ -143,7 +143,8 @@ def test_trained_runs_are_in_the_report(toy, tmp_path):
         config.val_dataloader.dataset.update(data_prefix=dict(img='val', parts='parts/val'))
         config.train_dataloader.dataset.update(data_prefix=dict(img='train', parts='parts/train'))
         config.work_dir = str(tmp_path / name)
-        config.visualizer.name = config.work_dir  # MMEngine gives back one of the same name
+        # MMEngine gives back the logger and the visualizer of the same name
+        config.experiment_name = config.visualizer.name = f'{tmp_path.name}-{name}'
         Runner.from_cfg(config).train()
         folders[config.work_dir] = name
     path = tmp_path / 'report.html'
