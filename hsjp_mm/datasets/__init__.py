@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from hsjp_mm.datasets.mesh import MeshDataset
     from hsjp_mm.datasets.part_masks import PartMaskDataset
     from hsjp_mm.datasets.person_crops import PersonCropDataset
-    from hsjp_mm.datasets.samplers import FixedLengthSampler, SharesSampler
+    from hsjp_mm.datasets.samplers import FixedLengthSampler, SameImageSampler, SharesSampler
     from hsjp_mm.datasets.transforms import (
         BottomupGetHeatmapMask,
         BottomupRandomAffine,
@@ -69,6 +69,7 @@ __all__ = [
     'PersonCropDataset',
     'RandomMeshAffine',
     'RenderPartMap',
+    'SameImageSampler',
     'SegmentCrop',
     'SharesSampler',
     'TopdownDenseAffine',

@@ -4,6 +4,7 @@ Pixel i of an image reduced by r stands for the pixels r·i to r·i + r − 1 of
 of pixels are whole numbers.
 """
 
+import copy
 import io
 from collections.abc import Callable
 from typing import Any
@@ -60,6 +61,7 @@ class EncodedImage:
         self.label = label
         self.flips: tuple[int, ...] = ()
         self.reduction: int | None = None
+        self.arrays: dict[int, np.ndarray] = {}
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -73,10 +75,19 @@ class EncodedImage:
     def _flip(self, axis: int | tuple[int, ...]) -> 'EncodedImage':
         axes = axis if isinstance(axis, tuple) else (axis,)
         x, y = self.mirrored
-        mirrored = (x ^ (1 in axes), y ^ (0 in axes))
-        flipped = EncodedImage(self.content, self.path, self.size, mirrored, self.label)
+        flipped = self.for_sample(self.label)
+        flipped.mirrored = (x ^ (1 in axes), y ^ (0 in axes))
         flipped.flips = tuple(set(self.flips) ^ set(axes))
         return flipped
+
+    def for_sample(self, label: str) -> 'EncodedImage':
+        """The same image for another sample, which shares what has been decoded of it.
+
+        What the other one's crops are cut out of does not depend on that.
+        """
+        image = copy.copy(self)
+        image.label, image.reduction = label, None
+        return image
 
     def for_crop(self, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Decode it as far reduced as leaves the crop its resolution.
@@ -95,10 +106,16 @@ class EncodedImage:
         """
         reduction = largest_reduction(matrix)
         if self.reduction is None or self.reduction > reduction:
-            self.reduction, self.pixels = reduction, self._decode(reduction)
+            self.reduction, self.pixels = reduction, self._decoded(reduction)
         if self.reduction == 1:
             return self.pixels, matrix
         return self.pixels, matrix @ self._from_reduced(self.reduction)
+
+    def _decoded(self, reduction: int) -> np.ndarray:
+        if reduction not in self.arrays:
+            self.arrays[reduction] = self._decode(reduction)
+        pixels = self.arrays[reduction]
+        return np.ascontiguousarray(np.flip(pixels, self.flips)) if self.flips else pixels
 
     def _decode(self, reduction: int) -> np.ndarray:
         with decoding(self.path, self.label):
@@ -114,7 +131,7 @@ class EncodedImage:
                 f'{self.size[1]} pixels, but reduced by {reduction} it is {width}×{height}',
                 self.path,
             )
-        return np.ascontiguousarray(np.flip(pixels, self.flips)) if self.flips else pixels
+        return pixels
 
     def _from_reduced(self, reduction: int) -> np.ndarray:
         """The matrix (3, 3) from the reduced image to the whole one."""

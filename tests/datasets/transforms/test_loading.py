@@ -11,7 +11,7 @@ from mmengine.registry import init_default_scope
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from hsjp_mm.datasets import PersonCropDataset, set_segments
+from hsjp_mm.datasets import LoadScaledImage, PersonCropDataset, set_segments
 from hsjp_mm.datasets.encoded_images import EncodedImage
 from hsjp_mm.datasets.image_files import ORIENTATION, UnreadableImageError
 from hsjp_mm.datasets.sample_seeds import seed_samples
@@ -192,6 +192,40 @@ def test_workers_and_batches_change_nothing(photos):
         found = torch.stack([image for batch in loader for image in batch['inputs']])
         expected = found if expected is None else expected
         assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize('name', ['augmented', 'views'])
+def test_photographs_that_are_kept_change_no_sample(photos, name, monkeypatch):
+    steps, crop = PIPELINES[name]
+    order = [0, 0, 1, 2, 3, 4, 0, 4, 8, 5, 9, 9, 0, 1]
+    calls, decode, samples = {}, cv2.imdecode, {}
+    for keep in (0, 1, 2):
+        made = calls.setdefault(keep, [])
+        monkeypatch.setattr(
+            cv2, 'imdecode', lambda *args, made=made: made.append(args[1]) or decode(*args)
+        )
+        dataset = photos('hsjp_mm.LoadScaledImage', steps, crop, orientation=6)
+        dataset.pipeline.transforms[0].keep = keep
+        samples[keep] = [sample(dataset, index) for index in order]
+        assert len(dataset.pipeline.transforms[0].kept) == keep
+    for one in (1, 2):
+        for expected, found in zip(samples[0], samples[one], strict=True):
+            assert assert_same_but_for_pixels(expected, found) in ([0], [0, 0])
+    assert len(calls[0]) > len(calls[1]) > len(calls[2])
+
+
+def test_damage_is_told_of_each_crop_of_a_kept_photograph(photos, tmp_path):
+    dataset = photos('hsjp_mm.LoadScaledImage')
+    dataset.pipeline.transforms[0].keep = 2
+    damage_middle(tmp_path / '1.jpg')
+    for index in (4, 5, 4):
+        with pytest.raises(UnreadableImageError, match=rf'instance 1{index - 4}\)'):
+            dataset[index]
+
+
+def test_a_negative_number_to_keep():
+    with pytest.raises(ValueError, match='keep=-1 must be at least 0'):
+        LoadScaledImage(keep=-1)
 
 
 @pytest.mark.parametrize(
