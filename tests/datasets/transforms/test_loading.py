@@ -105,6 +105,7 @@ PIPELINES = {
     'udp': ([], [dict(CROP[0], use_udp=True), CROP[1]]),
     'augmented': (AUGMENTED, CROP),
     'sheared': (AUGMENTED, [dict(type='hsjp_mm.TopdownShearAffine', input_size=SIZE), CROP[1]]),
+    'mesh': ([], [dict(type='hsjp_mm.RandomMeshAffine', input_size=SIZE), CROP[1]]),
     'views': ([], [dict(type='hsjp_mm.MakeViews', views=[VIEW]), dict(type='hsjp_mm.PackViews')]),
 }
 
