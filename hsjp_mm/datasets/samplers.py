@@ -156,13 +156,14 @@ class SameImageSampler(DefaultSampler):
     In each epoch the crops of each image are divided into groups at random, and the groups are
     put in a random order. It depends on the seed and the number of the epoch alone, so that a
     resumed run goes on as if it had not stopped. Each process takes one stretch of it, where
-    DefaultSampler would deal out the crops of a group.
+    DefaultSampler would deal out the crops of a group; so two processes see other batches than one
+    with batches of twice the size.
 
     Args:
         dataset: what to sample from; its ``get_data_info`` tells ``img_path``.
         group: the most crops of an image one after the other; 1 is a plain shuffle. Two groups of
             one image follow each other as rarely as chance has it.
-        seed, round_up: as in DefaultSampler.
+        shuffle, seed, round_up: as in DefaultSampler.
 
     Raises:
         ValueError: ``group`` is below 1.
@@ -173,9 +174,14 @@ class SameImageSampler(DefaultSampler):
     """
 
     def __init__(
-        self, dataset: Sized, group: int = 4, seed: int | None = None, round_up: bool = True
+        self,
+        dataset: Sized,
+        group: int = 4,
+        shuffle: bool = True,
+        seed: int | None = None,
+        round_up: bool = True,
     ) -> None:
-        super().__init__(dataset, shuffle=True, seed=seed, round_up=round_up)
+        super().__init__(dataset, shuffle=shuffle, seed=seed, round_up=round_up)
         if group < 1:
             raise ValueError(f'group={group} must be at least 1')
         self.group = group
@@ -187,6 +193,8 @@ class SameImageSampler(DefaultSampler):
         return iter(np.array_split(order, self.world_size)[self.rank].tolist())
 
     def _order(self) -> np.ndarray:
+        if not self.shuffle:
+            return np.arange(len(self.images))
         rng = np.random.default_rng([self.seed, self.epoch])
         order = rng.permutation(len(self.images))
         order = order[np.argsort(self.images[order], kind='stable')]  # image by image

@@ -199,6 +199,7 @@ def test_groups_depend_on_the_epochs_number_alone():
     list(resumed)
     resumed.set_epoch(3)
     assert list(resumed) == expected
+    assert list(SameImageSampler(CROPS, shuffle=False)) == list(range(140))
     other = SameImageSampler(CROPS, seed=5)
     other.set_epoch(3)
     assert list(other) != expected
