@@ -26,7 +26,13 @@ from mmpose.registry import KEYPOINT_CODECS
 from PIL import Image, ImageFilter
 from torchvision import transforms
 
-from hsjp_mm.benchmark_data import draw_maps, mesh_sample, stock_sample, synthetic_coco
+from hsjp_mm.benchmark_data import (
+    draw_maps,
+    enlarge_coco,
+    mesh_sample,
+    stock_sample,
+    synthetic_coco,
+)
 from hsjp_mm.datasets import set_input_size
 from hsjp_mm.ops.patches import patch_boxes
 from hsjp_mm.utils.configs import read_config
@@ -112,10 +118,32 @@ def step_of(model: torch.nn.Module, crops: torch.Tensor, samples: list) -> Calla
 
 
 def measure_pipeline(args: argparse.Namespace) -> None:
+    compare_samples(args, dict(type='LoadImage'), 'sample of the data pipeline')
+
+
+def measure_photo_pipeline(args: argparse.Namespace) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        images, size = enlarge_coco(
+            args.data, args.split, args.persons, 1e6 * args.megapixels, folder
+        )
+        what = (
+            f'sample of {images} photographs of {args.megapixels:g} megapixels, '
+            f'{size / images / 1e6:.1f} MB each'
+        )
+        large = argparse.Namespace(**{**vars(args), 'data': folder})
+        for keep in (0, 1):
+            loader = dict(type='hsjp_mm.LoadScaledImage', keep=keep)
+            compare_samples(large, loader, f'{what}, keep={keep}')
+
+
+def compare_samples(args: argparse.Namespace, loader: dict, what: str) -> None:
+    """Print seconds of a sample of HSJP, with a loading transform, and of the stock one."""
+    cv2.setNumThreads(0)  # as MMEngine sets it
     stock_cfg = get_config(STOCK_CONFIG).train_dataloader.dataset
     stock = DATASETS.build(dict(stock_cfg, **coco_source(args)))
     stock.full_init()
     hsjp_cfg = get_config(HSJP_CONFIG)
+    hsjp_cfg.train_dataloader.dataset.pipeline[0] = loader
     ours = DATASETS.build(dict(hsjp_cfg.train_dataloader.dataset, **coco_source(args)))
     set_input_size(ours, hsjp_cfg.input_size)
     place = {ours.get_data_info(i)['id']: i for i in range(len(ours))}
@@ -130,7 +158,7 @@ def measure_pipeline(args: argparse.Namespace) -> None:
 
     mine, theirs, ratio = alternate(read(ours, same), read(stock, range(len(same))), args.rounds)
     print(
-        f'sample of the data pipeline, the same {len(same)} persons: HSJP '
+        f'{what}, the same {len(same)} persons: HSJP '
         f'{1000 * mine / len(same):.2f} ms, stock top-down {1000 * theirs / len(same):.2f} ms, '
         f'ratio {ratio:.3f}'
     )
@@ -447,6 +475,7 @@ def load(name: str, path: str) -> None:
 MEASURES = {
     'step': measure_step,
     'pipeline': measure_pipeline,
+    'photo-pipeline': measure_photo_pipeline,
     'jigclu-pipeline': measure_jigclu_pipeline,
     'jigclu-step': measure_jigclu_step,
     'pbn-step': measure_pbn_step,

@@ -1,5 +1,10 @@
 """Made-up inputs of the measurements of `hsjp-mm benchmark`."""
 
+import json
+import math
+from pathlib import Path
+
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -8,10 +13,14 @@ from mmpose.codecs import MSRAHeatmap
 from mmpose.structures import PoseDataSample
 from torch import Tensor
 
+from hsjp_mm.datasets.image_files import read_image
 from hsjp_mm.ops.keypoint_orders import joint_names
+from hsjp_mm.utils.files import read_json
 
 DRAWN = 128
 """The maps to decode are drawn with so many cells a side, and then enlarged."""
+NOISE = 3
+"""Standard deviation, in levels of 255, of what is added to photographs that are enlarged."""
 
 
 def stock_sample(keypoints: int, side: int) -> PoseDataSample:
@@ -85,3 +94,48 @@ def synthetic_coco(num_images: int, num_boxes: int) -> dict:
     return {
         'images': images, 'annotations': annotations, 'categories': [{'id': 1, 'name': 'person'}]
     }  # fmt: skip
+
+
+def enlarge_coco(
+    data: str, split: str, num_persons: int, pixels: float, folder: str
+) -> tuple[int, int]:
+    """Write the photographs of some persons enlarged, as COCO's folders and file have them.
+
+    Noise is added, for an enlarged picture is smooth and takes few bytes.
+
+    Returns:
+        How many photographs, and their bytes.
+    """
+    name = f'annotations/person_keypoints_{split}.json'
+    coco = read_json(Path(data, name), 'data')
+    labelled = [row for row in coco['annotations'] if row.get('num_keypoints')]
+    persons = [row for row in labelled if not row.get('iscrowd')][:num_persons]
+    wanted = {row['image_id'] for row in persons}
+    coco['images'] = [image for image in coco['images'] if image['id'] in wanted]
+    coco['annotations'] = persons
+    places = {path: Path(folder, path) for path in (name, split)}
+    places[split].mkdir()
+    places[name].parent.mkdir()
+    factors, size = {}, 0
+    for image in coco['images']:
+        small = read_image(Path(data, split, image['file_name']))
+        factor = factors[image['id']] = math.sqrt(pixels / (image['width'] * image['height']))
+        image['width'], image['height'] = (
+            round(factor * image[side]) for side in ('width', 'height')
+        )
+        large = cv2.resize(small, (image['width'], image['height']), interpolation=cv2.INTER_CUBIC)
+        noise = np.empty(large.shape, np.int16)
+        cv2.randn(noise, np.zeros(3), np.full(3, NOISE, float))
+        path = places[split] / Path(image['file_name']).with_suffix('.jpg').name
+        image['file_name'] = path.name
+        cv2.imwrite(str(path), cv2.add(large, noise, dtype=cv2.CV_8U))
+        size += path.stat().st_size
+    for row in persons:
+        factor = factors[row['image_id']]
+        row['bbox'] = [factor * value for value in row['bbox']]
+        row['area'] = factor**2 * row['area']
+        points = np.array(row['keypoints'], float).reshape(-1, 3) * [factor, factor, 1]
+        row['keypoints'] = points.ravel().tolist()
+        row.pop('segmentation', None)
+    places[name].write_text(json.dumps(coco))
+    return len(coco['images']), size

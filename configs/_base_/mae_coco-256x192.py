@@ -7,7 +7,7 @@ epochs is that of the weights which ViTPose starts from, and crops and input are
 _base_ = ['./person-crops_coco-224x224.py']
 
 input_size = (192, 256)
-affine = dict(type='TopdownAffine', input_size=input_size, use_udp=True)  # as ViTPose's
+affine = dict(type='hsjp_mm.InputAffine', input_size=input_size, use_udp=True)  # as ViTPose's
 
 vit = dict(
     type='mmpretrain.VisionTransformer',

@@ -15,7 +15,7 @@ data_preprocessor = dict(
 crop = [
     dict(type='LoadImage'),
     dict(type='GetBBoxCenterScale'),
-    dict(type='TopdownAffine', input_size=input_size),
+    dict(type='hsjp_mm.InputAffine', input_size=input_size),
 ]
 
 train_dataloader = dict(

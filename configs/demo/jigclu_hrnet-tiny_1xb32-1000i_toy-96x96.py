@@ -15,7 +15,7 @@ model = dict(
     head=dict(type='hsjp_mm.JigCluHead', in_channels=240),
 )
 
-# TopdownAffine is the third transform of both
+# InputAffine is the third transform of both
 train_pipeline = _base_.train_pipeline
 train_pipeline[2].update(input_size=input_size)
 val_pipeline = _base_.val_pipeline

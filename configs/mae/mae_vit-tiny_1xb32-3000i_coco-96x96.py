@@ -8,7 +8,7 @@ model = _base_.mae
 model.backbone = _base_.vit_tiny
 model.head.update(channels=64, depth=2, num_heads=4)
 
-# TopdownAffine is the last transform but one of both
+# InputAffine is the last transform but one of both
 train_pipeline = _base_.train_pipeline
 train_pipeline[-2].update(input_size=input_size)
 val_pipeline = _base_.val_pipeline

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from hsjp_mm.datasets.mesh import MeshDataset
     from hsjp_mm.datasets.part_masks import PartMaskDataset
     from hsjp_mm.datasets.person_crops import PersonCropDataset
-    from hsjp_mm.datasets.samplers import FixedLengthSampler, SharesSampler
+    from hsjp_mm.datasets.samplers import FixedLengthSampler, SameImageSampler, SharesSampler
     from hsjp_mm.datasets.transforms import (
         BottomupGetHeatmapMask,
         BottomupRandomAffine,
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         DropOccluded,
         HSVAugmentation,
         InputAffine,
+        LoadScaledImage,
         MakeViews,
         MeshAffine,
         MeshOccluders,
@@ -55,6 +56,7 @@ __all__ = [
     'InputAffine',
     'LSPDataset',
     'LabelSubset',
+    'LoadScaledImage',
     'MakeViews',
     'MeshAffine',
     'MeshDataset',
@@ -67,6 +69,7 @@ __all__ = [
     'PersonCropDataset',
     'RandomMeshAffine',
     'RenderPartMap',
+    'SameImageSampler',
     'SegmentCrop',
     'SharesSampler',
     'TopdownDenseAffine',

@@ -2,12 +2,15 @@
 
 import logging
 import os
+from collections.abc import Callable
 
+import cv2
 import torch
 from mmcv.transforms import LoadImageFromFile
 from mmengine.dataset import BaseDataset, force_full_init
 from mmengine.logging import print_log
 
+from hsjp_mm.datasets.encoded_images import EncodedImage
 from hsjp_mm.datasets.image_files import UnreadableImageError, decoding
 
 
@@ -78,6 +81,7 @@ class ReadableImageDataset(BaseDataset):
 
         Raises:
             UnreadableImageError: the image cannot be read, is damaged or not the one annotated.
+            TypeError: a transform that takes an array comes after ``hsjp_mm.LoadScaledImage``.
         """
         sample = self.get_data_info(index)
         for transform in self.pipeline.transforms:
@@ -86,5 +90,18 @@ class ReadableImageDataset(BaseDataset):
                     sample = transform(sample)
                 self.check_image(sample)
             else:
-                sample = transform(sample)
+                sample = _run(transform, sample)
         return sample
+
+
+def _run(transform: Callable, sample: dict) -> dict:
+    try:
+        return transform(sample)
+    except (TypeError, AttributeError, cv2.error) as error:
+        if isinstance(sample.get('img'), EncodedImage):
+            raise TypeError(
+                f'{type(transform).__name__} cannot take the image of hsjp_mm.LoadScaledImage, '
+                'which is decoded in the crop; see there what may come after it, such as '
+                'hsjp_mm.InputAffine in place of TopdownAffine'
+            ) from error
+        raise

@@ -143,6 +143,82 @@ class SharesSampler(FixedLengthSampler):
         return np.concatenate(orders)[places - passes[0] * size]
 
 
+@DATA_SAMPLERS.register_module()
+class SameImageSampler(DefaultSampler):
+    """Crops of one image come one after the other, up to ``group`` of them, else at random.
+
+    For large photographs of several persons: with ``hsjp_mm.LoadScaledImage(keep=1)`` a photograph
+    is then decoded once for the crops of a group that need the same size of it, as long as the
+    group lies in one batch, for a batch is loaded by one worker. The price is that the samples of a
+    batch are less independent: it has about as many images as groups. Batch normalization, and
+    methods that tell crops of a batch apart, meet persons of one scene more often.
+
+    In each epoch the crops of each image are divided into groups at random, and the groups are
+    put in a random order. It depends on the seed and the number of the epoch alone, so that a
+    resumed run goes on as if it had not stopped. Each process takes one stretch of it, where
+    DefaultSampler would deal out the crops of a group; so two processes see other batches than one
+    with batches of twice the size.
+
+    Args:
+        dataset: what to sample from; its ``get_data_info`` tells ``img_path``.
+        group: the most crops of an image one after the other; 1 is a plain shuffle. Two groups of
+            one image follow each other as rarely as chance has it.
+        shuffle, seed, round_up: as in DefaultSampler.
+
+    Raises:
+        ValueError: ``group`` is below 1.
+        TypeError: the data set does not tell the images of its samples.
+
+    Examples:
+        >>> train_dataloader = dict(sampler=dict(type='hsjp_mm.SameImageSampler', group=4))
+    """
+
+    def __init__(
+        self,
+        dataset: Sized,
+        group: int = 4,
+        shuffle: bool = True,
+        seed: int | None = None,
+        round_up: bool = True,
+    ) -> None:
+        super().__init__(dataset, shuffle=shuffle, seed=seed, round_up=round_up)
+        if group < 1:
+            raise ValueError(f'group={group} must be at least 1')
+        self.group = group
+        self.images = _images_of(dataset)
+
+    def __iter__(self) -> Iterator[int]:
+        """Go through this process's indices of an epoch."""
+        order = np.resize(self._order(), self.total_size)
+        return iter(np.array_split(order, self.world_size)[self.rank].tolist())
+
+    def _order(self) -> np.ndarray:
+        if not self.shuffle:
+            return np.arange(len(self.images))
+        rng = np.random.default_rng([self.seed, self.epoch])
+        order = rng.permutation(len(self.images))
+        order = order[np.argsort(self.images[order], kind='stable')]  # image by image
+        images = self.images[order]
+        starts = np.flatnonzero(np.diff(images, prepend=-1))
+        place = np.arange(len(order)) - np.repeat(starts, np.diff(starts, append=len(order)))
+        groups = np.cumsum(place % self.group == 0) - 1
+        rank = rng.permutation(groups[-1] + 1)
+        return order[np.argsort(rank[groups], kind='stable')]
+
+
+def _images_of(dataset: Any) -> np.ndarray:
+    """The number of the image of each sample, (N,)."""
+    try:
+        paths = [dataset.get_data_info(index)['img_path'] for index in range(len(dataset))]
+    except (AttributeError, KeyError) as error:
+        raise TypeError(
+            f'dataset: a {type(dataset).__name__} does not tell img_path of its samples by '
+            'get_data_info'
+        ) from error
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(path, len(numbers)) for path in paths], int)
+
+
 def _sizes_of_parts(dataset: Any) -> list[int]:
     """The lengths of the data sets that one is made of."""
     whole = dataset

@@ -1,11 +1,12 @@
 from collections import Counter
 
+import numpy as np
 import pytest
 from mmengine.dataset import ConcatDataset
 from mmengine.registry import DATA_SAMPLERS
 
 from hsjp_mm.datasets import LabelSubset
-from hsjp_mm.datasets.samplers import FixedLengthSampler, SharesSampler
+from hsjp_mm.datasets.samplers import FixedLengthSampler, SameImageSampler, SharesSampler
 from tests.datasets.mesh_labels import write_made_up
 
 
@@ -143,3 +144,82 @@ def test_of_data_sets_and_of_a_share_of_each(tmp_path):
 def test_shares_that_cannot_be(dataset, shares, error, message):
     with pytest.raises(error, match=message):
         SharesSampler(dataset, num_samples=10, shares=shares, seed=0)
+
+
+class Crops:
+    """Samples that tell their image."""
+
+    def __init__(self, *images):
+        self.images = images
+
+    def __len__(self):
+        return len(self.images)
+
+    def get_data_info(self, index):
+        return {'img_path': self.images[index]}
+
+
+CROPS = Crops(*np.random.RandomState(0).permutation([f'{i}.jpg' for i in range(20)] * 7).tolist())
+
+
+def groups_of(indices):
+    """The lengths of the stretches of one image."""
+    images = [CROPS.images[index] for index in indices]
+    cuts = [i for i in range(1, len(images)) if images[i] != images[i - 1]]
+    return np.diff([0, *cuts, len(images)]).tolist()
+
+
+@pytest.mark.parametrize('group', [1, 3, 7])
+def test_crops_of_an_image_come_in_groups(group):
+    sampler = SameImageSampler(CROPS, group, seed=0)
+    orders = []
+    for epoch in range(2):
+        sampler.set_epoch(epoch)
+        orders.append(list(sampler))
+        assert sorted(orders[-1]) == list(range(140)) and len(sampler) == 140
+        lengths = groups_of(orders[-1])
+        if group > 1:  # of 7, two of 3 and one of 1; some meet another one of their image
+            assert len(lengths) <= 20 * -(-7 // group)
+            assert len(lengths) > 0.8 * 20 * -(-7 // group)
+        else:
+            assert np.mean(lengths) < 1.2
+    assert orders[0] != orders[1]
+    if group == 3:
+        together = [
+            {frozenset(order[i : i + 3]) for i in range(138)} for order in orders
+        ]  # what is in a group changes, too
+        assert len(together[0] & together[1]) < 10
+
+
+def test_groups_depend_on_the_epochs_number_alone():
+    sampler = SameImageSampler(CROPS, seed=4)
+    sampler.set_epoch(3)
+    expected = list(sampler)
+    resumed = SameImageSampler(CROPS, seed=4)
+    list(resumed)
+    resumed.set_epoch(3)
+    assert list(resumed) == expected
+    assert list(SameImageSampler(CROPS, shuffle=False)) == list(range(140))
+    other = SameImageSampler(CROPS, seed=5)
+    other.set_epoch(3)
+    assert list(other) != expected
+
+
+@pytest.mark.parametrize(('round_up', 'lengths'), [(True, [47, 47, 47]), (False, [47, 47, 46])])
+def test_processes_take_stretches_of_the_groups(monkeypatch, round_up, lengths):
+    whole = list(SameImageSampler(CROPS, seed=3))
+    parts = []
+    for rank in range(3):
+        monkeypatch.setattr('mmengine.dataset.sampler.get_dist_info', lambda rank=rank: (rank, 3))
+        sampler = SameImageSampler(CROPS, seed=3, round_up=round_up)
+        parts.append(list(sampler))
+        assert len(sampler) == lengths[rank] == len(parts[-1])
+    joined = [index for part in parts for index in part]
+    assert joined[:140] == whole and joined[140:] == whole[: len(joined) - 140]
+
+
+def test_groups_that_cannot_be():
+    with pytest.raises(ValueError, match='group=0 must be at least 1'):
+        SameImageSampler(CROPS, 0, seed=0)
+    with pytest.raises(TypeError, match='a range does not tell img_path'):
+        SameImageSampler(range(3), seed=0)

@@ -95,6 +95,17 @@ def test_pipelines(what, lines, people):
 
 
 @pytest.mark.slow
+def test_pipeline_of_large_photographs(people):
+    printed = run(
+        'photo-pipeline', '--data', str(people), '--split', 'train', '--persons', '3',
+        '--megapixels', '0.3',
+    )  # fmt: skip
+    assert len(ratios(printed)) == 2 and min(ratios(printed)) > 0
+    for keep in (0, 1):
+        assert re.search(rf'photographs of 0\.3 megapixels, .+ MB each, keep={keep}, the', printed)
+
+
+@pytest.mark.slow
 def test_decode():
     printed = run('decode', '--map-sizes', '32', '--crowds', '1', '2')
     rows = [line.split() for line in printed.splitlines()[2:]]

@@ -2,6 +2,7 @@ from hsjp_mm.datasets.transforms.bottomup import BottomupGetHeatmapMask, Bottomu
 from hsjp_mm.datasets.transforms.color import ColorAugmentation, ColourAugmentation
 from hsjp_mm.datasets.transforms.dense import TopdownDenseAffine
 from hsjp_mm.datasets.transforms.hsv import HSVAugmentation
+from hsjp_mm.datasets.transforms.loading import LoadScaledImage
 from hsjp_mm.datasets.transforms.mesh import (
     ChannelNoise,
     MeshAffine,
@@ -31,6 +32,7 @@ __all__ = [
     'DropOccluded',
     'HSVAugmentation',
     'InputAffine',
+    'LoadScaledImage',
     'MakeViews',
     'MeshAffine',
     'MeshOccluders',

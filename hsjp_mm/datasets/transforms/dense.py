@@ -5,11 +5,10 @@ Points are (x, y) in pixels, sizes (width, height).
 
 import cv2
 import numpy as np
-from mmpose.datasets.transforms import TopdownAffine
-from mmpose.structures.bbox import get_udp_warp_matrix, get_warp_matrix
 
 from hsjp_mm.datasets.densepose import NEEDS_SYMMETRY
 from hsjp_mm.datasets.part_masks import paint
+from hsjp_mm.datasets.transforms.topdown import EncodedAffine
 from hsjp_mm.ops.part_labels import IGNORED
 from hsjp_mm.registry import TRANSFORMS
 
@@ -18,7 +17,7 @@ LABELS = {name: name for name in ('dense_points', 'dense_charts', 'dense_uv')}
 
 
 @TRANSFORMS.register_module()
-class TopdownDenseAffine(TopdownAffine):
+class TopdownDenseAffine(EncodedAffine):
     """The stock crop, and with it the labels of :class:`~hsjp_mm.datasets.PartMaskDataset`.
 
     Image, masks and points are moved by one matrix, that of the stock crop, after the flip that the
@@ -65,7 +64,7 @@ class TopdownDenseAffine(TopdownAffine):
                 'labels that tell left from right'
             )
         shape = results['img_shape'][:2]
-        crop = self._matrix(results)
+        crop = _square(self.matrix(results))  # from the image, flipped if it is
         place = crop @ _flip(shape[1]) if flipped else crop  # from the image as it was annotated
         mirror = results['part_mirror'] if flipped else None
         labels = self._part_labels(results, place, crop, shape, mirror)
@@ -75,13 +74,6 @@ class TopdownDenseAffine(TopdownAffine):
             self._move_points(results, place, flipped)
             results['label_mapping_table'] = {**results.get('label_mapping_table', {}), **LABELS}
         return results
-
-    def _matrix(self, results: dict) -> np.ndarray:
-        """From the image, flipped if it is, to the crop, (3, 3)."""
-        warp_matrix = get_udp_warp_matrix if self.use_udp else get_warp_matrix
-        rotation = results['bbox_rotation'][0] if 'bbox_rotation' in results else 0.0
-        center, scale = results['input_center'], results['input_scale']
-        return _square(warp_matrix(center, scale, rotation, self.input_size))
 
     def _part_labels(self, results, place, crop, shape, mirror) -> np.ndarray:
         """The labels (H, W) of the crop's pixels."""

@@ -10,6 +10,7 @@ import torch
 from mmcv.transforms import BaseTransform
 from mmpose.datasets.transforms import PackPoseInputs
 
+from hsjp_mm.datasets.encoded_images import warp_image
 from hsjp_mm.ops.cameras import guess_camera
 from hsjp_mm.ops.keypoint_orders import joint_names, mirror_indices
 from hsjp_mm.ops.part_labels import IGNORED
@@ -116,9 +117,7 @@ class MeshAffine(BaseTransform):
         center = _move(np.asarray(results['bbox_center'], float), virtual)[0]
         center = center + np.array(shift) * side
         moved = _crop_matrix(center, side, self.input_size) @ virtual
-        results['img'] = cv2.warpAffine(
-            results['img'], moved[:2], self.input_size, flags=cv2.INTER_LINEAR
-        )
+        results['img'] = warp_image(results['img'], moved[:2], self.input_size)
         self._move_parts(results, moved, flip, (height, width))
         if 'keypoints' in results:
             results['keypoints'] = _move(results['keypoints'], moved).astype(np.float32)

@@ -15,6 +15,7 @@ from mmpose.datasets.transforms import TopdownAffine
 from mmpose.structures.bbox import get_warp_matrix
 from pycocotools import mask as coco_mask
 
+from hsjp_mm.datasets.encoded_images import warp_image
 from hsjp_mm.datasets.transforms.pipelines import find_transforms
 from hsjp_mm.registry import TRANSFORMS
 from hsjp_mm.utils.optional import import_optional
@@ -150,7 +151,7 @@ class SegmentCrop(BaseTransform):
         crop = TopdownAffine._fix_aspect_ratio(results['bbox_scale'][:1], width / height)[0]
         matrix = get_warp_matrix(results['bbox_center'][0], crop, 0, how.size)
         if how.method == 'felzenszwalb':
-            segments = _felzenszwalb(cv2.warpAffine(results['img'], matrix, how.size), how)
+            segments = _felzenszwalb(warp_image(results['img'], matrix, how.size), how)
         elif how.method == 'grid':
             rows, columns = (np.arange(side) * how.grid // side for side in (height, width))
             segments = rows[:, None] * how.grid + columns

@@ -8,12 +8,34 @@ import numpy as np
 from mmpose.datasets.transforms import TopdownAffine
 from mmpose.structures.bbox import get_udp_warp_matrix, get_warp_matrix
 
+from hsjp_mm.datasets.encoded_images import EncodedImage, warp_image
 from hsjp_mm.datasets.transforms.pipelines import find_transforms
 from hsjp_mm.registry import TRANSFORMS
 
 
+class EncodedAffine(TopdownAffine):
+    """The stock crop, also of an image that ``hsjp_mm.LoadScaledImage`` has not decoded."""
+
+    def transform(self, results: dict) -> dict:
+        """Crop ``results['img']``."""
+        image = results['img']
+        if not isinstance(image, EncodedImage):
+            return super().transform(results)
+        results = super().transform({**results, 'img': []})  # all but the image
+        results['img'] = warp_image(image, self.matrix(results), self.input_size)
+        return results
+
+    def matrix(self, results: dict) -> np.ndarray:
+        """From the image to the crop that has been cut, (2, 3)."""
+        warp_matrix = get_udp_warp_matrix if self.use_udp else get_warp_matrix
+        rotation = results['bbox_rotation'][0] if 'bbox_rotation' in results else 0.0
+        return warp_matrix(
+            results['input_center'], results['input_scale'], rotation, self.input_size
+        )
+
+
 @TRANSFORMS.register_module()
-class InputAffine(TopdownAffine):
+class InputAffine(EncodedAffine):
     """The stock crop, in the size that the pretext model says.
 
     The stock transform must be told its size in every pipeline. This one is told by the model's
@@ -79,7 +101,7 @@ def set_input_size(dataset, size: tuple[int, int]) -> None:
 
 
 @TRANSFORMS.register_module()
-class TopdownShearAffine(TopdownAffine):
+class TopdownShearAffine(EncodedAffine):
     """The stock crop, sheared at random about its center.
 
     For the augmentation of the PBN paper (section 4.1), "shearing (+/- 0.5)", which MMPose does not
@@ -123,16 +145,13 @@ class TopdownShearAffine(TopdownAffine):
         """Crop ``results['img']`` and move the keypoints with it."""
         image = results['img']
         results = super().transform({**results, 'img': []})  # all but the image
-        warp_matrix = get_udp_warp_matrix if self.use_udp else get_warp_matrix
-        center = results['input_center']
-        rotation = results['bbox_rotation'][0] if 'bbox_rotation' in results else 0.0
-        matrix = warp_matrix(center, results['input_scale'], rotation, self.input_size)
+        matrix = self.matrix(results)
         # NumPy's global generator is the one that MMEngine seeds in every worker
         factor = np.random.uniform(-self.shear, self.shear)
-        middle = matrix[1] @ [*center, 1]
+        middle = matrix[1] @ [*results['input_center'], 1]
         shear = np.array([[1, factor, -factor * middle], [0, 1, 0]])
         matrix = shear @ np.vstack([matrix, [0, 0, 1]])
-        results['img'] = cv2.warpAffine(image, matrix, self.input_size, flags=cv2.INTER_LINEAR)
+        results['img'] = warp_image(image, matrix, self.input_size)
         if results.get('keypoints') is not None:
             points = results['transformed_keypoints']
             points[..., :2] = cv2.transform(points[..., :2], shear)

@@ -18,6 +18,7 @@ from mmengine.structures import PixelData
 from mmpose.datasets.transforms import PackPoseInputs, TopdownAffine
 from mmpose.datasets.transforms.formatting import image_to_tensor
 
+from hsjp_mm.datasets.encoded_images import warp_image
 from hsjp_mm.datasets.transforms.color import Random
 from hsjp_mm.datasets.transforms.pipelines import find_transforms
 from hsjp_mm.ops.seeds import instance_random_state
@@ -155,7 +156,7 @@ class MakeViews(BaseTransform):
             flip, matrix = draw_matrix(
                 view, results['bbox_center'][0], results['bbox_scale'][0], rng
             )
-            moved = {'img': cv2.warpAffine(image, matrix, view.size, flags=cv2.INTER_LINEAR)}
+            moved = {'img': warp_image(image, matrix, view.size)}
             if colors is not None:
                 moved['img'] = colors.augment(moved['img'], rng)
             moved |= _move_keypoints(results, matrix, flip, view.size)

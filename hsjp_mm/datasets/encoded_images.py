@@ -1,0 +1,189 @@
+"""JPEG files that are decoded when a crop is cut out of them, and only as large as it needs.
+
+Pixel i of an image reduced by r stands for the pixels r·i to r·i + r − 1 of the whole one; centers
+of pixels are whole numbers.
+"""
+
+import copy
+import io
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from hsjp_mm.datasets.image_files import (
+    ORIENTATION,
+    UnreadableImageError,
+    decoding,
+    turned_size,
+)
+
+REDUCED = {
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    1: cv2.IMREAD_COLOR,
+}
+"""OpenCV has libjpeg reduce while it decodes: each block of 8×8 becomes one of 4×4, 2×2 or 1."""
+MIRRORED = {1: 0b00, 2: 0b01, 3: 0b11, 4: 0b10, 5: 0b00, 6: 0b01, 7: 0b11, 8: 0b10}
+"""Whether x (1) and y (2) of the turned image run against the stored one, by EXIF orientation."""
+
+
+class EncodedImage:
+    """An image (H, W, 3) of a JPEG file, BGR and turned as EXIF says, that is not yet decoded.
+
+    It stands in ``results['img']`` for the array. It tells its shape, NumPy can flip it, as the
+    stock RandomFlip does, and :func:`warp_image` cuts a crop out of it; everything else that is
+    done to an array fails.
+
+    Args:
+        content: of the file.
+        path: of it, for messages.
+        size: (width, height) of the turned image.
+        mirrored: whether its x and its y run against those in which the file has it.
+        label: says more about it in messages.
+    """
+
+    def __init__(
+        self,
+        content: bytes,
+        path: str,
+        size: tuple[int, int],
+        mirrored: tuple[bool, bool],
+        label: str = '',
+    ):
+        self.content = content
+        self.path = path
+        self.size = size
+        self.mirrored = mirrored
+        self.label = label
+        self.flips: tuple[int, ...] = ()
+        self.reduction: int | None = None
+        self.arrays: dict[int, np.ndarray] = {}
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """As of an array."""
+        return (self.size[1], self.size[0], 3)
+
+    def __array_function__(self, function: Callable, types: Any, args: Any, kwargs: Any) -> Any:
+        """Let NumPy flip it, and refuse the rest; see NumPy's NEP 18."""
+        return self._flip(*args[1:], **kwargs) if function is np.flip else NotImplemented
+
+    def _flip(self, axis: int | tuple[int, ...]) -> 'EncodedImage':
+        axes = axis if isinstance(axis, tuple) else (axis,)
+        x, y = self.mirrored
+        flipped = self.for_sample(self.label)
+        flipped.mirrored = (x ^ (1 in axes), y ^ (0 in axes))
+        flipped.flips = tuple(set(self.flips) ^ set(axes))
+        return flipped
+
+    def for_sample(self, label: str) -> 'EncodedImage':
+        """The same image for another sample, which shares what has been decoded of it.
+
+        What the other one's crops are cut out of does not depend on that.
+        """
+        image = copy.copy(self)
+        image.label, image.reduction = label, None
+        return image
+
+    def for_crop(self, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Decode it as far reduced as leaves the crop its resolution.
+
+        It is decoded once for several crops, as long as that is large enough for the next one.
+
+        Args:
+            matrix: (2, 3), from this image to the crop.
+
+        Returns:
+            The array, reduced by 1, 2, 4 or 8, and the matrix from it to the crop.
+
+        Raises:
+            UnreadableImageError: it cannot be decoded, is damaged, or has not the size that its
+                head says.
+        """
+        reduction = largest_reduction(matrix)
+        if self.reduction is None or self.reduction > reduction:
+            self.reduction, self.pixels = reduction, self._decoded(reduction)
+        if self.reduction == 1:
+            return self.pixels, matrix
+        return self.pixels, matrix @ self._from_reduced(self.reduction)
+
+    def _decoded(self, reduction: int) -> np.ndarray:
+        if reduction not in self.arrays:
+            self.arrays[reduction] = self._decode(reduction)
+        pixels = self.arrays[reduction]
+        return np.ascontiguousarray(np.flip(pixels, self.flips)) if self.flips else pixels
+
+    def _decode(self, reduction: int) -> np.ndarray:
+        with decoding(self.path, self.label):
+            buffer = np.frombuffer(self.content, np.uint8)
+            pixels = cv2.imdecode(buffer, REDUCED[reduction])
+            if pixels is None:
+                raise ValueError('no image of a known format')
+        height, width = pixels.shape[:2]
+        if (width, height) != tuple(-(-side // reduction) for side in self.size):
+            # Pillow and OpenCV read the EXIF data of a broken file differently
+            raise UnreadableImageError(
+                f'{self.path}{self.label} cannot be read: its head says {self.size[0]}×'
+                f'{self.size[1]} pixels, but reduced by {reduction} it is {width}×{height}',
+                self.path,
+            )
+        return pixels
+
+    def _from_reduced(self, reduction: int) -> np.ndarray:
+        """The matrix (3, 3) from the reduced image to the whole one."""
+        # the last pixel in the file, the first if mirrored, may stand for some beyond the edge
+        x, y = (
+            (reduction - 1) / 2 - mirrored * (-side % reduction)
+            for mirrored, side in zip(self.mirrored, self.size, strict=True)
+        )
+        return np.array([[reduction, 0, x], [0, reduction, y], [0, 0, 1]], float)
+
+
+def read_encoded(content: bytes, path: str, label: str = '') -> EncodedImage | None:
+    """Read the head of a JPEG file; None for a file of another format or without such a head."""
+    try:
+        with Image.open(io.BytesIO(content), formats=('JPEG', 'MPO')) as image:
+            # not getexif(), which looks into XMP data as well, by which OpenCV turns nothing
+            exif = Image.Exif()
+            exif.load(image.info.get('exif', b''))
+            size = image.size
+    except Exception:  # Pillow's readers raise what they meet; the decoder has the last word
+        return None
+    orientation = exif.get(ORIENTATION, 1)
+    if orientation not in MIRRORED:
+        orientation = 1
+    flags = MIRRORED[orientation]
+    mirrored = (bool(flags & 1), bool(flags & 2))
+    return EncodedImage(content, path, turned_size(size, orientation), mirrored, label)
+
+
+def largest_reduction(matrix: np.ndarray) -> int:
+    """The largest reduction at which no pixel of a crop is smaller than one of the image.
+
+    Args:
+        matrix: (2, 3), from the image to the crop.
+    """
+    magnification = np.linalg.norm(matrix[:, :2], 2)  # along the axis in which it is largest
+    return next(r for r in REDUCED if r * magnification <= 1 + 1e-6 or r == 1)
+
+
+def warp_image(
+    image: np.ndarray | EncodedImage, matrix: np.ndarray, size: tuple[int, int]
+) -> np.ndarray:
+    """Cut a crop out of an image, as ``cv2.warpAffine`` does, with linear interpolation.
+
+    Args:
+        image: (H, W, 3), or one that is not decoded yet.
+        matrix: (2, 3), from the image to the crop.
+        size: (width, height) of the crop.
+
+    Raises:
+        UnreadableImageError: see :meth:`EncodedImage.for_crop`.
+    """
+    if isinstance(image, EncodedImage):
+        image, matrix = image.for_crop(matrix)
+    return cv2.warpAffine(image, matrix, size, flags=cv2.INTER_LINEAR)
