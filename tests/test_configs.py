@@ -136,7 +136,10 @@ def test_does_what_its_name_says(path):
     assert config.train_cfg[{'e': 'max_epochs', 'i': 'max_iters'}[unit]] == int(length)
     size = (int(width), int(height))
     transforms = str(config.train_dataloader.dataset)
-    on_model = any(f'hsjp_mm.{name}' in transforms for name in ('MakeViews', 'InputAffine'))
+    # the size is the model's where the transforms do not say it
+    on_model = 'hsjp_mm.MakeViews' in transforms or (
+        'hsjp_mm.InputAffine' in transforms and 'input_size' not in transforms
+    )
     # whole images have no size of their own
     cropped = [] if on_model or data.startswith('imagenet') else [size]
     for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
