@@ -305,7 +305,8 @@ def _half(rank: int, folder: str) -> None:
 def test_two_processes_equal_one(tmp_path):
     people = zip(*random_people(11), strict=True)
     expected = evaluate([person(*one, row=row) for row, one in enumerate(people)])
-    context = multiprocessing.get_context('fork')
+    # a fork of this process may hang: torch's threads are not copied
+    context = multiprocessing.get_context('forkserver')
     processes = [
         context.Process(target=_half, args=(r, str(tmp_path)), daemon=True) for r in range(2)
     ]
