@@ -19,7 +19,7 @@ from hsjp_mm.cli import Parser, command
 from hsjp_mm.utils.configs import config_file
 from hsjp_mm.utils.files import PACKAGE
 
-TOY = PACKAGE / 'configs/study/toy-bodies.py'
+TOY = PACKAGE / 'configs/study/toy-bodies.yml'
 
 
 def arguments() -> Parser:

@@ -10,8 +10,9 @@ from mmengine.config import Config
 
 from tests.helpers import ROOT
 
-TOY = ROOT / 'configs/study/toy-bodies.yml'
-main = runpy.run_path(str(ROOT / 'tools/study.py'))['main']
+tool = runpy.run_path(str(ROOT / 'tools/study.py'))
+main = tool['main']
+TOY = tool['TOY'].resolve()  # what is run where no file is named
 
 
 @pytest.fixture
