@@ -113,6 +113,15 @@ def run_pair(cfg: Config, recorder: str, folder: Path) -> list[Any]:
     return [torch.load(Path(cfg.work_dir, f'rank_{rank}.pth')) for rank in range(2)]
 
 
+def leave_group() -> None:
+    """End the process group when all its processes have come here.
+
+    gloo of torch 2.1 may wait for ever where one of them ends while another one still sends.
+    """
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
+
+
 def damage_middle(path: str | Path) -> None:
     """Overwrite the bytes in the middle of a file, as a broken disk does."""
     content = bytearray(Path(path).read_bytes())

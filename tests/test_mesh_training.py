@@ -17,7 +17,7 @@ from mmengine.runner import Runner
 from mmpose.apis import inference_topdown, init_model
 
 from hsjp_mm.datasets.toy_bodies import render
-from tests.helpers import ROOT, run_pair
+from tests.helpers import ROOT, leave_group, run_pair
 from tests.mesh_bodies import write_bodies
 
 pytestmark = pytest.mark.slow
@@ -238,7 +238,7 @@ def run_rank(rank: int, folder: str, bodies: str) -> None:
     )
     found = {head: gradients(Path(bodies), head, rank) for head in NARROW}
     torch.save(found, f'{folder}/{rank}')
-    torch.distributed.destroy_process_group()
+    leave_group()
 
 
 @pytest.fixture(scope='module')

@@ -18,7 +18,7 @@ from scipy.io import savemat
 from hsjp_mm.evaluation import PCKh, pckh
 from hsjp_mm.evaluation.pck import COLUMNS
 from hsjp_mm.evaluation.pckh import read_visibility
-from tests.helpers import SHARED
+from tests.helpers import SHARED, leave_group
 
 MPII = SHARED / 'mpii'
 real_data = pytest.mark.skipif(not MPII.is_dir(), reason='../shared/data/mpii is absent')
@@ -298,7 +298,7 @@ def _half(rank: int, folder: str) -> None:
         metric.process({}, [person(truth[n], found[n], labelled[n], heads[n], row=n)])
     values = metric.evaluate(11)
     Path(folder, f'{rank}.json').write_text(json.dumps(values))
-    torch.distributed.destroy_process_group()
+    leave_group()
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ from mmengine.registry import init_default_scope
 
 from hsjp_mm.models import JigClu
 from hsjp_mm.ops import distributed
-from tests.helpers import tiny_jigclu
+from tests.helpers import leave_group, tiny_jigclu
 
 pytestmark = pytest.mark.slow  # starts processes
 
@@ -139,7 +139,7 @@ def run_rank(rank: int, folder: str) -> None:
             check_models(world, rank, found)
             torch.save(found, f'{folder}/{world}-{rank}-{"gloo" if backends else "gathered"}')
         distributed.ALL_TO_ALL = ('gloo',)
-        torch.distributed.destroy_process_group()
+        leave_group()
 
 
 @pytest.fixture(scope='module')

@@ -9,6 +9,7 @@ from mmengine.model import MMDistributedDataParallel
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 
 from tests.dense_bodies import PLAIN_PARTS
+from tests.helpers import leave_group
 
 BATCHES = {'uneven': (1, 3), 'even': (2, 2)}
 KINDS = ('PartSegmentation', 'DensePose')
@@ -103,4 +104,4 @@ def run_rank(rank: int, data: str, folder: str) -> None:
             inputs, samples = batch(model, kind, Path(data), first, first + sizes[rank])
             found[kind, name] = step(MMDistributedDataParallel(model), inputs, samples)
     torch.save(found, Path(folder, f'{rank}.pth'))
-    torch.distributed.destroy_process_group()
+    leave_group()

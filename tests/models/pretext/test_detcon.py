@@ -21,7 +21,7 @@ from torch import nn
 from hsjp_mm.datasets import MakeViews, PersonCropDataset, SegmentCrop
 from hsjp_mm.models import BYOL, DetConB, DetConS, SimCLR
 from hsjp_mm.ops import distributed
-from tests.helpers import ROOT, tiny_detcon
+from tests.helpers import ROOT, leave_group, tiny_detcon
 
 NAMES = ('DetConS', 'DetConB')
 SIZES = ((2, 2), (3, 2))
@@ -94,7 +94,7 @@ def run_rank(rank: int, folder: str) -> None:
             mine = slice(first, first + sizes[rank])
             found[name, sizes] = step(wrapped, sum(sizes), mine, seed=100 + rank)
     torch.save(found, f'{folder}/{rank}')
-    torch.distributed.destroy_process_group()
+    leave_group()
 
 
 @pytest.fixture(scope='module')

@@ -21,7 +21,7 @@ from torch import nn
 
 from hsjp_mm.models import JointCon
 from hsjp_mm.ops import distributed
-from tests.helpers import ROOT, SHARED
+from tests.helpers import ROOT, SHARED, leave_group
 
 DEFINITIONS = ('image', 'joint', 'image_and_joint')
 CONFIG = ROOT / 'configs/jointcon/jointcon_res50_4xb64-140e_coco-224x224.py'
@@ -169,7 +169,7 @@ def run_rank(rank: int, folder: str) -> None:
     except ValueError as error:
         found['refused'] = str(error)
     torch.save(found, f'{folder}/{rank}')
-    torch.distributed.destroy_process_group()
+    leave_group()
 
 
 @pytest.fixture(scope='module')

@@ -33,7 +33,7 @@ from hsjp_mm.models import (
 from hsjp_mm.models.pretext.peclr import lying
 from hsjp_mm.models.pretext.views import key_measures
 from hsjp_mm.visualization.views import draw_views
-from tests.helpers import ROOT
+from tests.helpers import ROOT, leave_group
 
 HEADS = {
     SimCLR: dict(type='hsjp_mm.SimCLRHead', hidden_channels=8, out_channels=8),
@@ -338,7 +338,7 @@ def run_rank(rank: int, folder: str) -> None:
         for name, model in crossing().items()
     }
     torch.save(found, f'{folder}/{rank}')
-    torch.distributed.destroy_process_group()
+    leave_group()
 
 
 @pytest.fixture(scope='module')
