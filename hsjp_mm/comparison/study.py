@@ -12,6 +12,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from hsjp_mm.comparison.budgets import stretch
 from hsjp_mm.comparison.execution import Comparison, Outcome
 from hsjp_mm.comparison.labelling_cost import LabellingCost
 from hsjp_mm.comparison.plan import NAME
@@ -34,6 +35,8 @@ class Study:
         pretrainings: Config of each, by name.
         inits: Checkpoint by name of what is not pretrained here; None for random weights.
         longer: How many times the budget of the others, by name of a start.
+        fine_tuning_budget, pretraining_budget: How many times the iterations or epochs that
+            configs and options say are trained, with the schedules of the learning rates; above 0.
         labels: Shares of the labels, in (0, 1].
         seeds: One run each.
         metric: What to compare.
@@ -64,6 +67,8 @@ class Study:
     pretrainings: Mapping[str, str]
     inits: Mapping[str, str | None]
     longer: Mapping[str, int]
+    fine_tuning_budget: float
+    pretraining_budget: float
     labels: Sequence[float]
     seeds: Sequence[int]
     metric: str
@@ -77,6 +82,9 @@ class Study:
     folder: Path
 
     def __post_init__(self) -> None:
+        for name in ('fine_tuning_budget', 'pretraining_budget'):
+            if not getattr(self, name) > 0:
+                raise ValueError(f'{name}={getattr(self, name)} must be above 0')
         self.labelling_cost()
         for name in self.published:
             self.published_of(name)
@@ -96,9 +104,9 @@ class Study:
 
 
 DEFAULTS: dict[str, Any] = dict(
-    pretrainings={}, inits={}, longer={}, labels=[1.0], seeds=[0, 1, 2], toy_bodies={},
-    fine_tuning_options={}, pretraining_options={}, published={}, measured_on='', labelling={},
-    seconds={},
+    pretrainings={}, inits={}, longer={}, fine_tuning_budget=1.0, pretraining_budget=1.0,
+    labels=[1.0], seeds=[0, 1, 2], toy_bodies={}, fine_tuning_options={}, pretraining_options={},
+    published={}, measured_on='', labelling={}, seconds={},
 )  # fmt: skip
 NEEDED = ('title', 'fine_tunings', 'metric')
 
@@ -168,16 +176,19 @@ def comparisons(study: Study, folder: Path) -> dict[str, Comparison]:
     """
     data = {name: f'{_place(name, folder / "data")}/' for name in study.toy_bodies}
 
-    def read(path: str, options: Mapping[str, Any]) -> Config:
+    def read(path: str, options: Mapping[str, Any], budget: float) -> Config:
         here = path if '::' in path or Path(path).is_absolute() else str(study.folder / path)
-        return moved(read_config(here, options), data)
+        config = moved(read_config(here, options), data)
+        stretch(config, budget)
+        return config
 
     pretrainings = {
-        name: read(path, study.pretraining_options) for name, path in study.pretrainings.items()
+        name: read(path, study.pretraining_options, study.pretraining_budget)
+        for name, path in study.pretrainings.items()
     }
     return {
         name: Comparison(
-            read(given['config'], study.fine_tuning_options),
+            read(given['config'], study.fine_tuning_options, study.fine_tuning_budget),
             {start: study.inits[start] for start in given['starts'] if start in study.inits},
             {start: pretrainings[start] for start in given['starts'] if start in pretrainings},
             study.labels,

@@ -9,10 +9,12 @@ from typing import ClassVar
 
 import numpy as np
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.structures.bbox import bbox_cs2xyxy
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
+from hsjp_mm.datasets.image_files import stored_size, turned_size
 from hsjp_mm.registry import DATASETS
 
 SPLITS = ('train', 'test', 'all')
@@ -96,10 +98,9 @@ class LSPDataset(BaseCocoStyleDataset):
         if not extended and self.split != 'all':
             first, last = (0, half) if self.split == 'train' else (half, last)
         numbers = range(first, last, self.sample_interval)
-        name = 'im{:05d}.jpg' if extended else 'im{:04d}.jpg'
         folder = self.data_prefix['img']
-        paths = [os.path.join(folder, name.format(number + 1)) for number in numbers]
-        _check_images(paths, self.split)
+        paths = [os.path.join(folder, image_name(number, extended)) for number in numbers]
+        _check_images(paths, f'split={self.split!r}', "data_prefix['img']")
         instances = [
             _instance(joints[number], extended, number, path)
             for number, path in zip(numbers, paths, strict=True)
@@ -138,12 +139,89 @@ def read_joints(path: str) -> tuple[np.ndarray, bool]:
     return joints, extended
 
 
-def _check_images(paths: list[str], split: str) -> None:
+def image_name(number: int, extended: bool) -> str:
+    """Name of the image of a person, by its index in the file."""
+    return f'im{number + 1:0{5 if extended else 4}d}.jpg'
+
+
+def to_coco(ann_file: str, images: str, first: int = 1, last: int | None = None) -> dict:
+    """Make a COCO-format annotation, which all data sets for crops and keypoints read.
+
+    The boxes are those of :class:`LSPDataset`, cut off at the image's edges.
+
+    Args:
+        ann_file: ``joints.mat``.
+        images: Folder of the images; names in the annotation are relative to it.
+        first, last: Numbers of images, as in their names; by default all.
+
+    Returns:
+        ``images``, ``annotations`` of 14 keypoints (visibility 0 for those that are not labelled, 1
+        for occluded ones, 2) and ``categories``.
+
+    Raises:
+        FileNotFoundError: ``ann_file`` or images are missing.
+        ValueError: ``first`` or ``last`` out of range; as in :class:`LSPDataset`.
+
+    Examples:
+        >>> content = to_coco('data/lsp/joints.mat', 'data/lsp/images', 1001, 2000)
+    """
+    joints, extended = read_joints(ann_file)
+    last = len(joints) if last is None else last
+    if not 1 <= first <= last <= len(joints):
+        raise ValueError(
+            f'first={first} and last={last} must be 1 <= first <= last <= {len(joints)}, the '
+            f'number of persons in {ann_file}'
+        )
+    numbers = range(first - 1, last)
+    paths = [os.path.join(images, image_name(number, extended)) for number in numbers]
+    _check_images(paths, f'numbers {first} to {last}', 'images')
+    persons = [
+        _instance(joints[number], extended, number, path)
+        for number, path in zip(numbers, paths, strict=True)
+    ]
+    sizes = [turned_size(*stored_size(path)) for path in paths]
+    return {
+        'images': [
+            {'id': person['img_id'], 'file_name': os.path.basename(person['img_path'])}
+            | dict(zip(('width', 'height'), size, strict=True))
+            for person, size in zip(persons, sizes, strict=True)
+        ],
+        'annotations': list(map(_annotation, persons, sizes)),
+        'categories': [_category()],
+    }
+
+
+def _category() -> dict:
+    info = parse_pose_metainfo(LSPDataset.METAINFO)
+    names = [info['keypoint_id2name'][keypoint] for keypoint in range(info['num_keypoints'])]
+    links = [[start + 1, end + 1] for start, end in info['skeleton_links']]  # COCO counts from 1
+    return {'id': 1, 'name': 'person', 'keypoints': names, 'skeleton': links}
+
+
+def _annotation(person: dict, size: tuple[int, int]) -> dict:
+    left, top = np.maximum(person['bbox'][0, :2], 0)
+    right, bottom = np.minimum(person['bbox'][0, 2:], size)
+    occluded = person.get('raw_ann_info', {}).get('occluded', [False] * 14)
+    visibility = np.where(person['keypoints_visible'][0] > 0, np.where(occluded, 1, 2), 0)
+    keypoints = np.concatenate([person['keypoints'][0], visibility[:, None]], axis=1)
+    return {
+        'id': person['img_id'],
+        'image_id': person['img_id'],
+        'category_id': 1,
+        'iscrowd': 0,
+        'bbox': [round(float(value), 2) for value in (left, top, right - left, bottom - top)],
+        'area': round(float(person['area'][0]), 1),
+        'num_keypoints': person['num_keypoints'],
+        'keypoints': [round(float(value), 2) for value in keypoints.ravel()],
+    }
+
+
+def _check_images(paths: list[str], which: str, argument: str) -> None:
     missing = [path for path in paths if not os.path.isfile(path)]
     if missing:
         raise FileNotFoundError(
-            f'{len(missing)} of the {len(paths)} images of split={split!r} do not exist, the first '
-            f"is {missing[0]}: is data_prefix['img'] right, and has the archive been unpacked?"
+            f'{len(missing)} of the {len(paths)} images of {which} do not exist, the first '
+            f'is {missing[0]}: is {argument} right, and has the archive been unpacked?'
         )
 
 

@@ -66,10 +66,23 @@ def test_a_study_is_a_comparison_for_each_fine_tuning(write, tmp_path):
     assert pose.config.val_evaluator.ann_file == f'{data}annotations/person_keypoints_val.json'
 
 
+def test_trainings_may_get_a_share_of_their_budget(write, tmp_path):
+    budgets = dict(fine_tuning_budget=3, pretraining_budget=0.5)
+    path = write(fine_tuning_options={}, pretraining_options={}, **budgets)
+    found = comparisons(read_study(path), tmp_path)['Pose']
+    assert found.config.train_cfg.max_iters == 1200
+    pretraining = found.pretrainings['hsjp']
+    assert pretraining.train_cfg.to_dict() == dict(
+        type='IterBasedTrainLoop', max_iters=500, val_interval=100
+    )
+    assert pretraining.param_scheduler[0].milestones == [400, 465]
+
+
 @pytest.mark.parametrize(
     ('values', 'message'),
     [
         (dict(metric='absent'), r'study\.yml: metric must be set, of title, fine_tunings, metric'),
+        (dict(fine_tuning_budget=0), 'fine_tuning_budget=0 must be above 0'),
         (dict(seed=0), r'study\.yml: seed must be one of title, fine_tunings'),
         (dict(fine_tunings={'a b': dict(config='x', starts=[])}), "'a b'.* name of letters"),
         (dict(fine_tunings={'a': dict(config='x')}), "'a'.* the keys config and starts"),
@@ -105,3 +118,18 @@ def test_the_toy_study_is_laid_out_whole(tmp_path):
             assert root.parent == tmp_path / 'data', config.filename
             assert config.model.backbone.type == comparison.config.model.backbone.type
     assert len(found['PARE'].pretrainings) + 1 == len(study.starts('PARE')) - 1
+
+
+def test_the_study_on_photographs_is_laid_out_whole(tmp_path):
+    study = read_study(str(ROOT / 'configs/study/lsp.yml'))
+    [found] = comparisons(study, tmp_path).values()
+    assert sorted([*found.inits, *found.pretrainings]) == sorted(study.starts('Poses'))
+    assert found.config.train_dataloader.dataset.split == 'train'
+    assert found.config.val_dataloader.dataset.split == 'test'
+    for config in found.pretrainings.values():
+        assert config.train_cfg.max_iters == 6000
+        assert config.model.backbone.type == found.config.model.backbone.type
+        for part in ('train', 'val'):
+            dataset = config[f'{part}_dataloader'].dataset
+            assert (dataset.data_root, dataset.ann_file) == ('data/lspet/', f'{part}.json')
+            assert dataset.data_prefix.img == 'images/'

@@ -1,17 +1,18 @@
 """LSP and LSP extended: the real joints.mat files, and small made-up ones."""
 
+import json
 import re
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from mmpose.datasets import CombinedDataset
+from mmpose.datasets import CocoDataset, CombinedDataset
 from mmpose.registry import DATASETS
 from scipy.io import loadmat, savemat
 
-from hsjp_mm.datasets import LSPDataset
-from hsjp_mm.datasets.lsp import LSP_TO_MPII, MPII_OF_LSP, read_joints
+from hsjp_mm.datasets import LSPDataset, PersonCropDataset
+from hsjp_mm.datasets.lsp import LSP_TO_MPII, MPII_OF_LSP, read_joints, to_coco
 from tests.helpers import SHARED
 
 REAL = SHARED / 'lsp'
@@ -312,3 +313,55 @@ def test_a_person_without_extent(tmp_path):
     joints[1, :, 2] = 0
     with pytest.raises(ValueError, match=r'im00002\.jpg: its labelled joints are all in one place'):
         dataset(write(tmp_path, joints, True))
+
+
+# --- as COCO-format JSON ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('extended', [False, True])
+def test_the_json_says_what_the_data_set_says(tmp_path, extended):
+    joints = people(6, seed=3)
+    joints[:, 0, 2], joints[:, 5, 2] = 1, 1
+    # with its margin this box leaves the image
+    joints[2, 0, :2], joints[2, 5, :2] = (1, 2), (117, 118)
+    root = write(tmp_path, joints, extended)
+    content = to_coco(str(root / 'joints.mat'), str(root / 'images'), 2, 5)
+    (root / 'lsp.json').write_text(json.dumps(content))
+    told = [person for person in dataset(root, split='all') if 2 <= person['img_id'] <= 5]
+    [category] = content['categories']
+    assert category['keypoints'] == NAMES
+
+    given = dict(data_root=str(root), ann_file='lsp.json', data_prefix=dict(img='images'))
+    coco = CocoDataset(**given, metainfo=LSPDataset.METAINFO)
+    crops = PersonCropDataset(**given)
+    assert len(coco) == len(crops) == len(told) == 4
+    for person, labelled, crop in zip(told, coco, crops, strict=True):
+        assert person['img_path'] == labelled['img_path'] == crop['img_path']
+        shown = labelled['keypoints_visible'] > 0
+        assert np.array_equal(shown, person['keypoints_visible'] > 0)
+        np.testing.assert_allclose(
+            labelled['keypoints'][shown], person['keypoints'][shown], atol=0.005
+        )
+        box = np.clip(person['bbox'], 0, 120)
+        np.testing.assert_allclose(crop['bbox'], box, atol=0.02)
+        # stock cuts boxes off a pixel before the edge
+        np.testing.assert_allclose(labelled['bbox'], np.minimum(box, 119), atol=0.02)
+    third = joints[1:5, :, 2].astype(int)
+    visibility = [annotation['keypoints'][2::3] for annotation in content['annotations']]
+    assert np.array_equal(visibility, 2 * third if extended else 2 - third)
+    assert (content['images'][0]['id'], content['images'][0]['width']) == (2, 120)
+
+
+@pytest.mark.parametrize(('first', 'last'), [(0, 2), (3, 2), (1, 4)])
+def test_numbers_that_are_not_there(tmp_path, first, last):
+    root = write(tmp_path, people(3), extended=True)
+    with pytest.raises(ValueError, match=rf'first={first} and last={last} must be .* <= 3, the'):
+        to_coco(str(root / 'joints.mat'), str(root / 'images'), first, last)
+
+
+def test_only_the_images_asked_for_have_to_be_there(tmp_path):
+    root = write(tmp_path, people(4), extended=True, images=2)
+    joints, images = str(root / 'joints.mat'), str(root / 'images')
+    assert len(to_coco(joints, images, last=2)['images']) == 2
+    with pytest.raises(FileNotFoundError, match='1 of the 2 images of numbers 2 to 3 do not exist'):
+        to_coco(joints, images, 2, 3)

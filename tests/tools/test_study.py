@@ -37,6 +37,7 @@ def small(tmp_path) -> Path:
     }  # fmt: skip
     study.update(
         pretrainings=pretrainings, toy_bodies=data, labels=[0.5], seeds=[0],
+        fine_tuning_budget=1.0, pretraining_budget=1.0,
         pretraining_options=few, fine_tuning_options=few,
     )  # fmt: skip
     path = tmp_path / 'small.yml'
