@@ -32,8 +32,7 @@ def lengthen(config: Config, times: int) -> None:
     """
     if times == 1:
         return
-    keys = [key for key in SCHEDULES if config.get(key) is not None]
-    given = {key: copy.deepcopy(config[key]) for key in keys}
+    given = {key: copy.deepcopy(config[key]) for key in SCHEDULES if config.get(key) is not None}
     stretch(config, times)
     config[KEY] = ConfigDict(times=times, given=given)
 

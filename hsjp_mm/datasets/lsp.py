@@ -4,6 +4,7 @@ Points are (x, y) in pixels of the image.
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -98,13 +99,9 @@ class LSPDataset(BaseCocoStyleDataset):
         if not extended and self.split != 'all':
             first, last = (0, half) if self.split == 'train' else (half, last)
         numbers = range(first, last, self.sample_interval)
-        folder = self.data_prefix['img']
-        paths = [os.path.join(folder, image_name(number, extended)) for number in numbers]
+        paths = _image_paths(self.data_prefix['img'], numbers, extended)
         _check_images(paths, f'split={self.split!r}', "data_prefix['img']")
-        instances = [
-            _instance(joints[number], extended, number, path)
-            for number, path in zip(numbers, paths, strict=True)
-        ]
+        instances = _instances(joints, extended, numbers, paths)
         images = [{key: person[key] for key in ('img_id', 'img_path')} for person in instances]
         return instances, images
 
@@ -139,11 +136,6 @@ def read_joints(path: str) -> tuple[np.ndarray, bool]:
     return joints, extended
 
 
-def image_name(number: int, extended: bool) -> str:
-    """Name of the image of a person, by its index in the file."""
-    return f'im{number + 1:0{5 if extended else 4}d}.jpg'
-
-
 def to_coco(ann_file: str, images: str, first: int = 1, last: int | None = None) -> dict:
     """Make a COCO-format annotation, which all data sets for crops and keypoints read.
 
@@ -173,18 +165,19 @@ def to_coco(ann_file: str, images: str, first: int = 1, last: int | None = None)
             f'number of persons in {ann_file}'
         )
     numbers = range(first - 1, last)
-    paths = [os.path.join(images, image_name(number, extended)) for number in numbers]
+    paths = _image_paths(images, numbers, extended)
     _check_images(paths, f'numbers {first} to {last}', 'images')
-    persons = [
-        _instance(joints[number], extended, number, path)
-        for number, path in zip(numbers, paths, strict=True)
-    ]
+    persons = _instances(joints, extended, numbers, paths)
     sizes = [turned_size(*stored_size(path)) for path in paths]
     return {
         'images': [
-            {'id': person['img_id'], 'file_name': os.path.basename(person['img_path'])}
-            | dict(zip(('width', 'height'), size, strict=True))
-            for person, size in zip(persons, sizes, strict=True)
+            {
+                'id': person['img_id'],
+                'file_name': os.path.basename(person['img_path']),
+                'width': width,
+                'height': height,
+            }
+            for person, (width, height) in zip(persons, sizes, strict=True)
         ],
         'annotations': list(map(_annotation, persons, sizes)),
         'categories': [_category()],
@@ -216,6 +209,12 @@ def _annotation(person: dict, size: tuple[int, int]) -> dict:
     }
 
 
+def _image_paths(folder: str, numbers: Sequence[int], extended: bool) -> list[str]:
+    """Where the images are of persons, by their indices in the file."""
+    name = 'im{:05d}.jpg' if extended else 'im{:04d}.jpg'
+    return [os.path.join(folder, name.format(number + 1)) for number in numbers]
+
+
 def _check_images(paths: list[str], which: str, argument: str) -> None:
     missing = [path for path in paths if not os.path.isfile(path)]
     if missing:
@@ -223,6 +222,15 @@ def _check_images(paths: list[str], which: str, argument: str) -> None:
             f'{len(missing)} of the {len(paths)} images of {which} do not exist, the first '
             f'is {missing[0]}: is {argument} right, and has the archive been unpacked?'
         )
+
+
+def _instances(
+    joints: np.ndarray, extended: bool, numbers: Sequence[int], paths: Sequence[str]
+) -> list[dict]:
+    return [
+        _instance(joints[number], extended, number, path)
+        for number, path in zip(numbers, paths, strict=True)
+    ]
 
 
 def _instance(joints: np.ndarray, extended: bool, number: int, path: str) -> dict:

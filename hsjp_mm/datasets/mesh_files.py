@@ -113,7 +113,6 @@ def write_mesh_file(path: str | Path, content: Mapping[str, Any]) -> None:
     checked = mesh_labels({'format': FORMAT, **content}, path.name)
     words = {key: np.array(getattr(checked, key)) for key in WORDS if key != 'format'}
     given = {key: checked[key] for key in ARRAYS if key in content}
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_arrays(path, {**words, **given, 'format': np.array(FORMAT)})
 
 

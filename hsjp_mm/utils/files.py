@@ -117,8 +117,12 @@ def read_json(path: str | Path, argument: str) -> Any:
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write JSON so that the file is there whole or not at all, whenever the process is killed."""
+    """Write JSON so that the file is there whole or not at all, whenever the process is killed.
+
+    The folders on its way are made.
+    """
     path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f'.{path.name}.{os.getpid()}')
     try:
         new.write_text(json.dumps(value, indent=1) + '\n', encoding='utf-8')
@@ -128,10 +132,14 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def write_arrays(path: str | Path, arrays: Mapping[str, Any]) -> None:
-    """Write a ``.npz``, whole or not at all; the same arrays make the same bytes."""
+    """Write a ``.npz``, whole or not at all; the same arrays make the same bytes.
+
+    The folders on its way are made.
+    """
     import numpy as np  # the commands read their arguments before they wait for it
 
     path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f'.{path.stem}.{os.getpid()}.npz')
     try:
         np.savez_compressed(new, **{key: arrays[key] for key in sorted(arrays)})

@@ -9,7 +9,7 @@ main = runpy.run_path(str(ROOT / 'tools/convert_lsp.py'))['main']
 
 def test_writes_the_persons_asked_for(tmp_path, capsys):
     root = write(tmp_path, people(4), extended=False)
-    out = tmp_path / 'lsp.json'
+    out = tmp_path / 'annotations/lsp.json'
     given = [str(root / 'joints.mat'), '--images', str(root / 'images')]
     assert main([*given, '--first', '2', '--last', '3', '--out', str(out)]) == 0
     assert f'{out}: 2 persons' in capsys.readouterr().out

@@ -161,7 +161,6 @@ def convert_body(file: str | Path, gender: str = 'neutral', out: str | Path | No
         raise ValueError(f'out={str(path)!r} must be another file than {source} and end in .npz')
     arrays = read_arrays(source)
     body_arrays(arrays, source.stem)
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_arrays(path, arrays)
     return path
 
