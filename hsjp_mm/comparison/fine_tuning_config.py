@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mmengine.config import Config
+from mmpose.registry import METRICS
 
 from hsjp_mm.comparison.budgets import unstretched
 
@@ -67,6 +68,32 @@ def rule_of(config: Config, metric: str, rule: str | None = None) -> str:
         f'less, or in the config default_hooks = dict(checkpoint=dict(save_best={metric!r}, '
         "rule='less'))"
     )
+
+
+def require_metric(config: Config, metric: str) -> None:
+    """See that a measure can be one of the evaluation's, as far as the config tells.
+
+    It tells what the names of the measures begin with; how they go on, only an evaluation does.
+
+    Args:
+        config: Of the fine-tuning.
+        metric: Key of the measure.
+
+    Raises:
+        ValueError: No metric of the evaluation has measures of such a name.
+    """
+    prefixes = {_prefix(evaluator) for evaluator in evaluators_of(config)}
+    if prefixes and not any(p is None or metric.startswith(f'{p}/') for p in prefixes):
+        allowed = ' or '.join(f'{prefix}/' for prefix in sorted(prefixes))
+        raise ValueError(
+            f'metric={metric!r} must begin with {allowed}, as the measures of val_evaluator do'
+        )
+
+
+def _prefix(evaluator: Mapping[str, Any]) -> str | None:
+    """What its measures begin with; None if nothing, or if its class is not known."""
+    cls = METRICS.get(str(evaluator.get('type')))
+    return evaluator.get('prefix') or getattr(cls, 'default_prefix', None)
 
 
 def _rule_of_hook(config: Config, metric: str) -> str | None:

@@ -25,6 +25,7 @@ from hsjp_mm.comparison.fine_tuning_config import (
     evaluators_of,
     plain,
     protocol_of,
+    require_metric,
     rule_of,
     settings_of,
 )
@@ -177,6 +178,7 @@ def plan(
     _check(inits, fractions, seeds, processes, longer)
     rule = rule_of(config, metric, rule)
     with DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmpose')):
+        require_metric(config, metric)
         config = _prepare(config, min(fractions))
         found = [_check_init(config, name, checkpoint) for name, checkpoint in inits.items()]
         iterations = _iterations(config, processes)

@@ -8,6 +8,7 @@ from hsjp_mm.comparison.fine_tuning_config import (
     evaluators_of,
     fraction_of,
     protocol_of,
+    require_metric,
     rule_of,
 )
 from tests.comparison.test_runs import DATASET, config_text
@@ -68,6 +69,38 @@ def test_the_argument_is_the_last_word():
 def test_where_nothing_clear_is_said_it_is_refused(hook, metric, why):
     with pytest.raises(ValueError, match=rf"{why}.*--rule less.*save_best='{metric}'"):
         rule_of(with_hook(**hook), metric)
+
+
+COCO, PCK = dict(type='CocoMetric'), dict(type='PCKAccuracy')
+
+
+@pytest.mark.parametrize(
+    ('evaluator', 'metric'),
+    [
+        (COCO, 'coco/AP'),
+        ([COCO, dict(type='hsjp_mm.LSPPCK')], 'pck/mean'),
+        (dict(COCO, prefix='own'), 'own/AP'),
+        (dict(type='MultiDatasetEvaluator', metrics=[COCO, COCO]), 'coco/AP'),
+        ([COCO, PCK], 'PCK'),  # its measures begin with nothing
+        (dict(type='elsewhere.Metric'), 'anything/AP'),  # its class is not known
+        (None, 'coco/AP'),
+    ],
+)
+def test_measures_that_the_evaluation_may_have(evaluator, metric):
+    require_metric(Config(dict(val_evaluator=evaluator)), metric)
+
+
+@pytest.mark.parametrize(
+    ('evaluator', 'metric', 'allowed'),
+    [
+        (COCO, 'cocoa/AP', 'coco/'),
+        (dict(COCO, prefix='own'), 'coco/AP', 'own/'),
+        ([COCO, dict(type='hsjp_mm.LSPPCK')], 'AP', 'coco/ or pck/'),
+    ],
+)
+def test_a_measure_that_it_cannot_have(evaluator, metric, allowed):
+    with pytest.raises(ValueError, match=f"metric='{metric}' must begin with {allowed}, as"):
+        require_metric(Config(dict(val_evaluator=evaluator)), metric)
 
 
 def parse(text: str) -> Config:

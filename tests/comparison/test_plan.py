@@ -264,10 +264,12 @@ def test_two_metrics_do_not_write_their_predictions_to_one_file(config, tmp_path
     assert all('outfile_prefix' not in metric for metric in run.config.val_evaluator)
 
 
-def test_the_rule_is_asked_for_before_anything_runs(config, tmp_path):
+def test_the_rule_and_the_measure_are_seen_to_before_anything_runs(config, tmp_path):
     with pytest.raises(ValueError, match=r"metric='my/score'.*--rule greater"):
         plan(config, {'scratch': None}, [1.0], [0], tmp_path, metric='my/score')
-    (run,) = plan(config, {'scratch': None}, [1.0], [0], tmp_path, metric='EPE')
+    with pytest.raises(ValueError, match=r"metric='AP' must begin with coco/"):
+        plan(config, {'scratch': None}, [1.0], [0], tmp_path, metric='AP')
+    (run,) = plan(config, {'scratch': None}, [1.0], [0], tmp_path, metric='coco/EPE')
     assert run.rule == 'less'
 
 
