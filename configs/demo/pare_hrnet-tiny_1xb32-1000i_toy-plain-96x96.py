@@ -10,4 +10,5 @@ test_dataloader = val_dataloader
 # the budget of the pretext tasks beside it
 train_cfg = dict(max_iters=1000, val_interval=100)
 param_scheduler = [dict(type='MultiStepLR', milestones=[750], gamma=0.1, by_epoch=False)]
-default_hooks = dict(checkpoint=dict(interval=100))
+# PA-MPJPE gets worse while the first is learnt, where the body stands and which way it faces
+default_hooks = dict(checkpoint=dict(interval=100, save_best='mesh/MPJPE'))
