@@ -7,7 +7,7 @@ from hsjp_mm.utils.lazy import lazy_imports
 if TYPE_CHECKING:
     from hsjp_mm.datasets.store.files import Crops, read_manifest
     from hsjp_mm.datasets.store.reach import Cut, Reach, UnknownReachError, find_reach
-    from hsjp_mm.datasets.store.reading import CropStore, check_store
+    from hsjp_mm.datasets.store.reading import CropStore, check_store, stored_image
     from hsjp_mm.datasets.store.writing import Options, write_store
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     'check_store',
     'find_reach',
     'read_manifest',
+    'stored_image',
     'write_store',
 ]
 

@@ -121,27 +121,54 @@ class CropStore:
             FileNotFoundError: its shard is not here.
         """
         place = sample['stored']
-        shard = int(self.shards[place])
-        file = shard_path(self.folder, shard)
-        label = f' (instance {sample["id"]}, in {file})'
-        content = self._read(shard, place - int(self.starts[shard]))
-        if content is None or zlib.crc32(content) != self.crops.sums[place]:
-            raise UnreadableImageError(
-                f'{sample["img_path"]}{label} cannot be read: the store is damaged there',
-                sample['img_path'],
-            )
-        left, top, width, height = self.crops.regions[place].tolist()
-        picture = self.crops.pictures[place].tolist()
-        size = self.crops.sizes[place].tolist()
-        image = EncodedImage(
-            content, sample['img_path'], (size[0], size[1]), (False, False), label,
-            Region(left, top, width, height, (picture[0], picture[1])),
-            reducible and self.manifest['format'] == 'jpg',
-        )  # fmt: skip
+        label = f' (instance {sample["id"]}, in {self._file(place)})'
+        content = self.encoded(place, sample['img_path'])
+        image = stored_image(content, self.describe(place), sample['img_path'], label)
+        image.reducible = reducible and self.manifest['format'] == 'jpg'
         sample['img'] = image
         sample['img_shape'] = sample['ori_shape'] = image.shape[:2]
         self._set_box(sample, place)
         return sample
+
+    def _file(self, place: int) -> Path:
+        return shard_path(self.folder, int(self.shards[place]))
+
+    def describe(self, place: int) -> dict[str, Any]:
+        """What has to be known of a crop, as JSON can hold it.
+
+        Returns:
+            ``id`` and ``name`` of the image, ``box`` and ``size`` in it, ``region``, what of it is
+            stored, and ``picture``, in which size; see :class:`~hsjp_mm.datasets.store.Crops`.
+        """
+        crops = self.crops
+        return {
+            'id': str(crops.ids[place]),
+            'name': str(crops.names[place]),
+            'box': crops.boxes[place].tolist(),
+            'size': crops.sizes[place].tolist(),
+            'region': crops.regions[place].tolist(),
+            'picture': crops.pictures[place].tolist(),
+        }
+
+    def encoded(self, place: int, path: str = '') -> bytes:
+        """The bytes of a crop, as the format of the store has them.
+
+        Args:
+            place: of the crop.
+            path: of its image, for messages.
+
+        Raises:
+            UnreadableImageError: they are damaged.
+            FileNotFoundError: their shard is not here.
+        """
+        content = self._read(place)
+        if content is None or zlib.crc32(content) != self.crops.sums[place]:
+            raise UnreadableImageError(
+                f'{path} (instance {self.crops.ids[place]}) cannot be read: '
+                f'{self._file(place)} is damaged there',
+                path,
+            )
+        return content
 
     def _set_box(self, sample: dict, place: int) -> None:
         """Take the box of an image that is an instance, or that EXIF turns."""
@@ -151,13 +178,14 @@ class CropStore:
         if not np.array_equal(given, box):
             sample['bbox'] = box[None].copy()
 
-    def _read(self, shard: int, number: int) -> bytes | None:
+    def _read(self, place: int) -> bytes | None:
         """The bytes of a crop; None if LMDB does not find them."""
         import lmdb
 
-        file = shard_path(self.folder, shard)
+        shard = int(self.shards[place])
         try:
-            return _open(file, self.manifest['shards'][shard]['bytes']).get(crop_key(number))
+            backend = _open(self._file(place), self.manifest['shards'][shard]['bytes'])
+            return backend.get(crop_key(place - int(self.starts[shard])))
         except lmdb.Error:
             return None
 
@@ -201,6 +229,24 @@ class CropStore:
                 f'augmentation of this pipeline, such as that of instance {key}; write a store for '
                 f'this config{otherwise}'
             )
+
+
+def stored_image(
+    content: bytes, crop: Mapping[str, Any], path: str, label: str = ''
+) -> EncodedImage:
+    """Make what stands for the whole image in a sample.
+
+    Args:
+        content: the encoded crop.
+        crop: as :meth:`CropStore.describe` tells it.
+        path: of the image, for messages.
+        label: says more about it in messages.
+    """
+    left, top, width, height = crop['region']
+    region = Region(left, top, width, height, tuple(crop['picture']))
+    return EncodedImage(
+        content, path, tuple(crop['size']), (False, False), label, region, reducible=False
+    )
 
 
 def _open(file: Path, size: int) -> LmdbBackend:
