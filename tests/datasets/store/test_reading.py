@@ -1,8 +1,12 @@
 """Samples of a store are those of the photographs, but for what encoding loses."""
 
 import json
+import os
 import pickle
+import re
 import shutil
+import socket
+import subprocess
 import sys
 
 import cv2
@@ -25,6 +29,7 @@ from tests.datasets.store.photographs import (
     store_crops,
     write_photographs,
 )
+from tests.helpers import ROOT
 
 VIEWS = (
     dict(type='hsjp_mm.MakeViews', views=[dict(size=(32, 32), num=2, area=(0.2, 1), rotate=20)]),
@@ -339,3 +344,72 @@ def test_crops_can_be_read_with_opencv(photos, store):
     whole = cv2.imread(str(photos / told['name']))
     part = whole[top : top + height, left : left + width]
     assert np.abs(part.astype(float) - picture).mean() < 0.6
+
+
+TWO_PROCESSES = """
+import json, sys
+import torch.distributed as dist
+from mmengine.dist import init_dist
+from mmengine.registry import init_default_scope
+from recipe import build_loader, write_tars
+from hsjp_mm.datasets import PartSampler
+from tests.datasets.store.photographs import LAST, open_crops
+from tests.helpers import leave_group
+
+photos, folder = sys.argv[1:]
+init_default_scope('mmpose')
+init_dist('pytorch', backend='gloo')
+rank = dist.get_rank()
+for other in range(1 - rank, 4, 2):
+    import os
+    os.unlink(f'{folder}/{rank}/shard-{other:05d}.lmdb')  # a machine of its own
+dataset = open_crops(photos, store=f'{folder}/{rank}')
+sampler = PartSampler(dataset, seed=0)
+ids = [dataset[index]['data_samples'].id for index in sampler]
+if rank == 0:
+    write_tars(f'{folder}/whole', f'{folder}/tars')
+dist.barrier()
+first = [dict(type='LoadImage'), dict(type='GetBBoxCenterScale')]
+loader = build_loader(f'{folder}/tars', [*first, *LAST], 2, num_workers=2)
+batches = [batch for _, batch in zip(range(16), loader)]
+shapes = {tuple(one.shape) for batch in batches for one in batch['inputs']}
+streamed = [int(one.id) for batch in batches for one in batch['data_samples']]
+with open(f'{folder}/{rank}.json', 'w') as file:
+    json.dump([ids, streamed, sorted(shapes)], file)
+leave_group()
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_read_parts_of_a_store_and_of_tar_files(photos, store, tmp_path):
+    """PartSampler, and the recipe of docs/store.md as it stands there."""
+    for name in ('0', '1', 'whole'):
+        shutil.copytree(store, tmp_path / name)
+    (tmp_path / 'tars').mkdir()
+    page = (ROOT / 'docs/store.md').read_text()
+    [recipe] = [code for code in re.findall(r'```python\n(.*?)```', page, re.S) if 'Tar' in code]
+    (tmp_path / 'recipe.py').write_text(recipe)
+    (tmp_path / 'pair.py').write_text(TWO_PROCESSES)
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+    done = subprocess.run(
+        [
+            sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node', '2',
+            '--master_port', str(port), str(tmp_path / 'pair.py'), str(photos), str(tmp_path),
+        ],
+        env={**os.environ, 'PYTHONPATH': f'{ROOT}:{tmp_path}'},
+        capture_output=True, text=True, timeout=600,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    crops = CropStore(str(store))
+    shards = dict(zip(map(int, crops.ids), crops.shards.tolist(), strict=True))
+    streams = []
+    for rank in (0, 1):
+        ids, streamed, shapes = json.loads((tmp_path / f'{rank}.json').read_text())
+        mine = {key for key, shard in shards.items() if shard % 2 == rank}
+        assert set(ids) <= mine and len(ids) == 8
+        assert set(streamed) == mine  # 32 samples go round more than once
+        assert shapes == [[3, 64, 48]]
+        streams.append(set(streamed))
+    assert streams[0] | streams[1] == set(shards)
