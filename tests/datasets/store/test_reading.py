@@ -347,7 +347,7 @@ def test_crops_can_be_read_with_opencv(photos, store):
 
 
 TWO_PROCESSES = """
-import json, sys
+import json, os, sys
 import torch.distributed as dist
 from mmengine.dist import init_dist
 from mmengine.registry import init_default_scope
@@ -361,7 +361,6 @@ init_default_scope('mmpose')
 init_dist('pytorch', backend='gloo')
 rank = dist.get_rank()
 for other in range(1 - rank, 4, 2):
-    import os
     os.unlink(f'{folder}/{rank}/shard-{other:05d}.lmdb')  # a machine of its own
 dataset = open_crops(photos, store=f'{folder}/{rank}')
 sampler = PartSampler(dataset, seed=0)
