@@ -55,11 +55,13 @@ setup(
     ],
     # analysis: groups of keypoints (tools/part_groups.py), MPII's file of which joints are visible
     # mim: `mim train hsjp_mm`; segments: those of DetCon, by Felzenszwalb's method
+    # store: crops in LMDB files, `hsjp-mm store`
     # vit: backbones of MMPretrain, such as ViT-S
     extras_require={
         'analysis': ['scikit-learn', 'h5py'],
         'mim': ['openmim==0.3.9', 'pandas<3', 'pip'],
         'segments': ['scikit-image'],
+        'store': ['lmdb'],
         'vit': ['mmpretrain==1.2.0'],
     },
 )

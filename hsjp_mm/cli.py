@@ -28,6 +28,7 @@ TASKS: dict[str, dict[str, tuple[str, str]]] = {
         'detect': ('detect_persons', 'find the boxes of persons in images'),
         'check-data': ('check_data', 'what each part would do with annotations and images'),
         'subset': ('make_subset', 'write a share of the labels of a COCO file'),
+        'store': ('store', 'write the crops of a data set once, for fast reading'),
         'priors': ('keypoint_priors', 'where in their boxes keypoints lie'),
         'groups': ('part_groups', 'groups of related keypoints, for PBN'),
         'convert-lsp': ('convert_lsp', 'Leeds Sports Pose, into a COCO-format JSON'),

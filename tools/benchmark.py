@@ -6,6 +6,8 @@ pipeline         a sample of the HSJP data pipeline against the stock top-down o
                  persons
 photo-pipeline   the same on their photographs enlarged to --megapixels, which HSJP decodes no
                  larger than its crops need; and with what is decoded kept for the next person
+store            a sample of HSJP from a store of crops against the stock top-down one on the same
+                 persons: of the photographs as they are, enlarged to --megapixels, and shrunk
 jigclu-pipeline  a sample of the JigClu data pipeline, 2×2 patches of 112×112, against the same
                  recipe in PIL and torchvision, as the authors' code has it, on the same persons
 jigclu-step      a training step of JigClu on ResNet-50 against one that sees two augmented views
@@ -31,12 +33,12 @@ from hsjp_mm.cli import Parser, command
 from hsjp_mm.utils.files import existing_file
 
 MEASURES = (
-    'step', 'pipeline', 'photo-pipeline', 'jigclu-pipeline', 'jigclu-step', 'pbn-step', 'mesh-step',
-    'pretext-step', 'decode', 'dataset',
+    'step', 'pipeline', 'photo-pipeline', 'store', 'jigclu-pipeline', 'jigclu-step', 'pbn-step',
+    'mesh-step', 'pretext-step', 'decode', 'dataset',
 )  # fmt: skip
 
 
-OF_DATA = ('pipeline', 'photo-pipeline', 'jigclu-pipeline', 'pretext-step')
+OF_DATA = ('pipeline', 'photo-pipeline', 'store', 'jigclu-pipeline', 'pretext-step')
 
 
 def arguments() -> Parser:
@@ -54,7 +56,7 @@ def arguments() -> Parser:
     parser.add_argument('--rounds', type=int, default=7, help='measured repetitions')
     parser.add_argument('--persons', type=int, default=200, help='samples of the pipelines')
     parser.add_argument(
-        '--megapixels', type=float, default=12, help='of the images of photo-pipeline'
+        '--megapixels', type=float, default=12, help='of the images of photo-pipeline and store'
     )
     parser.add_argument(
         '--map-sizes', type=int, nargs='+', default=[128, 256, 512], help='of decode, in cells'

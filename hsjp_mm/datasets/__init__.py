@@ -11,7 +11,12 @@ if TYPE_CHECKING:
     from hsjp_mm.datasets.mesh import MeshDataset
     from hsjp_mm.datasets.part_masks import PartMaskDataset
     from hsjp_mm.datasets.person_crops import PersonCropDataset
-    from hsjp_mm.datasets.samplers import FixedLengthSampler, SameImageSampler, SharesSampler
+    from hsjp_mm.datasets.samplers import (
+        FixedLengthSampler,
+        PartSampler,
+        SameImageSampler,
+        SharesSampler,
+    )
     from hsjp_mm.datasets.transforms import (
         BottomupGetHeatmapMask,
         BottomupRandomAffine,
@@ -65,6 +70,7 @@ __all__ = [
     'PackMeshInputs',
     'PackViews',
     'PartMaskDataset',
+    'PartSampler',
     'PatchAugmentation',
     'PersonCropDataset',
     'RandomMeshAffine',

@@ -1,4 +1,4 @@
-"""JPEG files that are decoded when a crop is cut out of them, and only as large as it needs.
+"""Image files that are decoded when a crop is cut out of them, and only as large as it needs.
 
 Pixel i of an image reduced by r stands for the pixels r·i to r·i + r − 1 of the whole one; centers
 of pixels are whole numbers.
@@ -7,6 +7,7 @@ of pixels are whole numbers.
 import copy
 import io
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -31,12 +32,29 @@ MIRRORED = {1: 0b00, 2: 0b01, 3: 0b11, 4: 0b10, 5: 0b00, 6: 0b01, 7: 0b11, 8: 0b
 """Whether x (1) and y (2) of the turned image run against the stored one, by EXIF orientation."""
 
 
+@dataclass(frozen=True)
+class Region:
+    """The part of an image that a file shows, as it is or smaller.
+
+    Attributes:
+        left, top, width, height: of the part, in whole pixels of the image.
+        picture: (width, height) in which the file has it.
+    """
+
+    left: int
+    top: int
+    width: int
+    height: int
+    picture: tuple[int, int]
+
+
 class EncodedImage:
-    """An image (H, W, 3) of a JPEG file, BGR and turned as EXIF says, that is not yet decoded.
+    """An image (H, W, 3), BGR and turned as EXIF says, that is not yet decoded.
 
     It stands in ``results['img']`` for the array. It tells its shape, NumPy can flip it, as the
     stock RandomFlip does, and :func:`warp_image` cuts a crop out of it; everything else that is
-    done to an array fails.
+    done to an array fails. The file may hold a part of the image alone: shape and coordinates
+    are those of the whole image all the same.
 
     Args:
         content: of the file.
@@ -44,6 +62,8 @@ class EncodedImage:
         size: (width, height) of the turned image.
         mirrored: whether its x and its y run against those in which the file has it.
         label: says more about it in messages.
+        region: what of the image the file holds; None for all of it.
+        reducible: whether the file may be decoded smaller than it is, as libjpeg can.
     """
 
     def __init__(
@@ -53,12 +73,16 @@ class EncodedImage:
         size: tuple[int, int],
         mirrored: tuple[bool, bool],
         label: str = '',
+        region: Region | None = None,
+        reducible: bool = True,
     ):
         self.content = content
         self.path = path
         self.size = size
         self.mirrored = mirrored
         self.label = label
+        self.region = region
+        self.reducible = reducible
         self.flips: tuple[int, ...] = ()
         self.reduction: int | None = None
         self.arrays: dict[int, np.ndarray] = {}
@@ -104,7 +128,9 @@ class EncodedImage:
             UnreadableImageError: it cannot be decoded, is damaged, or has not the size that its
                 head says.
         """
-        reduction = largest_reduction(matrix)
+        if self.region is not None:
+            matrix = matrix @ self._from_picture(self.region)
+        reduction = largest_reduction(matrix) if self.reducible else 1
         if self.reduction is None or self.reduction > reduction:
             self.reduction, self.pixels = reduction, self._decoded(reduction)
         if self.reduction == 1:
@@ -124,21 +150,65 @@ class EncodedImage:
             if pixels is None:
                 raise ValueError('no image of a known format')
         height, width = pixels.shape[:2]
-        if (width, height) != tuple(-(-side // reduction) for side in self.size):
+        picture = self._picture()
+        if (width, height) != tuple(-(-side // reduction) for side in picture):
             # Pillow and OpenCV read the EXIF data of a broken file differently
             raise UnreadableImageError(
-                f'{self.path}{self.label} cannot be read: its head says {self.size[0]}×'
-                f'{self.size[1]} pixels, but reduced by {reduction} it is {width}×{height}',
+                f'{self.path}{self.label} cannot be read: its head says {picture[0]}×'
+                f'{picture[1]} pixels, but reduced by {reduction} it is {width}×{height}',
                 self.path,
             )
         return pixels
 
+    def require(self, matrix: np.ndarray, size: tuple[int, int]) -> None:
+        """Expect that the file holds all that a crop shows of the image.
+
+        Args:
+            matrix: (2, 3), from this image to the crop.
+            size: (width, height) of the crop.
+
+        Raises:
+            ValueError: the crop shows some of the image that is not in the file.
+        """
+        if self.region is None:
+            return
+        right, bottom = size[0] - 1, size[1] - 1
+        corners = np.array([[0, 0], [right, 0], [0, bottom], [right, bottom]], float)
+        shown = cv2.transform(corners[None], cv2.invertAffineTransform(matrix))[0]
+        last = np.array(self.size) - 1
+        first = np.array(self._corner(self.region))
+        low, high = shown.min(axis=0).clip(0, last), shown.max(axis=0).clip(0, last)
+        beyond = first + np.array([self.region.width, self.region.height]) - 1
+        if (low < first - 1e-3).any() or (high > beyond + 1e-3).any():
+            raise ValueError(
+                f'{self.path}{self.label}: the crop shows x {low[0]:.0f} to {high[0]:.0f} and y '
+                f'{low[1]:.0f} to {high[1]:.0f}, but of the image only x {first[0]} to {beyond[0]} '
+                f'and y {first[1]} to {beyond[1]} are stored'
+            )
+
+    def _picture(self) -> tuple[int, int]:
+        return self.size if self.region is None else self.region.picture
+
+    def _corner(self, region: Region) -> tuple[int, int]:
+        """The first pixel of the region in this image, which may be flipped."""
+        width, height = self.size
+        return (
+            width - region.left - region.width if 1 in self.flips else region.left,
+            height - region.top - region.height if 0 in self.flips else region.top,
+        )
+
+    def _from_picture(self, region: Region) -> np.ndarray:
+        """The matrix (3, 3) from what the file has to the image, both flipped if it is."""
+        left, top = self._corner(region)
+        x, y = region.width / region.picture[0], region.height / region.picture[1]
+        return np.array([[x, 0, left + (x - 1) / 2], [0, y, top + (y - 1) / 2], [0, 0, 1]], float)
+
     def _from_reduced(self, reduction: int) -> np.ndarray:
-        """The matrix (3, 3) from the reduced image to the whole one."""
+        """The matrix (3, 3) from the reduced picture to the whole one."""
         # the last pixel in the file, the first if mirrored, may stand for some beyond the edge
         x, y = (
             (reduction - 1) / 2 - mirrored * (-side % reduction)
-            for mirrored, side in zip(self.mirrored, self.size, strict=True)
+            for mirrored, side in zip(self.mirrored, self._picture(), strict=True)
         )
         return np.array([[reduction, 0, x], [0, reduction, y], [0, 0, 1]], float)
 
@@ -183,7 +253,9 @@ def warp_image(
 
     Raises:
         UnreadableImageError: see :meth:`EncodedImage.for_crop`.
+        ValueError: see :meth:`EncodedImage.require`.
     """
     if isinstance(image, EncodedImage):
+        image.require(matrix, size)
         image, matrix = image.for_crop(matrix)
     return cv2.warpAffine(image, matrix, size, flags=cv2.INTER_LINEAR)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from mmcv.transforms import LoadImageFromFile
 from mmengine.logging import print_log
 
 from hsjp_mm.datasets.coco_files import LISTS, CocoFile, Entries, read_coco, read_results
@@ -19,6 +20,8 @@ from hsjp_mm.datasets.image_files import (
     turned_size,
 )
 from hsjp_mm.datasets.readable_images import ReadableImageDataset
+from hsjp_mm.datasets.store.files import image_name
+from hsjp_mm.datasets.store.reading import CropStore
 from hsjp_mm.ops.subsets import subset_order
 from hsjp_mm.registry import DATASETS
 from hsjp_mm.utils.files import read_text
@@ -87,6 +90,9 @@ class PersonCropDataset(ReadableImageDataset):
         fraction: take this share of the instances (of the part), in (0, 1], at random.
         num_samples: or this number of them.
         seed: of the choice; of two subsets of one seed the smaller lies in the larger one.
+        store: read the crops from what ``hsjp-mm store`` has written, relative to ``data_root``, in
+            place of the images, which then need not be there. Instances whose image could not be
+            read when it was written are left out, or with ``test_mode=True`` an error.
 
     Raises:
         FileNotFoundError: a file or folder is missing, or the first image.
@@ -136,6 +142,7 @@ class PersonCropDataset(ReadableImageDataset):
         fraction: float | None = None,
         num_samples: int | None = None,
         seed: int = 0,
+        store: str = '',
         data_prefix: dict | None = None,
         **base,
     ):
@@ -175,12 +182,13 @@ class PersonCropDataset(ReadableImageDataset):
         self.fraction = fraction
         self.num_samples = num_samples
         self.seed = seed
+        self.store = store
         self.left_out: dict[str, int] = {}
         super().__init__(ann_file=ann_file, data_prefix=data_prefix or {'img': ''}, **base)
 
     def _join_prefix(self):
         super()._join_prefix()
-        for name in ('bbox_file', 'image_list'):
+        for name in ('bbox_file', 'image_list', 'store'):
             path = getattr(self, name)
             if path and not os.path.isabs(path) and self.data_root:
                 setattr(self, name, os.path.join(self.data_root, path))
@@ -195,6 +203,7 @@ class PersonCropDataset(ReadableImageDataset):
 
     def load_data_list(self) -> list[dict]:
         """Read the source and choose the instances."""
+        self.crops = CropStore(self.store) if self.store else None
         instances, names = self._load_boxes() if self.ann_file else self._load_images()
         if not instances:
             raise ValueError(f'{self._source()} holds no image ({", ".join(IMAGE_SUFFIXES)})')
@@ -202,8 +211,36 @@ class PersonCropDataset(ReadableImageDataset):
         if self.held_out is not None:
             instances = self._take_part(instances, names, self.held_out)
         instances = self._subset(instances)
+        if self.crops is not None:
+            return self._take_stored(instances, self.crops)
         self.require_image(instances[0]['img_path'])
         return instances
+
+    def _take_stored(self, instances: list[dict], crops: CropStore) -> list[dict]:
+        """Take the instances that the store has."""
+        taken = crops.take(instances, self.data_prefix['img'])
+        missing = len(instances) - len(taken)
+        if missing and (self.test_mode or not taken):
+            raise ValueError(
+                f'store={self.store!r}: the images of {missing} of {len(instances)} instances '
+                'could not be read when it was written'
+            )
+        if missing:
+            self.left_out['without a readable image in the store'] = missing
+            print_log(
+                f'PersonCropDataset: {missing} of {len(instances)} instances left out, whose '
+                f'images could not be read when store={self.store!r} was written',
+                'current',
+                logging.WARNING,
+            )
+        return taken
+
+    def load_image(self, transform: LoadImageFromFile, sample: dict) -> dict:
+        """Load an image, or what the store has of it; see ReadableImageDataset."""
+        if self.crops is None:
+            return super().load_image(transform, sample)
+        self.crops.check_reach(self.pipeline.transforms)
+        return self.crops.load(sample, reducible=getattr(transform, 'reduces', False))
 
     def _source(self) -> str:
         return self.bbox_file or self.ann_file or self.image_list or self.data_prefix['img']
@@ -291,16 +328,22 @@ class PersonCropDataset(ReadableImageDataset):
         unknown = np.unique(images[np.isnan(self._sizes[images]).any(axis=1)])
         if len(unknown):
             paths = self._paths(coco)
-            self.require_image(paths[unknown[0]])
-            for image in unknown:
-                self._sizes[image] = self._own_size(paths[image])
+            if self.crops is not None:
+                sizes, folder = self.crops.sizes(), self.data_prefix['img']
+                for image in unknown:
+                    name = image_name(paths[image], folder)
+                    self._sizes[image] = sizes.get(name, (np.nan, np.nan))
+            else:
+                self.require_image(paths[unknown[0]])
+                for image in unknown:
+                    self._sizes[image] = self._own_size(paths[image])
         xywh = boxes.numbers('bbox', 4)
-        sizes = self._sizes[images]
+        own = self._sizes[images]
         left_top = np.maximum(xywh[:, :2], 0)
-        right_bottom = np.minimum(xywh[:, :2] + xywh[:, 2:], sizes)
+        right_bottom = np.minimum(xywh[:, :2] + xywh[:, 2:], own)
         return np.hstack([left_top, right_bottom]).astype(np.float32), {
             'below min_size': (right_bottom - left_top).min(axis=1) < self.min_size,
-            'of images without a size that cannot be read': np.isnan(sizes).any(axis=1),
+            'of images without a size that cannot be read': np.isnan(own).any(axis=1),
         }
 
     def _own_size(self, path: str) -> tuple[float, float]:

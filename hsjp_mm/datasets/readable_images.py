@@ -48,6 +48,21 @@ class ReadableImageDataset(BaseDataset):
     def check_image(self, sample: dict) -> None:
         """See that a loaded image is the one that is annotated; raises UnreadableImageError."""
 
+    def load_image(self, transform: LoadImageFromFile, sample: dict) -> dict:
+        """Load the image of a sample, and see that it is the one that is annotated.
+
+        Args:
+            transform: that of the pipeline which loads images.
+            sample: what is known of it.
+
+        Raises:
+            UnreadableImageError: the image cannot be read, is damaged or not the one annotated.
+        """
+        with decoding(sample['img_path'], f' (instance {sample["id"]})'):
+            sample = transform(sample)
+        self.check_image(sample)
+        return sample
+
     @force_full_init
     def __getitem__(self, index: int) -> dict:
         """Get a sample; in training, in place of one that cannot be read, a random other one."""
@@ -81,14 +96,13 @@ class ReadableImageDataset(BaseDataset):
 
         Raises:
             UnreadableImageError: the image cannot be read, is damaged or not the one annotated.
-            TypeError: a transform that takes an array comes after ``hsjp_mm.LoadScaledImage``.
+            TypeError: a transform that takes an array comes after ``hsjp_mm.LoadScaledImage``, or
+                after an image of a store.
         """
         sample = self.get_data_info(index)
         for transform in self.pipeline.transforms:
             if isinstance(transform, LoadImageFromFile):
-                with decoding(sample['img_path'], f' (instance {sample["id"]})'):
-                    sample = transform(sample)
-                self.check_image(sample)
+                sample = self.load_image(transform, sample)
             else:
                 sample = _run(transform, sample)
         return sample
@@ -100,8 +114,8 @@ def _run(transform: Callable, sample: dict) -> dict:
     except (TypeError, AttributeError, cv2.error) as error:
         if isinstance(sample.get('img'), EncodedImage):
             raise TypeError(
-                f'{type(transform).__name__} cannot take the image of hsjp_mm.LoadScaledImage, '
-                'which is decoded in the crop; see there what may come after it, such as '
-                'hsjp_mm.InputAffine in place of TopdownAffine'
+                f'{type(transform).__name__} cannot take the image of hsjp_mm.LoadScaledImage or '
+                'of a store, which is decoded in the crop; see that transform for what may come '
+                'after it, such as hsjp_mm.InputAffine in place of TopdownAffine'
             ) from error
         raise

@@ -206,6 +206,90 @@ class SameImageSampler(DefaultSampler):
         return order[np.argsort(rank[groups], kind='stable')]
 
 
+@DATA_SAMPLERS.register_module()
+class PartSampler(FixedLengthSampler):
+    """Each process reads its own shards of a store alone, again and again.
+
+    Where a store does not fit one machine: of R processes number r reads the shards s with
+    s mod R = r, so that a machine needs the ``.lmdb`` files of its processes alone. Each process
+    goes through its samples in a row without end, of which an epoch is the next stretch: in each
+    pass its shards come in a new order, and the samples of ``window`` of them are mixed, so that so
+    many files are read at a time. The row depends on the seed, the process and the number of
+    processes alone: a resumed run goes on as if it had not stopped. It serves loops by epochs and
+    by iterations.
+
+    The stock InfiniteSampler deals out the samples of one order, and each process then needs all of
+    the shards. The price is that two samples of different processes never meet in one, and that a
+    sample of a smaller part comes more often: parts differ by a shard at most.
+
+    Args:
+        dataset: a ``PersonCropDataset`` with ``store``; its ``get_data_info`` tells ``shard``.
+        num_samples: of an epoch, over all processes; by default as many as the data set has.
+        window: how many shards are mixed.
+        shuffle: if not, the samples come in their order.
+        seed: as in DefaultSampler.
+
+    Raises:
+        TypeError: the data set does not tell the shards of its samples.
+        ValueError: ``window`` is below 1, or a process has no shard.
+
+    Examples:
+        >>> train_dataloader = dict(sampler=dict(type='hsjp_mm.PartSampler', window=4))
+    """
+
+    def __init__(
+        self,
+        dataset: Sized,
+        num_samples: int | None = None,
+        window: int = 4,
+        shuffle: bool = True,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(dataset, num_samples or len(dataset), shuffle, seed)
+        if window < 1:
+            raise ValueError(f'window={window} must be at least 1')
+        self.window = window
+        shards = _shards_of(dataset)
+        mine = [s for s in np.unique(shards) if s % self.world_size == self.rank]
+        if not mine:
+            raise ValueError(
+                f'dataset: of its {len(np.unique(shards))} shards none is of process {self.rank} '
+                f'of {self.world_size}; write a store of smaller shards'
+            )
+        self.own = [np.flatnonzero(shards == shard) for shard in mine]
+
+    def __iter__(self) -> Iterator[int]:
+        """Go through this process's indices of an epoch."""
+        size = sum(map(len, self.own))
+        start = self.epoch * self.num_samples
+        first, last = start // size, (start + self.num_samples - 1) // size
+        row = np.concatenate([self._pass(number) for number in range(first, last + 1)])
+        begin = start - first * size
+        return iter(row[begin : begin + self.num_samples].tolist())
+
+    def _pass(self, number: int) -> np.ndarray:
+        """The order of all own samples in a pass."""
+        if not self.shuffle:
+            return np.concatenate(self.own)
+        rng = np.random.default_rng([self.seed, self.rank, number])
+        order = rng.permutation(len(self.own))
+        windows = (order[i : i + self.window] for i in range(0, len(order), self.window))
+        return np.concatenate(
+            [rng.permutation(np.concatenate([self.own[s] for s in window])) for window in windows]
+        )
+
+
+def _shards_of(dataset: Any) -> np.ndarray:
+    """The number of the shard of each sample, (N,)."""
+    try:
+        return np.array([dataset.get_data_info(i)['shard'] for i in range(len(dataset))], int)
+    except (AttributeError, KeyError) as error:
+        raise TypeError(
+            f'dataset: a {type(dataset).__name__} does not tell the shards of its samples; '
+            'hsjp_mm.PersonCropDataset does with store'
+        ) from error
+
+
 def _images_of(dataset: Any) -> np.ndarray:
     """The number of the image of each sample, (N,)."""
     try:

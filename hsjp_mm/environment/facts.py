@@ -70,6 +70,7 @@ if torch.cuda.is_available():
     'scikit-learn': 'import sklearn.cluster',
     'scikit-image': 'import skimage.segmentation',
     'h5py': 'import h5py',
+    'lmdb': 'import lmdb',
     'hsjp_mm': 'import hsjp_mm',
 }
 MODULES = {

@@ -6,7 +6,12 @@ from mmengine.dataset import ConcatDataset
 from mmengine.registry import DATA_SAMPLERS
 
 from hsjp_mm.datasets import LabelSubset
-from hsjp_mm.datasets.samplers import FixedLengthSampler, SameImageSampler, SharesSampler
+from hsjp_mm.datasets.samplers import (
+    FixedLengthSampler,
+    PartSampler,
+    SameImageSampler,
+    SharesSampler,
+)
 from tests.datasets.mesh_labels import write_made_up
 
 
@@ -223,3 +228,70 @@ def test_groups_that_cannot_be():
         SameImageSampler(CROPS, 0, seed=0)
     with pytest.raises(TypeError, match='a range does not tell img_path'):
         SameImageSampler(range(3), seed=0)
+
+
+class Shards:
+    """As a PersonCropDataset that reads a store: seven shards of five samples, the last has two."""
+
+    def __len__(self):
+        return 32
+
+    def get_data_info(self, index):
+        return {'shard': index // 5}
+
+
+def part_sampler(monkeypatch, rank: int, **options) -> PartSampler:
+    monkeypatch.setattr('mmengine.dataset.sampler.get_dist_info', lambda: (rank, 2))
+    return PartSampler(Shards(), **{'seed': 3, **options})
+
+
+def test_processes_read_their_own_shards(monkeypatch):
+    seen = []
+    for rank, size in ((0, 17), (1, 15)):
+        sampler = part_sampler(monkeypatch, rank)
+        row = []
+        for epoch in range(17):
+            sampler.set_epoch(epoch)
+            assert len(sampler) == 16
+            row += list(sampler)
+        assert len(row) == 17 * 16
+        assert {index // 5 % 2 for index in row} == {rank}
+        passes = [row[start : start + size] for start in range(0, len(row) - size, size)]
+        assert all(len(set(one)) == size for one in passes)  # none a second time before all came
+        assert passes[0] != passes[1]
+        seen.append(set(row))
+    assert seen[0] | seen[1] == set(range(32)) and not seen[0] & seen[1]
+
+
+@pytest.mark.parametrize('window', [1, 2])
+def test_the_samples_of_a_window_are_mixed(monkeypatch, window):
+    sampler = part_sampler(monkeypatch, 1, num_samples=30, window=window)
+    shards = [index // 5 for index in sampler]  # three shards of five
+    assert len(set(shards[: 5 * window])) == window
+    assert len(set(shards[5 * window :])) == 3 - window
+    if window == 2:
+        assert sorted(shards[:10]) != shards[:10]
+    plain = part_sampler(monkeypatch, 1, num_samples=30, shuffle=False)
+    assert [index // 5 for index in plain] == [1] * 5 + [3] * 5 + [5] * 5
+
+
+def test_a_resumed_part_goes_on(monkeypatch):
+    sampler = part_sampler(monkeypatch, 0)
+    sampler.set_epoch(4)
+    expected = list(sampler)
+    resumed = part_sampler(monkeypatch, 0)
+    resumed.set_epoch(4)
+    assert list(resumed) == expected
+    other = part_sampler(monkeypatch, 0, seed=4)
+    other.set_epoch(4)
+    assert list(other) != expected
+
+
+def test_parts_that_cannot_be(monkeypatch):
+    with pytest.raises(ValueError, match='window=0 must be at least 1'):
+        PartSampler(Shards(), window=0, seed=0)
+    with pytest.raises(TypeError, match='a range does not tell the shards'):
+        PartSampler(range(3), seed=0)
+    monkeypatch.setattr('mmengine.dataset.sampler.get_dist_info', lambda: (8, 9))
+    with pytest.raises(ValueError, match='of its 7 shards none is of process 8 of 9'):
+        PartSampler(Shards(), seed=0)

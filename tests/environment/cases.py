@@ -14,7 +14,7 @@ VERSIONS = {'python': '3.11.7', 'torch': '2.11.0', 'numpy': '1.26.4', 'setuptool
 VERSIONS |= {name: text[2:] for name, text in RANGES.items() if text.startswith('==')}
 VERSIONS |= {'opencv-python': '4.11', 'hsjp_mm': '0.1.0', 'mmpretrain': None, 'chumpy': '0.70'}
 VERSIONS |= {name: '1.0' for name in RANGES if name not in VERSIONS}
-OPTIONAL = ('h5py', 'scikit-learn', 'scikit-image', 'openmim', 'pandas', 'pip')
+OPTIONAL = ('h5py', 'lmdb', 'scikit-learn', 'scikit-image', 'openmim', 'pandas', 'pip')
 VERSIONS |= dict.fromkeys(OPTIONAL)
 HEALTHY = Facts(
     versions=VERSIONS,
@@ -23,6 +23,7 @@ HEALTHY = Facts(
     errors={
         'mmpretrain': "ModuleNotFoundError: No module named 'mmpretrain'",
         'h5py': "ModuleNotFoundError: No module named 'h5py'",
+        'lmdb': "ModuleNotFoundError: No module named 'lmdb'",
         'scikit-learn': "ModuleNotFoundError: No module named 'sklearn'",
         'scikit-image': "ModuleNotFoundError: No module named 'skimage'",
     },

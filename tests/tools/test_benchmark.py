@@ -106,6 +106,16 @@ def test_pipeline_of_large_photographs(people):
 
 
 @pytest.mark.slow
+def test_stores(people):
+    printed = run(
+        'store', '--data', str(people), '--split', 'train', '--persons', '3', '--megapixels', '0.3'
+    )
+    assert len(ratios(printed)) == 3 and min(ratios(printed)) > 0
+    for what in ('of a store', 'of 0.3 megapixels, shrink=False', 'of 0.3 megapixels, shrink=True'):
+        assert re.search(rf'{re.escape(what)}, .+ kB a crop, the same 3 persons', printed)
+
+
+@pytest.mark.slow
 def test_decode():
     printed = run('decode', '--map-sizes', '32', '--crowds', '1', '2')
     rows = [line.split() for line in printed.splitlines()[2:]]

@@ -36,8 +36,8 @@ from importlib.machinery import PathFinder
 find_spec = PathFinder.find_spec
 
 def find_others(name, *rest, **named):
-    #As if the three were not installed.
-    absent = name.partition('.')[0] in ('h5py', 'skimage', 'sklearn')
+    #As if the four were not installed.
+    absent = name.partition('.')[0] in ('h5py', 'lmdb', 'skimage', 'sklearn')
     return None if absent else find_spec(name, *rest, **named)
 
 PathFinder.find_spec = find_others
@@ -46,7 +46,7 @@ import numpy as np
 from mmengine.config import Config
 from hsjp_mm import registry
 from hsjp_mm.analysis import part_groups
-from hsjp_mm.datasets import SegmentCrop
+from hsjp_mm.datasets import PersonCropDataset, SegmentCrop
 from hsjp_mm.evaluation import PCKh, pckh
 
 for name, kind in vars(registry).items():
@@ -66,6 +66,8 @@ for use, message in (
      "reading visibility_file='setup.py' needs h5py: run `pip install h5py`"),
     (lambda: part_groups.mutual_information(np.zeros((2, 2), int), 4),
      'grouping keypoints needs scikit-learn: run `pip install scikit-learn`'),
+    (lambda: PersonCropDataset('a.json', store='here'),
+     'a store of crops needs lmdb: run `pip install lmdb`'),
     (lambda: part_groups.cluster(np.eye(3), 2),
      'grouping keypoints needs scikit-learn: run `pip install scikit-learn`'),
     (lambda: SegmentCrop(dict(method='felzenszwalb'))(crop),
@@ -78,12 +80,12 @@ for use, message in (
     else:
         raise AssertionError(message)
 loaded = {name.partition('.')[0] for name, module in sys.modules.items() if module}
-assert not loaded & {'h5py', 'skimage', 'sklearn'}
+assert not loaded & {'h5py', 'lmdb', 'skimage', 'sklearn'}
 """
 
 
 @pytest.mark.slow
-def test_all_but_their_users_works_without_h5py_scikit_image_and_scikit_learn():
+def test_all_but_their_users_works_without_h5py_lmdb_scikit_image_and_scikit_learn():
     done = subprocess.run(
         [sys.executable, '-c', BLOCKED], cwd=ROOT, capture_output=True, text=True, timeout=300
     )

@@ -63,6 +63,9 @@ class LoadScaledImage(LoadImage):
         ``--cfg-options train_dataloader.dataset.pipeline.0.type=hsjp_mm.LoadScaledImage``
     """
 
+    reduces = True
+    """Tells a data set that reads a store what to do with its crops, as this does with files."""
+
     def __init__(self, keep: int = 0, *, backend_args: dict | None = None):
         super().__init__(backend_args=backend_args)
         if keep < 0:

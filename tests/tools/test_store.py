@@ -1,0 +1,58 @@
+"""The command writes what the config's data set reads, and finds what is damaged."""
+
+import re
+import runpy
+
+import pytest
+from mmengine.registry import DATASETS, init_default_scope
+
+from hsjp_mm.datasets import set_input_size
+from tests.helpers import ROOT, damage_middle
+
+main = runpy.run_path(str(ROOT / 'tools/store.py'))['main']
+
+
+@pytest.fixture
+def config(tiny_config, tmp_path) -> str:
+    """Of HSJP, which tells its pipeline the size of the crops."""
+    cfg = tiny_config()
+    cfg.train_dataloader.dataset.store = 'not/there/yet'
+    for loader in (cfg.train_dataloader, cfg.val_dataloader):
+        loader.dataset.pipeline[2].pop('input_size')
+    cfg.dump(tmp_path / 'config.py')
+    return str(tmp_path / 'config.py')
+
+
+@pytest.mark.slow
+def test_write_check_and_read(config, tiny_config, tmp_path, capsys):
+    out = tmp_path / 'store'
+    command = [config, '--out', str(out), '--shard-size', '4']
+    assert main(command) == 0
+    printed = capsys.readouterr().out
+    assert 'shard 2 of 2: 2 crops, ' in printed
+    told = re.search(r"now train with train_dataloader\.dataset\.store='(.+)'", printed)
+    assert told is not None
+    init_default_scope('mmpose')
+    dataset = DATASETS.build(dict(tiny_config().train_dataloader.dataset, store=told[1]))
+    set_input_size(dataset, (64, 64))
+    assert len(dataset) == 6 and dataset[5]['inputs'].shape == (3, 64, 64)
+    assert main([*command, '--check']) == 0
+    assert 'all hashes are right, and all 6 instances are in it' in capsys.readouterr().out
+    damage_middle(out / 'shard-00001.lmdb')
+    assert main([*command, '--check']) == 1
+    assert 'shard-00001.lmdb is damaged' in capsys.readouterr().out
+
+
+def test_what_is_wrong_is_told_in_a_sentence(config, tmp_path, capsys):
+    out = ['--out', str(tmp_path / 'store')]
+    assert main([config, *out, '--check']) == 2
+    assert 'is no store of crops: it has no manifest.json' in capsys.readouterr().err
+    assert main([config, *out, '--quality', '101']) == 2
+    assert '--quality=101 must be from 1 to 100' in capsys.readouterr().err
+    stock = dict(type='CocoDataset', data_mode='bottomup', pipeline=[])
+    (tmp_path / 'stock.py').write_text(
+        f"_base_ = ['{config}']\n"
+        f"data = dict(_delete_=True, ann_file='{tmp_path}/none.json', **{stock!r})\n"
+        "train_dataloader = dict(dataset=dict(_delete_=True, type='ConcatDataset', datasets=[]))\n"
+    )
+    assert main([str(tmp_path / 'stock.py'), *out]) != 0
