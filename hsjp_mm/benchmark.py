@@ -21,6 +21,12 @@ from mmengine.logging import MessageHub
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 from mmpose.registry import KEYPOINT_CODECS
 
+from hsjp_mm.benchmark_communication import (
+    is_one_of_several,
+    measure_traffic,
+    process_group,
+    start_processes,
+)
 from hsjp_mm.benchmark_data import (
     draw_maps,
     mesh_sample,
@@ -197,14 +203,21 @@ def measure_pbn_step(args: argparse.Namespace) -> None:
 
 def pretext_step(args: argparse.Namespace, config: str) -> Callable:
     """A training step of a pretraining config, on the same persons for every config."""
+    model, inputs, data_samples = pretext_batch(args, config)
+    return step_of(model, inputs, data_samples)
+
+
+def pretext_batch(args: argparse.Namespace, config: str, rank: int = 0) -> tuple:
+    """The model of a pretraining config; inputs and data samples of one of several processes."""
     cfg = read_config(config)
     dataset = DATASETS.build(dict(cfg.train_dataloader.dataset, **coco_source(args)))
     model = MODELS.build(cfg.model).to(args.device)
     model.prepare(dataset)
     MessageHub.get_current_instance().update_info('max_iters', 1000)  # which some averages follow
-    samples = [dataset[i % len(dataset)] for i in range(args.batch)]
+    own = range(rank * args.batch, (rank + 1) * args.batch)
+    samples = [dataset[i % len(dataset)] for i in own]
     data = model.data_preprocessor(pseudo_collate(samples), True)
-    return step_of(model, data['inputs'], data['data_samples'])
+    return model, data['inputs'], data['data_samples']
 
 
 def measure_pretext_step(args: argparse.Namespace) -> None:
@@ -222,6 +235,26 @@ def measure_pretext_step(args: argparse.Namespace) -> None:
             f'{other:.3f} s, ratio {ratio:.3f}; peak memory {peak:.0f} and {peaks[0]:.0f} MiB, '
             f'ratio {peak / peaks[0]:.3f}'
         )
+
+
+def measure_communication(args: argparse.Namespace) -> None:
+    """Print what processes of a training send each other, for each of several configs."""
+    if not args.configs:
+        raise ValueError(f'--configs={args.configs} must be a pretraining config or more')
+    if not is_one_of_several():
+        start_processes(args.processes)
+        return
+    with process_group(args.device) as rank:
+        for config in args.configs:
+            model, inputs, data_samples = pretext_batch(args, config, rank)
+            make_step = partial(step_of, crops=inputs, samples=data_samples)
+            line = measure_traffic(model, make_step, args.rounds)
+            if not rank:
+                print(
+                    f'training step of each process, {args.processes} processes, {args.batch} '
+                    f'persons, {args.device}: {Path(config).stem} {line}',
+                    flush=True,
+                )
 
 
 def memory_of(args: argparse.Namespace, name: str) -> float:
@@ -335,6 +368,7 @@ MEASURES = {
     'pbn-step': measure_pbn_step,
     'mesh-step': measure_mesh_step,
     'pretext-step': measure_pretext_step,
+    'communication': measure_communication,
     'decode': measure_decode,
     'dataset': measure_dataset,
 }

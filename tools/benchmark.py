@@ -18,6 +18,8 @@ mesh-step        a training step of HMR and one of PARE against one of their Res
                  time and in peak memory
 pretext-step     a training step of each of --configs against one of the first, on the same
                  persons, in time and in peak memory
+communication    what --processes of a training send each other in a step of each of --configs, and
+                 the share of the time that it takes
 decode           grouping keypoints to persons against the stock decoder, by map size and persons,
                  with the two tags of the flip test; the maps hold noise, and a fifth of the
                  keypoints is missing
@@ -34,11 +36,18 @@ from hsjp_mm.utils.files import existing_file
 
 MEASURES = (
     'step', 'pipeline', 'photo-pipeline', 'store', 'jigclu-pipeline', 'jigclu-step', 'pbn-step',
-    'mesh-step', 'pretext-step', 'decode', 'dataset',
+    'mesh-step', 'pretext-step', 'communication', 'decode', 'dataset',
 )  # fmt: skip
 
 
-OF_DATA = ('pipeline', 'photo-pipeline', 'store', 'jigclu-pipeline', 'pretext-step')
+OF_DATA = (
+    'pipeline',
+    'photo-pipeline',
+    'store',
+    'jigclu-pipeline',
+    'pretext-step',
+    'communication',
+)
 
 
 def arguments() -> Parser:
@@ -51,8 +60,12 @@ def arguments() -> Parser:
         '--side', type=int, help='of the images of a step, in pixels (256 for pbn-step, else 224)'
     )
     parser.add_argument(
-        '--configs', nargs='+', metavar='CONFIG', help='of pretext-step: pretraining configs'
+        '--configs',
+        nargs='+',
+        metavar='CONFIG',
+        help='of pretext-step and communication: pretraining configs',
     )
+    parser.add_argument('--processes', type=int, default=2, help='of communication')
     parser.add_argument('--rounds', type=int, default=7, help='measured repetitions')
     parser.add_argument('--persons', type=int, default=200, help='samples of the pipelines')
     parser.add_argument(

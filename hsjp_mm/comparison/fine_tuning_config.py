@@ -84,7 +84,7 @@ def require_metric(config: Config, metric: str) -> None:
     """
     prefixes = {_prefix(evaluator) for evaluator in evaluators_of(config)}
     if prefixes and not any(p is None or metric.startswith(f'{p}/') for p in prefixes):
-        allowed = ' or '.join(f'{prefix}/' for prefix in sorted(prefixes))
+        allowed = ' or '.join(sorted(f'{prefix}/' for prefix in prefixes))
         raise ValueError(
             f'metric={metric!r} must begin with {allowed}, as the measures of val_evaluator do'
         )

@@ -129,3 +129,16 @@ def test_dataset():
     assert printed.startswith('annotation file of 5 images, 12 boxes, ')
     found = dict(re.findall(r'^(\S+): (\d+) instances', printed, re.MULTILINE))
     assert found == {'none': '0', 'hsjp_mm.PersonCropDataset': '12', 'mmpose.CocoDataset': '12'}
+
+
+@pytest.mark.slow
+def test_communication(people):
+    config = 'hsjp_mm::demo/{}_hrnet-tiny_1xb32-1000i_toy-96x96.py'
+    printed = run(
+        'communication', '--configs', config.format('hsjp'), config.format('jigclu'),
+        '--data', str(people), '--split', 'train', '--batch', '2',
+    )  # fmt: skip
+    hsjp, jigclu = re.findall(r'gradients ([\d,]+) bytes, other things ([\d,]+) bytes', printed)
+    assert hsjp[1] == '0', 'a puzzle is of one process alone'
+    # numbers of images; and the vectors and logits of 2 images, patches of whom are exchanged
+    assert int(jigclu[1].replace(',', '')) > 2 * 4 * 128 * 4
