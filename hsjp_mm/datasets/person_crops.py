@@ -1,14 +1,25 @@
 """Person (or animal) crops without labels: one instance is one box."""
 
+import json
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from mmengine.logging import print_log
 
-from hsjp_mm.datasets.coco_files import LISTS, CocoFile, Entries, read_coco, read_results
+from hsjp_mm.datasets.coco_columns import (
+    BOX_KEYS,
+    LongList,
+    Results,
+    Taken,
+    join_taken,
+    numbered,
+    read_images,
+)
+from hsjp_mm.datasets.coco_files import LISTS, CocoFile, Entries, check_coco, require_lists
 from hsjp_mm.datasets.image_files import (
     IMAGE_SUFFIXES,
     UnreadableImageError,
@@ -18,10 +29,12 @@ from hsjp_mm.datasets.image_files import (
     turn_boxes,
     turned_size,
 )
+from hsjp_mm.datasets.instances import Instances, Texts, id_column, take_rows
 from hsjp_mm.datasets.readable_images import ReadableImageDataset
 from hsjp_mm.ops.subsets import subset_order
 from hsjp_mm.registry import DATASETS
 from hsjp_mm.utils.files import read_text
+from hsjp_mm.utils.json_lists import decoded, use_json
 
 PARTS = ('train', 'val')
 HELD_OUT_SEED = 0
@@ -176,6 +189,7 @@ class PersonCropDataset(ReadableImageDataset):
         self.num_samples = num_samples
         self.seed = seed
         self.left_out: dict[str, int] = {}
+        base['serialize_data'] = False  # for the instances are arrays already
         super().__init__(ann_file=ann_file, data_prefix=data_prefix or {'img': ''}, **base)
 
     def _join_prefix(self):
@@ -193,14 +207,14 @@ class PersonCropDataset(ReadableImageDataset):
         self.turned = torch.zeros(self.num_images, dtype=torch.uint8).share_memory_()
         self.told_turned = torch.zeros(1, dtype=torch.long).share_memory_()
 
-    def load_data_list(self) -> list[dict]:
+    def load_data_list(self) -> Instances:  # type: ignore[override]
         """Read the source and choose the instances."""
-        instances, names = self._load_boxes() if self.ann_file else self._load_images()
+        instances = self._load_boxes() if self.ann_file else self._load_images()
         if not instances:
             raise ValueError(f'{self._source()} holds no image ({", ".join(IMAGE_SUFFIXES)})')
-        self.num_images = len(names)
+        self.num_images = len(instances.names)
         if self.held_out is not None:
-            instances = self._take_part(instances, names, self.held_out)
+            instances = self._take_part(instances, self.held_out)
         instances = self._subset(instances)
         self.require_image(instances[0]['img_path'])
         return instances
@@ -208,94 +222,133 @@ class PersonCropDataset(ReadableImageDataset):
     def _source(self) -> str:
         return self.bbox_file or self.ann_file or self.image_list or self.data_prefix['img']
 
-    def _load_boxes(self) -> tuple[list[dict], list[str]]:
-        """Read the boxes of ``bbox_file``, or else of ``ann_file``; and the images' file names."""
+    def _load_boxes(self) -> Instances:
+        """Read the boxes of ``bbox_file``, or else of ``ann_file``."""
+        return use_json(self.ann_file, 'ann_file', self._read_boxes)
+
+    def _read_boxes(self, content: Any) -> Instances:
+        name = f'ann_file={self.ann_file!r}'
         lists = [key for key in LISTS if key != 'annotations' or not self.bbox_file]
-        coco = read_coco(self.ann_file, 'ann_file', lists)
+        require_lists(content, name, lists)
+        coco = check_coco({'categories': decoded(content['categories'])}, name, ['categories'])
         categories = coco.category_ids(self.category_names)
-        boxes = coco.annotations
-        if self.bbox_file:
-            only = next(iter(categories)) if len(self.category_names) == 1 else None
-            boxes = read_results(self.bbox_file, 'bbox_file', only)
-        numbers = {image['id']: number for number, image in enumerate(coco.images)}
-        images = np.array([numbers.get(key, -1) for key in boxes.ids('image_id')], int)
-        wanted = np.array([key in categories for key in boxes.ids('category_id')], bool)
+        self._find_labels(coco)
+        images = read_images(content['images'], f'{name}: images')
+        if not self.bbox_file:
+            keys = (*BOX_KEYS, *self._label_keys())
+            boxes = LongList(content['annotations'], f'{name}: annotations', keys)
+            return self._take_boxes(boxes, images, categories)
+        only = next(iter(categories)) if len(self.category_names) == 1 else None
+        name = f'bbox_file={self.bbox_file!r}'
+        return use_json(
+            self.bbox_file,
+            'bbox_file',
+            lambda found: self._take_boxes(Results(found, name, only), images, categories),
+        )
+
+    def _take_boxes(self, boxes: Iterable[Entries], images: dict, categories: set) -> Instances:
+        """Take what fits of the boxes, and say what does not."""
+        numbers = numbered(images['image_id'])
+        places = {key: place for place, key in enumerate(categories)}
+        self._images = Instances({'image': np.zeros(0, int), **images}, (), self.data_prefix['img'])
+        parts = [self._take_some(part, numbers, places) for part in boxes]
+        taken = join_taken(parts, boxes)
+        counts = np.bincount(taken.left_out, minlength=len(self._reasons) + 1).tolist()
+        self.left_out = dict(zip(self._reasons, counts[1:], strict=True))
+        self._summarise(counts[0], sum(counts), len(numbers))
+        return Instances({**taken.columns, **images}, tuple(places), self.data_prefix['img'])
+
+    def _take_some(self, boxes: Entries, numbers: dict, categories: dict) -> Taken:
+        """Take what fits of some boxes.
+
+        Args:
+            boxes: of the file.
+            numbers: of the images, by their ids.
+            categories: places of those that are wanted, by their ids.
+        """
+        first = boxes.places[0] if boxes.places else 0
+        ids = np.arange(first, first + len(boxes)) if self.bbox_file else id_column(boxes.ids('id'))
+        images = np.array([numbers.get(key, -1) for key in boxes.ids('image_id')], np.int32)
+        wanted = np.array([categories.get(key, -1) for key in boxes.ids('category_id')], np.int32)
         scores = boxes.numbers('score', default=1.0)
-        taken = np.ones(len(boxes), bool)
-        dropped = {}
-        for why, fits in (
-            ('of images not in ann_file', images >= 0),
-            ('of other categories', wanted),
-            ('crowd regions', ~boxes.flags('iscrowd')),
-            ('below score_thr', scores >= self.score_thr),
-            *self._with_labels(boxes, coco).items(),
-        ):
-            dropped[why] = int((taken & ~fits).sum())
-            taken &= fits
-        kept = np.flatnonzero(taken).tolist()
-        images = images[kept]
-        corners, reasons = self._clip(boxes.take(kept), images, coco)
-        dropped |= {why: int(count.sum()) for why, count in reasons.items()}
-        fits = ~np.any(list(reasons.values()), axis=0)
-        self.left_out = dropped
-        self._summarise(int(fits.sum()), boxes, dropped, coco)
-        scores = scores.astype(np.float32)
-        paths, rows = self._paths(coco), boxes.rows
-        img_ids = list(numbers)
-        instances = [
-            {
-                'id': index if self.bbox_file else rows[index]['id'],
-                'img_id': img_ids[image],
-                'img_path': paths[image],
-                'category_id': rows[index]['category_id'],
-                'bbox': corners[place : place + 1],
-                'bbox_score': scores[index : index + 1],
-                'img_index': image,
-                **self._labels(boxes, rows[index]),
-            }
-            for place, (index, image) in enumerate(zip(kept, images.tolist(), strict=True))
-            if fits[place]
-        ]
-        return instances, coco.images.texts('file_name')
+        reasons = {
+            'of images not in ann_file': images < 0,
+            'of other categories': wanted < 0,
+            'crowd regions': boxes.flags('iscrowd'),
+            'below score_thr': scores < self.score_thr,
+            **self._without_labels(boxes),
+        }
+        left_out = np.zeros(len(boxes), np.uint8)
+        for number, holds in enumerate(reasons.values(), start=1):
+            left_out[(left_out == 0) & holds] = number
+        kept = np.flatnonzero(left_out == 0)
+        corners, more = self._clip(boxes.take(kept.tolist()), images[kept])
+        for number, holds in enumerate(more.values(), start=1 + len(reasons)):
+            left_out[kept[holds]] = number
+        self._reasons = (*reasons, *more)
+        fits = left_out[kept] == 0
+        kept = kept[fits]
+        columns = {
+            'id': take_rows(ids, kept),
+            'image': images[kept],
+            'category': wanted[kept],
+            'bbox': corners[fits],
+            'score': scores[kept].astype(np.float32),
+        }
+        if self._label_keys():
+            columns['annotation'] = self._check_labels(boxes.take(kept.tolist()))
+        return Taken(ids, left_out, columns)
 
-    def _with_labels(self, boxes: Entries, coco: CocoFile) -> dict[str, np.ndarray]:
-        """Tell why a box is left out for its labels, and (N,) whether it is not.
+    def _find_labels(self, coco: CocoFile) -> None:
+        """See which labels the categories name; subclasses that read labels do."""
 
-        Subclasses that read labels add their reasons.
+    def _label_keys(self) -> tuple[str, ...]:
+        """The keys of an annotation that its labels are made of."""
+        return ('bbox', *self.annotation_keys) if self.annotation_keys else ()
+
+    def _without_labels(self, boxes: Entries) -> dict[str, np.ndarray]:
+        """Tell why a box is left out for its labels, and (N,) whether it is.
+
+        Subclasses that read labels have reasons of their own.
         """
         return {
-            f'without {key}': np.array([bool(row.get(key)) for row in boxes], bool)
+            f'without {key}': np.array([not row.get(key) for row in boxes], bool)
             for key in self.annotation_keys
         }
 
     def _labels(self, boxes: Entries, row: dict) -> dict:
-        """Get what a box that is taken has of labels; subclasses that read some add them."""
-        if not self.annotation_keys:
-            return {}
-        return {'raw_ann_info': {key: row[key] for key in ('bbox', *self.annotation_keys)}}
+        """Get what a box that is taken has of labels; subclasses have others."""
+        return {'raw_ann_info': row}
 
-    def _paths(self, coco: CocoFile) -> list[str]:
-        folder = self.data_prefix['img']
-        names = coco.images.texts('file_name')
-        return [os.path.join(folder, local_name(folder, name)) for name in names]
+    def _check_labels(self, boxes: Entries) -> Texts:
+        """See that the labels are right; and pack what they are made of."""
+        keys = self._label_keys()
+        for row in boxes:
+            self._labels(boxes, row)
+        return Texts.of(json.dumps({key: row[key] for key in keys}) for row in boxes)
 
-    def _clip(
-        self, boxes: Entries, images: np.ndarray, coco: CocoFile
-    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    def get_data_info(self, idx: int) -> dict:
+        """An instance, with its labels."""
+        info = super().get_data_info(idx)
+        if 'annotation' in info:
+            row = info.pop('annotation')
+            info |= self._labels(Entries([row], self.ann_file), row)
+        return info
+
+    def _clip(self, boxes: Entries, images: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Clip boxes to their images.
 
         Returns:
             Their corners (N, 4); and for each reason to leave one out, whether it holds, (N,).
         """
-        self._sizes = coco.sizes()
-        unknown = np.unique(images[np.isnan(self._sizes[images]).any(axis=1)])
+        every_size: Any = self._images.columns['size']
+        unknown = np.unique(images[np.isnan(every_size[images]).any(axis=1)])
         if len(unknown):
-            paths = self._paths(coco)
-            self.require_image(paths[unknown[0]])
+            self.require_image(self._images.path(unknown[0]))
             for image in unknown:
-                self._sizes[image] = self._own_size(paths[image])
+                every_size[image] = self._own_size(self._images.path(image))
         xywh = boxes.numbers('bbox', 4)
-        sizes = self._sizes[images]
+        sizes = every_size[images]
         left_top = np.maximum(xywh[:, :2], 0)
         right_bottom = np.minimum(xywh[:, :2] + xywh[:, 2:], sizes)
         return np.hstack([left_top, right_bottom]).astype(np.float32), {
@@ -312,21 +365,21 @@ class PersonCropDataset(ReadableImageDataset):
                 raise
             return np.nan, np.nan
 
-    def _summarise(self, number: int, boxes: Entries, dropped: dict, coco: CocoFile) -> None:
-        counts = ', '.join(f'{count} {why}' for why, count in dropped.items() if count)
-        summary = f'{number} of {len(boxes)} boxes of {self._source()}' + (
+    def _summarise(self, number: int, total: int, images: int) -> None:
+        counts = ', '.join(f'{count} {why}' for why, count in self.left_out.items() if count)
+        summary = f'{number} of {total} boxes of {self._source()}' + (
             f'; left out: {counts}' if counts else ''
         )
         if not number:
             raise ValueError(
                 f'no box is left, {summary} (category_names={self.category_names}, '
-                f'score_thr={self.score_thr}, min_size={self.min_size}, {len(coco.images)} images '
+                f'score_thr={self.score_thr}, min_size={self.min_size}, {images} images '
                 f'in {self.ann_file})'
             )
         print_log(f'PersonCropDataset: {summary}', 'current')
 
-    def _load_images(self) -> tuple[list[dict], list[str]]:
-        """Make each image of the list or folder one instance; and get their names."""
+    def _load_images(self) -> Instances:
+        """Make each image of the list or folder one instance."""
         folder = self.data_prefix['img']
         if self.image_list:
             lines = read_text(self.image_list, 'image_list').splitlines()
@@ -338,34 +391,23 @@ class PersonCropDataset(ReadableImageDataset):
                 f"data_prefix['img']={folder!r} is no folder; give ann_file, image_list or a "
                 'folder of images'
             )
-        instances = [
-            {
-                'id': name,
-                'img_id': place,
-                'img_path': os.path.join(folder, name),
-                'img_index': place,
-            }
-            for place, name in enumerate(names)
-        ]
-        return instances, names
+        columns = {'image': np.arange(len(names)), 'name': Texts.of(names)}
+        return Instances(columns, folder=folder)
 
-    def _take_part(self, instances: list[dict], names: list[str], held_out: float) -> list[dict]:
+    def _take_part(self, instances: Instances, held_out: float) -> Instances:
         """Take the instances of the images that are held out, or of the others.
 
         Chosen is among all images of the source, with or without boxes, and an image that it names
         twice is one.
         """
-        keys = [os.path.normpath(name).replace('\\', '/') for name in names]
+        keys = [os.path.normpath(name).replace('\\', '/') for name in instances.names]
         images = list(dict.fromkeys(keys))
         if len(images) < len(PARTS):
             raise ValueError(f'held_out={held_out}: {self._source()} has only one image')
         number = min(max(1, round(held_out * len(images))), len(images) - 1)
         chosen = {images[i] for i in subset_order(images, HELD_OUT_SEED)[:number]}
-        part = [
-            instance
-            for instance in instances
-            if (keys[instance['img_index']] in chosen) == (self.part == 'val')
-        ]
+        in_part = np.array([(key in chosen) == (self.part == 'val') for key in keys])
+        part = instances.take(np.flatnonzero(in_part[instances.images]))
         summary = (
             f'part={self.part!r} of held_out={held_out}: {len(part)} of {len(instances)} instances '
             f'of {self._source()}; {number} of {len(images)} images are held out'
@@ -375,7 +417,7 @@ class PersonCropDataset(ReadableImageDataset):
         print_log(f'PersonCropDataset: {summary}', 'current')
         return part
 
-    def _subset(self, instances: list[dict]) -> list[dict]:
+    def _subset(self, instances: Instances) -> Instances:
         """Choose ``fraction`` or ``num_samples`` of the instances, in their order."""
         number = self.num_samples
         if self.fraction is not None:
@@ -388,8 +430,7 @@ class PersonCropDataset(ReadableImageDataset):
                 f'{self._source()}'
                 + (f' in part={self.part!r}' if self.held_out is not None else '')
             )
-        chosen = subset_order([instance['id'] for instance in instances], self.seed)[:number]
-        return [instances[index] for index in sorted(chosen)]
+        return instances.take(sorted(subset_order(instances.ids(), self.seed)[:number]))
 
     def check_image(self, instance: dict) -> None:
         """Give an instance without a box the image's, and see that a box is of this image."""
@@ -398,7 +439,7 @@ class PersonCropDataset(ReadableImageDataset):
             instance['bbox'] = np.array([[0, 0, width, height]], dtype=np.float32)
             instance['bbox_score'] = np.ones(1, dtype=np.float32)
             return
-        annotated = tuple(self._sizes[instance['img_index']])
+        annotated = tuple(self.data_list.columns['size'][instance['img_index']])
         if annotated == (width, height):
             return
         path = instance['img_path']
