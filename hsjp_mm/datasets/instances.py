@@ -134,6 +134,11 @@ def join_columns(parts: Sequence['np.ndarray | Texts']) -> 'np.ndarray | Texts':
     )
 
 
+def join_path(folder: str, name: str) -> str:
+    """The path of an image, with separators that exist here."""
+    return os.path.join(folder, local_name(folder, name))
+
+
 class Instances(Rows):
     """Boxes, or whole images, as :class:`~hsjp_mm.datasets.PersonCropDataset` gives them.
 
@@ -179,7 +184,7 @@ class Instances(Rows):
 
     def path(self, image: int) -> str:
         """Of an image."""
-        return os.path.join(self.folder, local_name(self.folder, self.names[image]))
+        return join_path(self.folder, self.names[image])
 
     def _image(self, row: int) -> int:
         return int(self.columns['image'][row])

@@ -1,25 +1,15 @@
 """Person (or animal) crops without labels: one instance is one box."""
 
-import json
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from mmengine.logging import print_log
 
-from hsjp_mm.datasets.coco_columns import (
-    BOX_KEYS,
-    LongList,
-    Results,
-    Taken,
-    join_taken,
-    numbered,
-    read_images,
-)
-from hsjp_mm.datasets.coco_files import LISTS, CocoFile, Entries, check_coco, require_lists
+from hsjp_mm.datasets.box_files import BoxFileDataset
 from hsjp_mm.datasets.image_files import (
     IMAGE_SUFFIXES,
     UnreadableImageError,
@@ -29,12 +19,10 @@ from hsjp_mm.datasets.image_files import (
     turn_boxes,
     turned_size,
 )
-from hsjp_mm.datasets.instances import Instances, Texts, id_column, take_rows
-from hsjp_mm.datasets.readable_images import ReadableImageDataset
+from hsjp_mm.datasets.instances import Instances, Texts
 from hsjp_mm.ops.subsets import subset_order
 from hsjp_mm.registry import DATASETS
 from hsjp_mm.utils.files import read_text
-from hsjp_mm.utils.json_lists import decoded, use_json
 
 PARTS = ('train', 'val')
 HELD_OUT_SEED = 0
@@ -42,7 +30,7 @@ HELD_OUT_SEED = 0
 
 
 @DATASETS.register_module()
-class PersonCropDataset(ReadableImageDataset):
+class PersonCropDataset(BoxFileDataset):
     """Boxes to cut crops from; no label is read unless ``annotation_keys`` names it.
 
     Derives from MMEngine's BaseDataset rather than MMPose's CocoDataset, which drops the persons
@@ -100,6 +88,10 @@ class PersonCropDataset(ReadableImageDataset):
         fraction: take this share of the instances (of the part), in (0, 1], at random.
         num_samples: or this number of them.
         seed: of the choice; of two subsets of one seed the smaller lies in the larger one.
+        cache: a folder, relative to ``data_root``, in which to keep the boxes of ``ann_file`` as
+            they are before ``held_out`` and what follows. A second start takes them from there in
+            seconds, and all processes of a machine share the memory. A file that has changed is
+            read anew; images that have are not noticed.
 
     Raises:
         FileNotFoundError: a file or folder is missing, or the first image.
@@ -149,6 +141,7 @@ class PersonCropDataset(ReadableImageDataset):
         fraction: float | None = None,
         num_samples: int | None = None,
         seed: int = 0,
+        cache: str = '',
         data_prefix: dict | None = None,
         **base,
     ):
@@ -165,6 +158,8 @@ class PersonCropDataset(ReadableImageDataset):
                 f'annotation_keys={tuple(annotation_keys)} needs the annotations of ann_file; '
                 f'ann_file={ann_file!r}, bbox_file={bbox_file!r}'
             )
+        if cache and not ann_file:
+            raise ValueError(f'cache={cache!r} keeps the boxes of ann_file, which is not given')
         if held_out is not None and not 0 < held_out < 1:
             raise ValueError(f'held_out={held_out} must be in (0, 1)')
         if part not in PARTS:
@@ -188,13 +183,14 @@ class PersonCropDataset(ReadableImageDataset):
         self.fraction = fraction
         self.num_samples = num_samples
         self.seed = seed
+        self.cache = cache
         self.left_out: dict[str, int] = {}
         base['serialize_data'] = False  # for the instances are arrays already
         super().__init__(ann_file=ann_file, data_prefix=data_prefix or {'img': ''}, **base)
 
     def _join_prefix(self):
         super()._join_prefix()
-        for name in ('bbox_file', 'image_list'):
+        for name in ('bbox_file', 'image_list', 'cache'):
             path = getattr(self, name)
             if path and not os.path.isabs(path) and self.data_root:
                 setattr(self, name, os.path.join(self.data_root, path))
@@ -219,165 +215,6 @@ class PersonCropDataset(ReadableImageDataset):
         self.require_image(instances[0]['img_path'])
         return instances
 
-    def _source(self) -> str:
-        return self.bbox_file or self.ann_file or self.image_list or self.data_prefix['img']
-
-    def _load_boxes(self) -> Instances:
-        """Read the boxes of ``bbox_file``, or else of ``ann_file``."""
-        return use_json(self.ann_file, 'ann_file', self._read_boxes)
-
-    def _read_boxes(self, content: Any) -> Instances:
-        name = f'ann_file={self.ann_file!r}'
-        lists = [key for key in LISTS if key != 'annotations' or not self.bbox_file]
-        require_lists(content, name, lists)
-        coco = check_coco({'categories': decoded(content['categories'])}, name, ['categories'])
-        categories = coco.category_ids(self.category_names)
-        self._find_labels(coco)
-        images = read_images(content['images'], f'{name}: images')
-        if not self.bbox_file:
-            keys = (*BOX_KEYS, *self._label_keys())
-            boxes = LongList(content['annotations'], f'{name}: annotations', keys)
-            return self._take_boxes(boxes, images, categories)
-        only = next(iter(categories)) if len(self.category_names) == 1 else None
-        name = f'bbox_file={self.bbox_file!r}'
-        return use_json(
-            self.bbox_file,
-            'bbox_file',
-            lambda found: self._take_boxes(Results(found, name, only), images, categories),
-        )
-
-    def _take_boxes(self, boxes: Iterable[Entries], images: dict, categories: set) -> Instances:
-        """Take what fits of the boxes, and say what does not."""
-        numbers = numbered(images['image_id'])
-        places = {key: place for place, key in enumerate(categories)}
-        self._images = Instances({'image': np.zeros(0, int), **images}, (), self.data_prefix['img'])
-        parts = [self._take_some(part, numbers, places) for part in boxes]
-        taken = join_taken(parts, boxes)
-        counts = np.bincount(taken.left_out, minlength=len(self._reasons) + 1).tolist()
-        self.left_out = dict(zip(self._reasons, counts[1:], strict=True))
-        self._summarise(counts[0], sum(counts), len(numbers))
-        return Instances({**taken.columns, **images}, tuple(places), self.data_prefix['img'])
-
-    def _take_some(self, boxes: Entries, numbers: dict, categories: dict) -> Taken:
-        """Take what fits of some boxes.
-
-        Args:
-            boxes: of the file.
-            numbers: of the images, by their ids.
-            categories: places of those that are wanted, by their ids.
-        """
-        first = boxes.places[0] if boxes.places else 0
-        ids = np.arange(first, first + len(boxes)) if self.bbox_file else id_column(boxes.ids('id'))
-        images = np.array([numbers.get(key, -1) for key in boxes.ids('image_id')], np.int32)
-        wanted = np.array([categories.get(key, -1) for key in boxes.ids('category_id')], np.int32)
-        scores = boxes.numbers('score', default=1.0)
-        reasons = {
-            'of images not in ann_file': images < 0,
-            'of other categories': wanted < 0,
-            'crowd regions': boxes.flags('iscrowd'),
-            'below score_thr': scores < self.score_thr,
-            **self._without_labels(boxes),
-        }
-        left_out = np.zeros(len(boxes), np.uint8)
-        for number, holds in enumerate(reasons.values(), start=1):
-            left_out[(left_out == 0) & holds] = number
-        kept = np.flatnonzero(left_out == 0)
-        corners, more = self._clip(boxes.take(kept.tolist()), images[kept])
-        for number, holds in enumerate(more.values(), start=1 + len(reasons)):
-            left_out[kept[holds]] = number
-        self._reasons = (*reasons, *more)
-        fits = left_out[kept] == 0
-        kept = kept[fits]
-        columns = {
-            'id': take_rows(ids, kept),
-            'image': images[kept],
-            'category': wanted[kept],
-            'bbox': corners[fits],
-            'score': scores[kept].astype(np.float32),
-        }
-        if self._label_keys():
-            columns['annotation'] = self._check_labels(boxes.take(kept.tolist()))
-        return Taken(ids, left_out, columns)
-
-    def _find_labels(self, coco: CocoFile) -> None:
-        """See which labels the categories name; subclasses that read labels do."""
-
-    def _label_keys(self) -> tuple[str, ...]:
-        """The keys of an annotation that its labels are made of."""
-        return ('bbox', *self.annotation_keys) if self.annotation_keys else ()
-
-    def _without_labels(self, boxes: Entries) -> dict[str, np.ndarray]:
-        """Tell why a box is left out for its labels, and (N,) whether it is.
-
-        Subclasses that read labels have reasons of their own.
-        """
-        return {
-            f'without {key}': np.array([not row.get(key) for row in boxes], bool)
-            for key in self.annotation_keys
-        }
-
-    def _labels(self, boxes: Entries, row: dict) -> dict:
-        """Get what a box that is taken has of labels; subclasses have others."""
-        return {'raw_ann_info': row}
-
-    def _check_labels(self, boxes: Entries) -> Texts:
-        """See that the labels are right; and pack what they are made of."""
-        keys = self._label_keys()
-        for row in boxes:
-            self._labels(boxes, row)
-        return Texts.of(json.dumps({key: row[key] for key in keys}) for row in boxes)
-
-    def get_data_info(self, idx: int) -> dict:
-        """An instance, with its labels."""
-        info = super().get_data_info(idx)
-        if 'annotation' in info:
-            row = info.pop('annotation')
-            info |= self._labels(Entries([row], self.ann_file), row)
-        return info
-
-    def _clip(self, boxes: Entries, images: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """Clip boxes to their images.
-
-        Returns:
-            Their corners (N, 4); and for each reason to leave one out, whether it holds, (N,).
-        """
-        every_size: Any = self._images.columns['size']
-        unknown = np.unique(images[np.isnan(every_size[images]).any(axis=1)])
-        if len(unknown):
-            self.require_image(self._images.path(unknown[0]))
-            for image in unknown:
-                every_size[image] = self._own_size(self._images.path(image))
-        xywh = boxes.numbers('bbox', 4)
-        sizes = every_size[images]
-        left_top = np.maximum(xywh[:, :2], 0)
-        right_bottom = np.minimum(xywh[:, :2] + xywh[:, 2:], sizes)
-        return np.hstack([left_top, right_bottom]).astype(np.float32), {
-            'below min_size': (right_bottom - left_top).min(axis=1) < self.min_size,
-            'of images without a size that cannot be read': np.isnan(sizes).any(axis=1),
-        }
-
-    def _own_size(self, path: str) -> tuple[float, float]:
-        """The size of an image that ``ann_file`` gives none for; NaN if it cannot be read."""
-        try:
-            return turned_size(*stored_size(path))
-        except UnreadableImageError:
-            if self.test_mode:
-                raise
-            return np.nan, np.nan
-
-    def _summarise(self, number: int, total: int, images: int) -> None:
-        counts = ', '.join(f'{count} {why}' for why, count in self.left_out.items() if count)
-        summary = f'{number} of {total} boxes of {self._source()}' + (
-            f'; left out: {counts}' if counts else ''
-        )
-        if not number:
-            raise ValueError(
-                f'no box is left, {summary} (category_names={self.category_names}, '
-                f'score_thr={self.score_thr}, min_size={self.min_size}, {images} images '
-                f'in {self.ann_file})'
-            )
-        print_log(f'PersonCropDataset: {summary}', 'current')
-
     def _load_images(self) -> Instances:
         """Make each image of the list or folder one instance."""
         folder = self.data_prefix['img']
@@ -391,7 +228,7 @@ class PersonCropDataset(ReadableImageDataset):
                 f"data_prefix['img']={folder!r} is no folder; give ann_file, image_list or a "
                 'folder of images'
             )
-        columns = {'image': np.arange(len(names)), 'name': Texts.of(names)}
+        columns: dict[str, Any] = {'image': np.arange(len(names)), 'name': Texts.of(names)}
         return Instances(columns, folder=folder)
 
     def _take_part(self, instances: Instances, held_out: float) -> Instances:

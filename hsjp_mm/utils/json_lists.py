@@ -64,9 +64,9 @@ def chunks(rows: Any, keys: Sequence[str] = ()) -> Iterator[list]:
     if not isinstance(rows, msgspec.Raw):
         yield from (rows[start : start + CHUNK] for start in range(0, len(rows) or 1, CHUNK))
         return
-    wanted: Any = TypedDict('Row', dict.fromkeys(keys, Any), total=False) if keys else Any  # type: ignore[misc]
-    decode = msgspec.json.Decoder(wanted).decode
-    parts = msgspec.json.decode(rows, type=list[msgspec.Raw])
+    row: Any = TypedDict('Row', {key: Any for key in keys}, total=False) if keys else Any  # type: ignore[misc,operator]
+    decode = msgspec.json.Decoder(row).decode
+    parts: list[msgspec.Raw] = msgspec.json.decode(rows, type=list[msgspec.Raw])
     for start in range(0, len(parts) or 1, CHUNK):
         yield [decode(part) for part in parts[start : start + CHUNK]]
 
@@ -89,7 +89,7 @@ def _undecoded(path: str | Path) -> Any:
         return msgspec.Raw(data)
     if first != b'{':
         return msgspec.json.decode(data)
-    values = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
+    values: dict[str, msgspec.Raw] = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
     return {
         key: value if memoryview(value)[:1] == b'[' else msgspec.json.decode(value)
         for key, value in values.items()
