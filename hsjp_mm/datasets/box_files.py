@@ -2,8 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -49,22 +48,24 @@ class BoxFileDataset(ReadableImageDataset):
 
     def _load_boxes(self) -> Instances:
         """Read the boxes of ``bbox_file``, or else of ``ann_file``."""
-        read = partial(use_json, self.ann_file, 'ann_file', self._read_boxes)
-        kept = self._keep_boxes(read) if self.cache else read()
+        kept = self._keep_boxes() if self.cache else self._read_file()
         if self.test_mode and kept.about['left_out'][UNREADABLE]:
-            kept = read()  # kept while training; now it is an error
+            kept = self._read_file()  # kept while training; now it is an error
         self._find_labels(self._categories(kept.about['categories']))
         self.left_out = kept.about['left_out']
         self._summarise(len(kept.columns['image']), len(kept.columns['name']))
         return Instances(kept.columns, kept.about['category_ids'], self.data_prefix['img'])
 
-    def _keep_boxes(self, read: Callable[[], Kept]) -> Kept:
+    def _read_file(self) -> Kept:
+        return use_json(self.ann_file, 'ann_file', self._read_boxes)
+
+    def _keep_boxes(self) -> Kept:
         sources = {'ann_file': self.ann_file, 'bbox_file': self.bbox_file}
         files = [existing_file(path, name) for name, path in sources.items() if path]
         names = 'category_names', 'annotation_keys', 'score_thr', 'min_size'
         arguments = {name: getattr(self, name) for name in names}
         arguments['images'] = os.path.abspath(self.data_prefix['img'])  # whose sizes may be read
-        return keep(self.cache, files, {**arguments, 'class': type(self).__name__}, read)
+        return keep(self.cache, files, {**arguments, 'class': type(self).__name__}, self._read_file)
 
     def _categories(self, rows: Any) -> CocoFile:
         return check_coco({'categories': rows}, f'ann_file={self.ann_file!r}', ['categories'])

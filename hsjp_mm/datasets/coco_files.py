@@ -69,8 +69,9 @@ class Entries:
         if set(map(type, self.rows)) <= {dict}:
             return
         index = next(i for i, row in enumerate(self.rows) if not isinstance(row, dict))
+        place = index if self.places is None else self.places[index]
         raise ValueError(
-            f'{self.where}[{index}] must be a dictionary, not {_kind(self.rows[index])}'
+            f'{self.where}[{place}] must be a dictionary, not {_kind(self.rows[index])}'
         )
 
     def __len__(self) -> int:

@@ -36,7 +36,7 @@ def use_json(path: str | Path, argument: str, use: Callable[[Any], Result]) -> R
     existing_file(path, argument)
     try:
         return use(_undecoded(path))
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         pass
     return use(read_json(path, argument))
 
