@@ -1,3 +1,4 @@
+import gc
 import json
 import random
 
@@ -115,3 +116,12 @@ def test_an_error_of_what_uses_it_is_not_tried_again(tmp_path):
     with pytest.raises(ValueError, match='mine'):
         use_json(path, 'file', use)
     assert len(calls) == 1
+
+
+def test_the_collector_of_garbage_runs_on_afterwards(tmp_path):
+    path = tmp_path / 'a.json'
+    path.write_text('[]')
+    assert use_json(path, 'file', lambda content: gc.isenabled()) is False
+    with pytest.raises(KeyError):
+        use_json(path, 'file', lambda content: {}['a'])
+    assert gc.isenabled()
