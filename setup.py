@@ -52,6 +52,7 @@ setup(
         'safetensors',
         'scipy',
         'munkres',
+        'msgspec',
     ],
     # analysis: groups of keypoints (tools/part_groups.py), MPII's file of which joints are visible
     # mim: `mim train hsjp_mm`; segments: those of DetCon, by Felzenszwalb's method

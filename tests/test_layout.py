@@ -21,6 +21,7 @@ LINES = (
     {'cli', 'hsjp_mm'},  # hsjp_mm is the package's own __init__.py
     {
         'benchmark',
+        'benchmark_boxes',
         'benchmark_communication',
         'benchmark_data',
         'benchmark_pipelines',

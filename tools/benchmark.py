@@ -25,6 +25,8 @@ decode           grouping keypoints to persons against the stock decoder, by map
                  keypoints is missing
 dataset          loading PersonCropDataset and stock CocoDataset from a synthetic annotation file
                  of --images and --boxes
+boxes            loading PersonCropDataset from a synthetic file of a quarter, a half and all of
+                 --boxes, with the memory of four workers, and again from its cache
 """
 
 import argparse
@@ -36,7 +38,7 @@ from hsjp_mm.utils.files import existing_file
 
 MEASURES = (
     'step', 'pipeline', 'photo-pipeline', 'store', 'jigclu-pipeline', 'jigclu-step', 'pbn-step',
-    'mesh-step', 'pretext-step', 'communication', 'decode', 'dataset',
+    'mesh-step', 'pretext-step', 'communication', 'decode', 'dataset', 'boxes',
 )  # fmt: skip
 
 
@@ -90,6 +92,12 @@ def arguments() -> Parser:
 def main(args: argparse.Namespace) -> None:
     if args.what in OF_DATA:  # before the imports, which take seconds
         existing_file(Path(args.data, f'annotations/person_keypoints_{args.split}.json'), 'data')
+
+    if args.what == 'boxes':
+        from hsjp_mm.benchmark_boxes import measure_boxes
+
+        measure_boxes(args)
+        return
 
     from hsjp_mm.benchmark import run
 

@@ -77,8 +77,8 @@ def main(args: argparse.Namespace) -> int | None:
         )
     (crops,) = inner
     if args.check:
-        instances = [crops.get_data_info(i) for i in range(len(crops))]
-        CropStore(args.out).take(instances, crops.data_prefix['img'])
+        crops.full_init()
+        CropStore(args.out).take(crops.data_list)
         print(f'{args.out}: all hashes are right, and all {len(crops)} instances are in it')
         return None
     options = Options(args.format, args.quality, args.shrink, args.margin, args.shard_size)

@@ -20,6 +20,7 @@ from hsjp_mm.datasets.image_files import (
     stored_size,
     turned_size,
 )
+from hsjp_mm.datasets.instance_cache import Kept
 from hsjp_mm.datasets.person_crops import PersonCropDataset
 from hsjp_mm.datasets.stock_files import require_stock
 from hsjp_mm.utils.files import existing_folder
@@ -94,8 +95,8 @@ def check_data(ann_file: str | Path, folder: str | Path) -> DataCheck:
     coco = read_coco(ann_file)
     found = DataCheck()
     _check_images(found, coco, Path(folder))
-    for name in coco.categories.texts('name') if found.paths else ():
-        _check_crops(found, name, ann_file, folder)
+    if found.paths:
+        _check_crops(found, coco, ann_file, folder)
     _check_keypoints(found, coco)
     _collect_boxes(found, coco)
     return found
@@ -158,28 +159,49 @@ def _check_images(found: DataCheck, coco: CocoFile, folder: Path) -> None:
 # --- pretraining --------------------------------------------------------------------------------
 
 
-def _check_crops(found: DataCheck, category: str, ann_file, folder) -> None:
-    """What :class:`PersonCropDataset` takes and leaves out of a category."""
+class _Crops(PersonCropDataset):
+    """Crops of a file that is in memory already."""
+
+    def __init__(self, content: dict, *given, **options):
+        self._content = content
+        super().__init__(*given, **options)
+
+    def _read_file(self) -> Kept:
+        return self._read_boxes(self._content)
+
+
+def _check_crops(found: DataCheck, coco: CocoFile, ann_file, folder) -> None:
+    """What :class:`PersonCropDataset` takes and leaves out of each category."""
+    images = {image['id']: image for image in coco.images}
+    rows = defaultdict(list)
+    for row in coco.annotations:
+        rows[row['category_id']].append(row)
+    for name in coco.categories.texts('name'):
+        boxes = [row for key in coco.category_ids([name]) for row in rows[key]]
+        # of many categories each has few images
+        ids = dict.fromkeys(row['image_id'] for row in boxes) if boxes else images
+        some = [images[key] for key in ids if key in images]
+        content = {**coco.content, 'annotations': boxes, 'images': some}
+        _check_category(found, name, content, ann_file, folder)
+
+
+def _check_category(found: DataCheck, category: str, content: dict, ann_file, folder) -> None:
     lines = found.sections['Pretraining on boxes (hsjp_mm.PersonCropDataset)']
     dataset = _attempt(
         found, lines, category,
-        lambda: PersonCropDataset(
-            str(Path(ann_file).resolve()), category_names=[category],
+        lambda: _Crops(
+            content, str(Path(ann_file).resolve()), category_names=[category],
             data_prefix=dict(img=str(Path(folder).resolve())), pipeline=[],
         ),
     )  # fmt: skip
     if dataset is None:
         return
-    left_out = ', '.join(
-        f'{count} {why}'
-        for why, count in dataset.left_out.items()
-        if count and why != 'of other categories'
-    )
+    left_out = ', '.join(f'{count} {why}' for why, count in dataset.left_out.items() if count)
     lines.append(
         f'category_names=[{category!r}]: {len(dataset)} boxes are used'
         + (f'; left out: {left_out}' if left_out else '')
     )
-    found.crops |= {dataset.get_data_info(index)['id'] for index in range(len(dataset))}
+    found.crops |= set(dataset.data_list.ids())
 
 
 def _attempt(found: DataCheck, lines: list[str], what: str, act: Callable):

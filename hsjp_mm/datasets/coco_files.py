@@ -18,6 +18,7 @@ import numpy as np
 from mmengine.logging import print_log
 
 from hsjp_mm.utils.files import read_json
+from hsjp_mm.utils.json_lists import is_list
 
 Id = int | str
 WHOLE_NUMBER = re.compile('0|-?[1-9][0-9]{,17}')
@@ -68,8 +69,9 @@ class Entries:
         if set(map(type, self.rows)) <= {dict}:
             return
         index = next(i for i, row in enumerate(self.rows) if not isinstance(row, dict))
+        place = index if self.places is None else self.places[index]
         raise ValueError(
-            f'{self.where}[{index}] must be a dictionary, not {_kind(self.rows[index])}'
+            f'{self.where}[{place}] must be a dictionary, not {_kind(self.rows[index])}'
         )
 
     def __len__(self) -> int:
@@ -208,8 +210,33 @@ class Entries:
             'entries are wrong',
         )
 
-    def unique(self) -> 'Entries':
+    def sizes(self) -> np.ndarray:
+        """Get width and height (N, 2) in pixels; NaN where an entry does not say.
+
+        It does not where they are missing, null or 0.
+
+        Raises:
+            ValueError: a size that is no number, or negative.
+        """
+        sizes = np.empty((len(self), 2))
+        for column, key in enumerate(('width', 'height')):
+            values = [row.get(key) or 0 for row in self.rows]
+            if not set(map(type, values)) <= {int, float} or not all(
+                0 <= value < np.inf for value in values
+            ):
+                for row in self.rows:
+                    value = row.get(key) or 0
+                    if not _are_numbers(value, ()) or value < 0:
+                        raise self.error(row, f'{key}={value!r} must be {ALLOWED[key]}')
+            sizes[:, column] = values
+        sizes[(sizes == 0).any(axis=1)] = np.nan
+        return sizes
+
+    def unique(self, total: int | None = None) -> 'Entries':
         """Leave out repeated entries.
+
+        Args:
+            total: how many the list has, if these are only some of them.
 
         Raises:
             ValueError: an entry has no id; two different ones have the same.
@@ -227,8 +254,8 @@ class Entries:
                     'anew, for one would be taken for the other (were files merged?)',
                 )
         print_log(
-            f'{self.where}: {len(ids) - len(first)} of {len(ids)} entries repeat another one word '
-            'for word, and are left out',
+            f'{self.where}: {len(ids) - len(first)} of {total or len(ids)} entries repeat another '
+            'one word for word, and are left out',
             'current',
         )
         return self.take(list(first.values()))
@@ -273,26 +300,8 @@ class CocoFile:
         return set().union(*(known[name] for name in names))
 
     def sizes(self) -> np.ndarray:
-        """Width and height (N, 2) of the images in pixels; NaN where the file does not say.
-
-        It does not where they are missing, null or 0.
-
-        Raises:
-            ValueError: a size that is no number, or negative.
-        """
-        sizes = np.empty((len(self.images), 2))
-        for column, key in enumerate(('width', 'height')):
-            values = [row.get(key) or 0 for row in self.images]
-            if not set(map(type, values)) <= {int, float} or not all(
-                0 <= value < np.inf for value in values
-            ):
-                for row in self.images:
-                    value = row.get(key) or 0
-                    if not _are_numbers(value, ()) or value < 0:
-                        raise self.images.error(row, f'{key}={value!r} must be {ALLOWED[key]}')
-            sizes[:, column] = values
-        sizes[(sizes == 0).any(axis=1)] = np.nan
-        return sizes
+        """Width and height of the images, see :meth:`Entries.sizes`."""
+        return self.images.sizes()
 
 
 def read_coco(
@@ -325,12 +334,7 @@ def check_coco(content: Any, name: str, lists: Collection[str] = LISTS) -> CocoF
         ValueError: it is no dictionary with these lists of dictionaries; an entry without the
             ids that it needs; two different entries of one id.
     """
-    if not isinstance(content, dict) or not set(lists) <= content.keys():
-        *others, last = (repr(key) for key in LISTS if key in lists)
-        raise ValueError(
-            f'{name} must be in COCO format, a dictionary with {", ".join(others)} and {last}; it '
-            f'holds {_kind(content)}'
-        )
+    require_lists(content, name, lists)
     content = dict(content)
     found = dict.fromkeys(LISTS, Entries([], name))
     as_stored = True
@@ -343,6 +347,16 @@ def check_coco(content: Any, name: str, lists: Collection[str] = LISTS) -> CocoF
     for key in ('image_id', 'category_id') if 'categories' in lists else ('image_id',):
         found['annotations'].ids(key)
     return CocoFile(name, content, **found, as_stored=as_stored)
+
+
+def require_lists(content: Any, name: str, lists: Collection[str]) -> None:
+    """See that what was read is a dictionary with the lists; arguments as in :func:`check_coco`."""
+    if not isinstance(content, dict) or not set(lists) <= content.keys():
+        *others, last = (repr(key) for key in LISTS if key in lists)
+        raise ValueError(
+            f'{name} must be in COCO format, a dictionary with {", ".join(others)} and {last}; it '
+            f'holds {_kind(content)}'
+        )
 
 
 def read_results(
@@ -360,23 +374,27 @@ def read_results(
         FileNotFoundError: no such file.
         ValueError: it is no JSON, or no such list; a result without its ids.
     """
-    name = f'{argument}={str(path)!r}'
-    content = read_json(path, argument)
-    if isinstance(content, dict):
-        lists = [key for key, value in content.items() if isinstance(value, list)]
-        if len(lists) != 1 or lists[0] in ('images', 'categories'):
-            raise ValueError(
-                f'{name} must be a list of detections, or a dictionary with one list; it holds '
-                f'{_kind(content)}: is it a file of annotations?'
-            )
-        name, content = f'{name}: {lists[0]}', content[lists[0]]
-    results = Entries(content, name)
+    name, rows = find_results(read_json(path, argument), f'{argument}={str(path)!r}')
+    results = Entries(rows, name)
     results.ids('image_id')
     if category_id is not None and not any('category_id' in row for row in results):
         for row in results:
             row['category_id'] = category_id
     results.ids('category_id')
     return results
+
+
+def find_results(content: Any, name: str) -> tuple[str, Any]:
+    """Find the list in what was read from a file of results; and its name, for messages."""
+    if not isinstance(content, dict):
+        return name, content
+    lists = [key for key, value in content.items() if is_list(value)]
+    if len(lists) != 1 or lists[0] in ('images', 'categories'):
+        raise ValueError(
+            f'{name} must be a list of detections, or a dictionary with one list; it holds '
+            f'{_kind(content)}: is it a file of annotations?'
+        )
+    return f'{name}: {lists[0]}', content[lists[0]]
 
 
 def fill_empty_keypoints(coco: CocoFile) -> bool:
@@ -441,4 +459,4 @@ def _short(value: Any) -> str:
 def _kind(value: Any) -> str:
     if isinstance(value, dict):
         return f'keys {", ".join(map(str, value))}' if value else 'an empty dictionary'
-    return 'null' if value is None else type(value).__name__
+    return 'null' if value is None else 'list' if is_list(value) else type(value).__name__

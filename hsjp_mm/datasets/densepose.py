@@ -139,15 +139,20 @@ class DensePoseDataset(PartMaskDataset):
             raise ValueError(f"symmetry_file='': {NEEDS_SYMMETRY}")
         super().full_init()
 
-    def _with_labels(self, boxes: Entries, coco: CocoFile) -> dict[str, np.ndarray]:
-        reasons = super()._with_labels(boxes, coco)
+    def _find_labels(self, coco: CocoFile) -> None:
+        super()._find_labels(coco)
         if self._key != 'dp_masks':
             raise ValueError(
                 f'ann_file={self.ann_file!r}: its category lists parts of its own, but DensePose '
                 'has 14 fixed ones, dp_masks; for other parts take hsjp_mm.PartMaskDataset'
             )
-        with_points = np.array([bool(row.get('dp_x')) for row in boxes], bool)
-        return {**reasons, 'without dp_x': with_points}
+
+    def _label_keys(self) -> tuple[str, ...]:
+        return *super()._label_keys(), *KEYS
+
+    def _without_labels(self, boxes: Entries) -> dict[str, np.ndarray]:
+        without = np.array([not row.get('dp_x') for row in boxes], bool)
+        return {**super()._without_labels(boxes), 'without dp_x': without}
 
     def _labels(self, boxes: Entries, row: dict) -> dict:
         labels = super()._labels(boxes, row)

@@ -1,6 +1,6 @@
 """Persons with labels of their bodies in 3D, of the one format that the converters write."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import torch
 from mmengine.logging import print_log
 
 from hsjp_mm.datasets.image_files import UnreadableImageError, stored_size, turned_size
+from hsjp_mm.datasets.instances import Rows
 from hsjp_mm.datasets.mesh_files import (
     BODIES,
     MeshLabels,
@@ -34,21 +35,14 @@ IN_SAMPLES = (
 """What of ``metainfo`` MMPose's transforms look for in each sample."""
 
 
-class _Samples(Sequence):
-    """The list of samples that BaseDataset holds, as arrays and the rows that are taken of them.
-
-    A list of a dictionary for each sample is a copy for each worker: counting references writes
-    into it. Arrays are shared.
-    """
+class _Samples(Rows):
+    """Where the labels of the samples are."""
 
     def __init__(self, labels: MeshLabels, images: np.ndarray, folder: str, rows: np.ndarray):
-        self.labels, self.images, self.folder, self.rows = labels, images, folder, rows
+        super().__init__(rows)
+        self.labels, self.images, self.folder = labels, images, folder
 
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index):  # no slices
-        row = int(self.rows[index])
+    def sample(self, row: int) -> dict[str, Any]:
         name = str(self.labels['image_path'][row])
         return {
             'id': int(self.labels['id'][row]),
@@ -57,17 +51,6 @@ class _Samples(Sequence):
             'img_index': int(self.images[row]),
             'row': row,
         }
-
-    def take(self, indices: int | Sequence[int]) -> '_Samples':
-        """Some of them; a whole number means the first ones, or the last ones if below 0."""
-        if isinstance(indices, int):
-            rows = self.rows[:indices] if indices >= 0 else self.rows[indices:]
-        else:
-            rows = self.rows[np.asarray(indices, int)]
-        return _Samples(self.labels, self.images, self.folder, rows)
-
-    def __deepcopy__(self, memo: dict) -> '_Samples':
-        return self  # nothing in it changes
 
 
 @DATASETS.register_module()
@@ -143,7 +126,6 @@ class MeshDataset(ReadableImageDataset):
 
     # for mmpose.apis.init_model, which builds no data set
     METAINFO = joint_set_info('mesh_22')
-    data_list: Any
 
     def __init__(
         self,
@@ -249,9 +231,6 @@ class MeshDataset(ReadableImageDataset):
             'current',
         )
         return rows
-
-    def _get_unserialized_subset(self, indices) -> '_Samples':  # type: ignore[override]
-        return self.data_list.take(indices)
 
     def get_data_info(self, idx: int) -> dict:
         """Get the labels of a sample; see the class."""

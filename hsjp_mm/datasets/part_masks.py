@@ -72,14 +72,20 @@ class PartMaskDataset(PersonCropDataset):
             raise ValueError(f"ann_file='': {type(self).__name__} needs a file with part masks")
         super().__init__(ann_file, **base)
 
-    def _with_labels(self, boxes: Entries, coco: CocoFile) -> dict[str, np.ndarray]:
-        """Read the names of the parts, and see who has masks."""
+    def _find_labels(self, coco: CocoFile) -> None:
+        """Read the names of the parts."""
         named = _part_names(coco, self.category_names)
         self._key = 'dp_masks' if named is None else 'part_masks'
         self._parts = DENSEPOSE_PARTS if named is None else named
         self._metainfo['parts'] = self._parts
         self._mirror = mirrored(self._parts)
-        return {f'without {self._key}': np.array([bool(row.get(self._key)) for row in boxes], bool)}
+
+    def _label_keys(self) -> tuple[str, ...]:
+        return 'bbox', self._key
+
+    def _without_labels(self, boxes: Entries) -> dict[str, np.ndarray]:
+        """See who has no masks."""
+        return {f'without {self._key}': np.array([not row.get(self._key) for row in boxes], bool)}
 
     def _labels(self, boxes: Entries, row: dict) -> dict:
         """The masks of a person, and where they lie."""

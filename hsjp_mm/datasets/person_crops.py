@@ -3,13 +3,14 @@
 import logging
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from mmcv.transforms import LoadImageFromFile
 from mmengine.logging import print_log
 
-from hsjp_mm.datasets.coco_files import LISTS, CocoFile, Entries, read_coco, read_results
+from hsjp_mm.datasets.box_files import BoxFileDataset
 from hsjp_mm.datasets.image_files import (
     IMAGE_SUFFIXES,
     UnreadableImageError,
@@ -19,7 +20,7 @@ from hsjp_mm.datasets.image_files import (
     turn_boxes,
     turned_size,
 )
-from hsjp_mm.datasets.readable_images import ReadableImageDataset
+from hsjp_mm.datasets.instances import Instances, Texts
 from hsjp_mm.datasets.store.files import image_name
 from hsjp_mm.datasets.store.reading import CropStore
 from hsjp_mm.ops.subsets import subset_order
@@ -32,7 +33,7 @@ HELD_OUT_SEED = 0
 
 
 @DATASETS.register_module()
-class PersonCropDataset(ReadableImageDataset):
+class PersonCropDataset(BoxFileDataset):
     """Boxes to cut crops from; no label is read unless ``annotation_keys`` names it.
 
     Derives from MMEngine's BaseDataset rather than MMPose's CocoDataset, which drops the persons
@@ -93,6 +94,10 @@ class PersonCropDataset(ReadableImageDataset):
         store: read the crops from what ``hsjp-mm store`` has written, relative to ``data_root``, in
             place of the images, which then need not be there. Instances whose image could not be
             read when it was written are left out, or with ``test_mode=True`` an error.
+        cache: a folder, relative to ``data_root``, in which to keep the boxes of ``ann_file`` as
+            they are before ``held_out`` and what follows. A second start takes them from there in
+            seconds, and all processes of a machine share the memory. A file that has changed is
+            read anew; images that have are not noticed.
 
     Raises:
         FileNotFoundError: a file or folder is missing, or the first image.
@@ -143,6 +148,7 @@ class PersonCropDataset(ReadableImageDataset):
         num_samples: int | None = None,
         seed: int = 0,
         store: str = '',
+        cache: str = '',
         data_prefix: dict | None = None,
         **base,
     ):
@@ -159,6 +165,8 @@ class PersonCropDataset(ReadableImageDataset):
                 f'annotation_keys={tuple(annotation_keys)} needs the annotations of ann_file; '
                 f'ann_file={ann_file!r}, bbox_file={bbox_file!r}'
             )
+        if cache and not ann_file:
+            raise ValueError(f'cache={cache!r} keeps the boxes of ann_file, which is not given')
         if held_out is not None and not 0 < held_out < 1:
             raise ValueError(f'held_out={held_out} must be in (0, 1)')
         if part not in PARTS:
@@ -183,12 +191,14 @@ class PersonCropDataset(ReadableImageDataset):
         self.num_samples = num_samples
         self.seed = seed
         self.store = store
+        self.cache = cache
         self.left_out: dict[str, int] = {}
+        base['serialize_data'] = False  # for the instances are arrays already
         super().__init__(ann_file=ann_file, data_prefix=data_prefix or {'img': ''}, **base)
 
     def _join_prefix(self):
         super()._join_prefix()
-        for name in ('bbox_file', 'image_list', 'store'):
+        for name in ('bbox_file', 'image_list', 'store', 'cache'):
             path = getattr(self, name)
             if path and not os.path.isabs(path) and self.data_root:
                 setattr(self, name, os.path.join(self.data_root, path))
@@ -201,24 +211,24 @@ class PersonCropDataset(ReadableImageDataset):
         self.turned = torch.zeros(self.num_images, dtype=torch.uint8).share_memory_()
         self.told_turned = torch.zeros(1, dtype=torch.long).share_memory_()
 
-    def load_data_list(self) -> list[dict]:
+    def load_data_list(self) -> Instances:  # type: ignore[override]
         """Read the source and choose the instances."""
         self.crops = CropStore(self.store) if self.store else None
-        instances, names = self._load_boxes() if self.ann_file else self._load_images()
+        instances = self._load_boxes() if self.ann_file else self._load_images()
         if not instances:
             raise ValueError(f'{self._source()} holds no image ({", ".join(IMAGE_SUFFIXES)})')
-        self.num_images = len(names)
+        self.num_images = len(instances.names)
         if self.held_out is not None:
-            instances = self._take_part(instances, names, self.held_out)
+            instances = self._take_part(instances, self.held_out)
         instances = self._subset(instances)
         if self.crops is not None:
             return self._take_stored(instances, self.crops)
         self.require_image(instances[0]['img_path'])
         return instances
 
-    def _take_stored(self, instances: list[dict], crops: CropStore) -> list[dict]:
+    def _take_stored(self, instances: Instances, crops: CropStore) -> Instances:
         """Take the instances that the store has."""
-        taken = crops.take(instances, self.data_prefix['img'])
+        taken = crops.take(instances)
         missing = len(instances) - len(taken)
         if missing and (self.test_mode or not taken):
             raise ValueError(
@@ -242,134 +252,15 @@ class PersonCropDataset(ReadableImageDataset):
         self.crops.check_reach(self.pipeline.transforms)
         return self.crops.load(sample, reducible=getattr(transform, 'reduces', False))
 
-    def _source(self) -> str:
-        return self.bbox_file or self.ann_file or self.image_list or self.data_prefix['img']
+    def _own_sizes(self, paths: Sequence[str]) -> list[tuple[float, float]]:
+        """The sizes of images that ``ann_file`` gives none for, as the store has them."""
+        if self.crops is None:
+            return super()._own_sizes(paths)
+        sizes, folder = self.crops.sizes(), self.data_prefix['img']
+        return [sizes.get(image_name(path, folder), (np.nan, np.nan)) for path in paths]
 
-    def _load_boxes(self) -> tuple[list[dict], list[str]]:
-        """Read the boxes of ``bbox_file``, or else of ``ann_file``; and the images' file names."""
-        lists = [key for key in LISTS if key != 'annotations' or not self.bbox_file]
-        coco = read_coco(self.ann_file, 'ann_file', lists)
-        categories = coco.category_ids(self.category_names)
-        boxes = coco.annotations
-        if self.bbox_file:
-            only = next(iter(categories)) if len(self.category_names) == 1 else None
-            boxes = read_results(self.bbox_file, 'bbox_file', only)
-        numbers = {image['id']: number for number, image in enumerate(coco.images)}
-        images = np.array([numbers.get(key, -1) for key in boxes.ids('image_id')], int)
-        wanted = np.array([key in categories for key in boxes.ids('category_id')], bool)
-        scores = boxes.numbers('score', default=1.0)
-        taken = np.ones(len(boxes), bool)
-        dropped = {}
-        for why, fits in (
-            ('of images not in ann_file', images >= 0),
-            ('of other categories', wanted),
-            ('crowd regions', ~boxes.flags('iscrowd')),
-            ('below score_thr', scores >= self.score_thr),
-            *self._with_labels(boxes, coco).items(),
-        ):
-            dropped[why] = int((taken & ~fits).sum())
-            taken &= fits
-        kept = np.flatnonzero(taken).tolist()
-        images = images[kept]
-        corners, reasons = self._clip(boxes.take(kept), images, coco)
-        dropped |= {why: int(count.sum()) for why, count in reasons.items()}
-        fits = ~np.any(list(reasons.values()), axis=0)
-        self.left_out = dropped
-        self._summarise(int(fits.sum()), boxes, dropped, coco)
-        scores = scores.astype(np.float32)
-        paths, rows = self._paths(coco), boxes.rows
-        img_ids = list(numbers)
-        instances = [
-            {
-                'id': index if self.bbox_file else rows[index]['id'],
-                'img_id': img_ids[image],
-                'img_path': paths[image],
-                'category_id': rows[index]['category_id'],
-                'bbox': corners[place : place + 1],
-                'bbox_score': scores[index : index + 1],
-                'img_index': image,
-                **self._labels(boxes, rows[index]),
-            }
-            for place, (index, image) in enumerate(zip(kept, images.tolist(), strict=True))
-            if fits[place]
-        ]
-        return instances, coco.images.texts('file_name')
-
-    def _with_labels(self, boxes: Entries, coco: CocoFile) -> dict[str, np.ndarray]:
-        """Tell why a box is left out for its labels, and (N,) whether it is not.
-
-        Subclasses that read labels add their reasons.
-        """
-        return {
-            f'without {key}': np.array([bool(row.get(key)) for row in boxes], bool)
-            for key in self.annotation_keys
-        }
-
-    def _labels(self, boxes: Entries, row: dict) -> dict:
-        """Get what a box that is taken has of labels; subclasses that read some add them."""
-        if not self.annotation_keys:
-            return {}
-        return {'raw_ann_info': {key: row[key] for key in ('bbox', *self.annotation_keys)}}
-
-    def _paths(self, coco: CocoFile) -> list[str]:
-        folder = self.data_prefix['img']
-        names = coco.images.texts('file_name')
-        return [os.path.join(folder, local_name(folder, name)) for name in names]
-
-    def _clip(
-        self, boxes: Entries, images: np.ndarray, coco: CocoFile
-    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """Clip boxes to their images.
-
-        Returns:
-            Their corners (N, 4); and for each reason to leave one out, whether it holds, (N,).
-        """
-        self._sizes = coco.sizes()
-        unknown = np.unique(images[np.isnan(self._sizes[images]).any(axis=1)])
-        if len(unknown):
-            paths = self._paths(coco)
-            if self.crops is not None:
-                sizes, folder = self.crops.sizes(), self.data_prefix['img']
-                for image in unknown:
-                    name = image_name(paths[image], folder)
-                    self._sizes[image] = sizes.get(name, (np.nan, np.nan))
-            else:
-                self.require_image(paths[unknown[0]])
-                for image in unknown:
-                    self._sizes[image] = self._own_size(paths[image])
-        xywh = boxes.numbers('bbox', 4)
-        own = self._sizes[images]
-        left_top = np.maximum(xywh[:, :2], 0)
-        right_bottom = np.minimum(xywh[:, :2] + xywh[:, 2:], own)
-        return np.hstack([left_top, right_bottom]).astype(np.float32), {
-            'below min_size': (right_bottom - left_top).min(axis=1) < self.min_size,
-            'of images without a size that cannot be read': np.isnan(own).any(axis=1),
-        }
-
-    def _own_size(self, path: str) -> tuple[float, float]:
-        """The size of an image that ``ann_file`` gives none for; NaN if it cannot be read."""
-        try:
-            return turned_size(*stored_size(path))
-        except UnreadableImageError:
-            if self.test_mode:
-                raise
-            return np.nan, np.nan
-
-    def _summarise(self, number: int, boxes: Entries, dropped: dict, coco: CocoFile) -> None:
-        counts = ', '.join(f'{count} {why}' for why, count in dropped.items() if count)
-        summary = f'{number} of {len(boxes)} boxes of {self._source()}' + (
-            f'; left out: {counts}' if counts else ''
-        )
-        if not number:
-            raise ValueError(
-                f'no box is left, {summary} (category_names={self.category_names}, '
-                f'score_thr={self.score_thr}, min_size={self.min_size}, {len(coco.images)} images '
-                f'in {self.ann_file})'
-            )
-        print_log(f'PersonCropDataset: {summary}', 'current')
-
-    def _load_images(self) -> tuple[list[dict], list[str]]:
-        """Make each image of the list or folder one instance; and get their names."""
+    def _load_images(self) -> Instances:
+        """Make each image of the list or folder one instance."""
         folder = self.data_prefix['img']
         if self.image_list:
             lines = read_text(self.image_list, 'image_list').splitlines()
@@ -381,34 +272,23 @@ class PersonCropDataset(ReadableImageDataset):
                 f"data_prefix['img']={folder!r} is no folder; give ann_file, image_list or a "
                 'folder of images'
             )
-        instances = [
-            {
-                'id': name,
-                'img_id': place,
-                'img_path': os.path.join(folder, name),
-                'img_index': place,
-            }
-            for place, name in enumerate(names)
-        ]
-        return instances, names
+        columns: dict[str, Any] = {'image': np.arange(len(names)), 'name': Texts.of(names)}
+        return Instances(columns, folder=folder)
 
-    def _take_part(self, instances: list[dict], names: list[str], held_out: float) -> list[dict]:
+    def _take_part(self, instances: Instances, held_out: float) -> Instances:
         """Take the instances of the images that are held out, or of the others.
 
         Chosen is among all images of the source, with or without boxes, and an image that it names
         twice is one.
         """
-        keys = [os.path.normpath(name).replace('\\', '/') for name in names]
+        keys = [os.path.normpath(name).replace('\\', '/') for name in instances.names]
         images = list(dict.fromkeys(keys))
         if len(images) < len(PARTS):
             raise ValueError(f'held_out={held_out}: {self._source()} has only one image')
         number = min(max(1, round(held_out * len(images))), len(images) - 1)
         chosen = {images[i] for i in subset_order(images, HELD_OUT_SEED)[:number]}
-        part = [
-            instance
-            for instance in instances
-            if (keys[instance['img_index']] in chosen) == (self.part == 'val')
-        ]
+        in_part = np.array([(key in chosen) == (self.part == 'val') for key in keys])
+        part = instances.take(np.flatnonzero(in_part[instances.images]))
         summary = (
             f'part={self.part!r} of held_out={held_out}: {len(part)} of {len(instances)} instances '
             f'of {self._source()}; {number} of {len(images)} images are held out'
@@ -418,7 +298,7 @@ class PersonCropDataset(ReadableImageDataset):
         print_log(f'PersonCropDataset: {summary}', 'current')
         return part
 
-    def _subset(self, instances: list[dict]) -> list[dict]:
+    def _subset(self, instances: Instances) -> Instances:
         """Choose ``fraction`` or ``num_samples`` of the instances, in their order."""
         number = self.num_samples
         if self.fraction is not None:
@@ -431,8 +311,7 @@ class PersonCropDataset(ReadableImageDataset):
                 f'{self._source()}'
                 + (f' in part={self.part!r}' if self.held_out is not None else '')
             )
-        chosen = subset_order([instance['id'] for instance in instances], self.seed)[:number]
-        return [instances[index] for index in sorted(chosen)]
+        return instances.take(sorted(subset_order(instances.ids(), self.seed)[:number]))
 
     def check_image(self, instance: dict) -> None:
         """Give an instance without a box the image's, and see that a box is of this image."""
@@ -441,7 +320,7 @@ class PersonCropDataset(ReadableImageDataset):
             instance['bbox'] = np.array([[0, 0, width, height]], dtype=np.float32)
             instance['bbox_score'] = np.ones(1, dtype=np.float32)
             return
-        annotated = tuple(self._sizes[instance['img_index']])
+        annotated = tuple(self.data_list.columns['size'][instance['img_index']])
         if annotated == (width, height):
             return
         path = instance['img_path']

@@ -2,7 +2,8 @@
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import cv2
 import torch
@@ -12,6 +13,7 @@ from mmengine.logging import print_log
 
 from hsjp_mm.datasets.encoded_images import EncodedImage
 from hsjp_mm.datasets.image_files import UnreadableImageError, decoding
+from hsjp_mm.datasets.instances import Rows
 
 
 class ReadableImageDataset(BaseDataset):
@@ -27,6 +29,7 @@ class ReadableImageDataset(BaseDataset):
             ``img_path`` and ``img_index``, the number of its image among them.
     """
 
+    data_list: Any
     num_images: int
 
     def full_init(self) -> None:
@@ -36,6 +39,11 @@ class ReadableImageDataset(BaseDataset):
         super().full_init()
         # by image and in shared memory, so that of all workers one reports it
         self.reported = torch.zeros(self.num_images, dtype=torch.uint8).share_memory_()
+
+    def _get_unserialized_subset(self, indices: int | Sequence[int]):
+        if isinstance(self.data_list, Rows):
+            return self.data_list.take(indices)
+        return super()._get_unserialized_subset(indices)
 
     def require_image(self, path: str) -> None:
         """Raise if the first image is not there, for then probably none is."""

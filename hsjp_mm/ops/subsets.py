@@ -1,10 +1,12 @@
 """The one way in which a part of some data is chosen at random."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable
+
+import numpy as np
 
 
-def subset_order(ids: Sequence[int | str], seed: int) -> list[int]:
+def subset_order(ids: Iterable[int | str], seed: int) -> list[int]:
     """Put ids into a random order, whose first ones are a subset.
 
     Of two subsets of one seed the smaller lies inside the larger one. The place of an id depends on
@@ -24,5 +26,7 @@ def subset_order(ids: Sequence[int | str], seed: int) -> list[int]:
         >>> half = sorted(order[:2])
     """
     # the words are those with which version 0.1 of LabelSubset chose
-    places = [hashlib.sha256(f'label subset {seed}/{key}'.encode()).digest() for key in ids]
-    return sorted(range(len(ids)), key=places.__getitem__)
+    digests = (hashlib.sha256(f'label subset {seed}/{key}'.encode()).digest() for key in ids)
+    # in one array, for ten million texts take 650 MB; S compares bytes as Python does
+    places = np.fromiter(digests, 'S32')
+    return np.argsort(places, kind='stable').tolist()

@@ -11,6 +11,7 @@ from mmengine.fileio import LmdbBackend
 
 from hsjp_mm.datasets.encoded_images import EncodedImage, Region
 from hsjp_mm.datasets.image_files import UnreadableImageError
+from hsjp_mm.datasets.instances import Instances
 from hsjp_mm.datasets.store.files import (
     crop_key,
     given_box,
@@ -62,12 +63,8 @@ class CropStore:
         pairs = zip(self.crops.names.tolist(), self.crops.sizes.tolist(), strict=True)
         return {name: (float(size[0]), float(size[1])) for name, size in pairs}
 
-    def take(self, instances: Sequence[dict], folder: str) -> list[dict]:
+    def take(self, instances: Instances) -> Instances:
         """Take the instances that have a crop.
-
-        Args:
-            instances: of a data set.
-            folder: of its images.
 
         Returns:
             Those whose image could be read when the store was written, each with ``stored``, the
@@ -78,14 +75,14 @@ class CropStore:
         """
         known = {key: place for place, key in enumerate(self.crops.ids.tolist())}
         unreadable = set(self.unreadable.tolist())
-        found = []
+        places = np.full(len(instances), -1)
         wrong: dict[str, list[str]] = {}
-        for instance in instances:
+        for number, instance in enumerate(instances):
             key = str(instance['id'])
             place = known.get(key)
             if place is not None:
-                found.append({**instance, 'stored': place, 'shard': int(self.shards[place])})
-                name = image_name(instance['img_path'], folder)
+                places[number] = place
+                name = image_name(instance['img_path'], instances.folder)
                 for what in self._differences(place, name, given_box(instance)):
                     wrong.setdefault(what[0], []).append(f'{key} ({what[1]})')
             elif key not in unreadable:
@@ -99,7 +96,7 @@ class CropStore:
                 f'store={self.folder!r} does not fit the data set; of {len(instances)} instances '
                 f'are {told}. It was made of {_source(self.manifest["dataset"])}'
             )
-        return found
+        return instances.with_crops(places, np.append(self.shards, -1)[places])
 
     def _differences(self, place: int, name: str, box: np.ndarray) -> Iterator[tuple[str, str]]:
         stored, given = str(self.crops.names[place]), self.crops.given[place]
