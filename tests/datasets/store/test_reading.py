@@ -349,7 +349,6 @@ def test_crops_can_be_read_with_opencv(photos, store):
 TWO_PROCESSES = """
 import json, os, sys
 import torch.distributed as dist
-from mmengine.dist import init_dist
 from mmengine.registry import init_default_scope
 from recipe import build_loader, write_tars
 from hsjp_mm.datasets import PartSampler
@@ -358,7 +357,7 @@ from tests.helpers import leave_group
 
 photos, folder = sys.argv[1:]
 init_default_scope('mmpose')
-init_dist('pytorch', backend='gloo')
+dist.init_process_group('gloo')
 rank = dist.get_rank()
 for other in range(1 - rank, 4, 2):
     os.unlink(f'{folder}/{rank}/shard-{other:05d}.lmdb')  # a machine of its own
