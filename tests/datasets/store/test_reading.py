@@ -401,7 +401,7 @@ def test_two_processes_read_parts_of_a_store_and_of_tar_files(photos, store, tmp
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     crops = CropStore(str(store))
-    shards = dict(zip(map(int, crops.ids), crops.shards.tolist(), strict=True))
+    shards = dict(zip(map(int, crops.crops.ids), crops.shards.tolist(), strict=True))
     streams = []
     for rank in (0, 1):
         ids, streamed, shapes = json.loads((tmp_path / f'{rank}.json').read_text())
