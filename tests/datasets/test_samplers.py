@@ -266,11 +266,14 @@ def test_processes_read_their_own_shards(monkeypatch):
 @pytest.mark.parametrize('window', [1, 2])
 def test_the_samples_of_a_window_are_mixed(monkeypatch, window):
     sampler = part_sampler(monkeypatch, 1, num_samples=30, window=window)
-    shards = [index // 5 for index in sampler]  # three shards of five
-    assert len(set(shards[: 5 * window])) == window
-    assert len(set(shards[5 * window :])) == 3 - window
-    if window == 2:
-        assert sorted(shards[:10]) != shards[:10]
+    mixed = 0
+    for epoch in range(10):
+        sampler.set_epoch(epoch)
+        shards = [index // 5 for index in sampler]  # three shards of five
+        assert len(set(shards[: 5 * window])) == window
+        assert len(set(shards[5 * window :])) == 3 - window
+        mixed += np.count_nonzero(np.diff(shards[: 5 * window])) > 1
+    assert mixed == 0 if window == 1 else mixed > 5
     plain = part_sampler(monkeypatch, 1, num_samples=30, shuffle=False)
     assert [index // 5 for index in plain] == [1] * 5 + [3] * 5 + [5] * 5
 

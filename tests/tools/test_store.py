@@ -49,10 +49,12 @@ def test_what_is_wrong_is_told_in_a_sentence(config, tmp_path, capsys):
     assert 'is no store of crops: it has no manifest.json' in capsys.readouterr().err
     assert main([config, *out, '--quality', '101']) == 2
     assert '--quality=101 must be from 1 to 100' in capsys.readouterr().err
-    stock = dict(type='CocoDataset', data_mode='bottomup', pipeline=[])
-    (tmp_path / 'stock.py').write_text(
+    (tmp_path / 'two.py').write_text(
         f"_base_ = ['{config}']\n"
-        f"data = dict(_delete_=True, ann_file='{tmp_path}/none.json', **{stock!r})\n"
-        "train_dataloader = dict(dataset=dict(_delete_=True, type='ConcatDataset', datasets=[]))\n"
+        'data = _base_.train_dataloader.dataset\n'
+        "both = dict(_delete_=True, type='ConcatDataset', datasets=[data, data])\n"
+        'train_dataloader = dict(dataset=both)\n'
     )
-    assert main([str(tmp_path / 'stock.py'), *out]) != 0
+    assert main([str(tmp_path / 'two.py'), *out]) == 2
+    said = capsys.readouterr().err
+    assert 'train_dataloader.dataset has 2 of hsjp_mm.PersonCropDataset, and must have one' in said

@@ -349,7 +349,6 @@ def test_crops_can_be_read_with_opencv(photos, store):
 TWO_PROCESSES = """
 import json, os, sys
 import torch.distributed as dist
-from mmengine.dist import init_dist
 from mmengine.registry import init_default_scope
 from recipe import build_loader, write_tars
 from hsjp_mm.datasets import PartSampler
@@ -358,7 +357,7 @@ from tests.helpers import leave_group
 
 photos, folder = sys.argv[1:]
 init_default_scope('mmpose')
-init_dist('pytorch', backend='gloo')
+dist.init_process_group('gloo')
 rank = dist.get_rank()
 for other in range(1 - rank, 4, 2):
     os.unlink(f'{folder}/{rank}/shard-{other:05d}.lmdb')  # a machine of its own
@@ -402,7 +401,7 @@ def test_two_processes_read_parts_of_a_store_and_of_tar_files(photos, store, tmp
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     crops = CropStore(str(store))
-    shards = dict(zip(map(int, crops.ids), crops.shards.tolist(), strict=True))
+    shards = dict(zip(map(int, crops.crops.ids), crops.shards.tolist(), strict=True))
     streams = []
     for rank in (0, 1):
         ids, streamed, shapes = json.loads((tmp_path / f'{rank}.json').read_text())
