@@ -21,6 +21,7 @@ from mmengine.logging import MessageHub
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 from mmpose.registry import KEYPOINT_CODECS
 
+from hsjp_mm.benchmark_boxes import measure_boxes
 from hsjp_mm.benchmark_communication import (
     is_one_of_several,
     measure_traffic,
@@ -371,6 +372,7 @@ MEASURES = {
     'communication': measure_communication,
     'decode': measure_decode,
     'dataset': measure_dataset,
+    'boxes': measure_boxes,
 }
 
 

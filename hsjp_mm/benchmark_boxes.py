@@ -64,7 +64,7 @@ def load_boxes(path: str, what: str) -> None:
         )
     seconds = time.process_time() - start
     started = time.perf_counter()
-    loader = DataLoader(
+    loader: DataLoader = DataLoader(
         dataset, batch_size=64, num_workers=WORKERS, collate_fn=pseudo_collate,
         sampler=RandomSampler(dataset, replacement=True, num_samples=64 * (BATCHES + 9)),
     )  # fmt: skip

@@ -93,12 +93,6 @@ def main(args: argparse.Namespace) -> None:
     if args.what in OF_DATA:  # before the imports, which take seconds
         existing_file(Path(args.data, f'annotations/person_keypoints_{args.split}.json'), 'data')
 
-    if args.what == 'boxes':
-        from hsjp_mm.benchmark_boxes import measure_boxes
-
-        measure_boxes(args)
-        return
-
     from hsjp_mm.benchmark import run
 
     run(args)
