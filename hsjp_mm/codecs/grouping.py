@@ -1,8 +1,8 @@
 """From heat maps and tags to persons: peaks, their grouping, and the search for missing keypoints.
 
 Letters: B images, K keypoints, L tags a keypoint, [H, W] map size, h × w blocks of a map, M peaks
-of an image, N persons. A location is y·W + x. Maps stay on their device; only the maxima of their
-blocks and the values at chosen pixels are moved.
+of an image, N persons. A location is y·W + x. Maps stay on their device: what is moved are peaks,
+the tags at them, the extremes of blocks of the maps that lack keypoints, and pixels of few blocks.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,10 @@ import torch
 from munkres import Munkres
 from torch import Tensor
 
-SEARCH_BLOCK = 8  # pixels; the result does not depend on it, the time does
+# The result of the search for missing keypoints does not depend on these, its time does.
+SEARCH_BLOCK = 8  # pixels of the side of a block
+SEARCH_FIRST = 8  # blocks that are read for a person at first
+SEARCH_MANY = 512  # blocks to read for all persons, for which bounds by all tags are worth it
 
 
 class Peaks(NamedTuple):
@@ -31,9 +34,7 @@ def find_peaks(
 ) -> list[Peaks]:
     """Find the greatest values above the threshold that are maxima of the window around them.
 
-    Blocks are small enough for the window of each of their pixels to cover them, so only pixels
-    that equal the maximum of their block come into question. Of equal values the one at the lower
-    location is first.
+    Of equal values the one at the lower location is first.
 
     Args:
         heatmaps: (B, K, H, W).
@@ -46,21 +47,8 @@ def find_peaks(
         the peaks of each image.
     """
     num_images, num_keypoints, height, width = heatmaps.shape
-    size = (kernel + 1) // 2
-    maxima = _reduce_blocks(heatmaps.flatten(0, 1), size, 'maximum')
-    maps, rows, columns = np.nonzero(maxima >= _least_above(threshold))
     area = height * width
-    pixels = maps[:, None] * area + _block_pixels(rows, columns, size, height, width)
-    scores = _take(heatmaps, pixels)
-    stands = scores == maxima[maps, rows, columns][:, None]
-    for dy, dx in _window(kernel):
-        pixels, scores = pixels[stands], scores[stands]
-        maps, locations = np.divmod(pixels, area)
-        y, x = np.divmod(locations, width)
-        stands = values_at(heatmaps, maps, y + dy, x + dx) <= scores
-    pixels, index = np.unique(pixels[stands], return_index=True)  # border blocks overlap
-    scores = scores[stands][index]
-
+    pixels, scores = _maxima(heatmaps.flatten(0, 1), kernel, _least_above(threshold))
     maps, locations = np.divmod(pixels, area)
     order = np.lexsort((locations, -scores, maps))
     ranks = np.arange(len(order)) - np.searchsorted(maps[order], maps[order])
@@ -103,30 +91,44 @@ def group_peaks(
         (N, K) the peak of each person and keypoint, −1 where it has none, in the order in which
         the persons were started.
     """
-    members: dict[float, np.ndarray] = {}
-    used: dict[float, list[int]] = {}
+    rows: dict[float, int] = {}
+    shape = len(peaks.scores), len(keypoint_order)
+    members = np.full(shape, -1)
+    used = np.zeros(shape, int)  # the peaks of the mean tag, as they came, and their number
+    counts = np.zeros(len(members), int)
     for keypoint in keypoint_order:
         new = np.flatnonzero(peaks.keypoints == keypoint)
         if not len(new):
             continue
-        known = list(members)[:max_persons]
-        means = np.array([mean_tag(peaks.tags[used[key]]) for key in known])
+        known = np.s_[: min(len(rows), max_persons)]
+        means = mean_tags(peaks.tags, used[known], counts[known])
         owners = _assign(peaks.scores[new], peaks.tags[new], means, tag_threshold)
         for peak, owner in zip(new, owners, strict=True):
-            if owner is None:
-                key = float(peaks.tags[peak, 0])
-                members.setdefault(key, np.full(len(keypoint_order), -1))
-                used[key] = []
-            else:
-                key = known[owner]
-            members[key][keypoint] = peak
-            used[key].append(peak)
-    return np.array(list(members.values()), dtype=int).reshape(-1, len(keypoint_order))
+            if owner < 0:
+                owner = rows.setdefault(float(peaks.tags[peak, 0]), len(rows))
+                counts[owner] = 0
+            members[owner, keypoint] = peak
+            used[owner, counts[owner]] = peak
+            counts[owner] += 1
+    return members[: len(rows)]
 
 
-def mean_tag(tags: np.ndarray) -> np.ndarray:
-    """Average tags (…, L): np.mean to the bit, without what np.mean does besides."""
-    return np.add.reduce(tags, axis=0) / np.float32(len(tags))
+def mean_tags(tags: np.ndarray, used: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Average the tags (M, L) that each person used: np.mean of each to the bit, all at once.
+
+    Args:
+        tags: of the peaks.
+        used: (N, K) peaks of the persons, of which the first so many count ...
+        counts: (N,) ... as are given here, at least one.
+
+    Returns:
+        (N, L).
+    """
+    means = np.empty((len(used), tags.shape[1]), np.float32)
+    for count in np.unique(counts):
+        alike = counts == count  # summed together, for padding would change the order of the sum
+        means[alike] = np.add.reduce(tags[used[alike, :count]], axis=1) / np.float32(count)
+    return means
 
 
 def find_missing(
@@ -134,8 +136,8 @@ def find_missing(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find where heat − round(tag distance) is greatest, the first of equal pixels.
 
-    What the pixels of a block can reach is bounded by its greatest heat and its range of first
-    tags. It is read only if that is not below what the first pixels of all blocks reach.
+    What the pixels of a block can reach is bounded by its greatest heat and its range of tags. It
+    is read only if that is not below what a few blocks with great bounds hold.
 
     Args:
         heatmap: (H, W) of a keypoint.
@@ -145,49 +147,82 @@ def find_missing(
     Returns:
         locations and heat (P,), both zero where the heat is not positive.
     """
-    most = _reduce_blocks(heatmap, SEARCH_BLOCK, 'maximum').ravel()
-    low = _reduce_blocks(tags[0], SEARCH_BLOCK, 'minimum').ravel()
-    high = _reduce_blocks(tags[0], SEARCH_BLOCK, 'maximum').ravel()
-    first = np.s_[..., ::SEARCH_BLOCK, ::SEARCH_BLOCK]
-    first_tags = tags[first].flatten(1).cpu().numpy()
-    differences = first_tags - person_tags[:, :, None]
-    floor = _response(heatmap[first].flatten().cpu().numpy(), differences, axis=1).max(axis=1)
-    # rounded as the responses are, and monotone in each step, so that it is a bound
-    gaps = np.maximum(low - person_tags[:, :1], person_tags[:, :1] - high).clip(0)
-    reach = most - np.round(gaps)
+    most, low, high = _reduce_blocks(
+        (heatmap, 'maximum'), (tags[0], 'minimum'), (tags[0], 'maximum')
+    )
+    gaps = [_gap(low, high, person_tags[:, 0])]
+    penalties = np.round(gaps[0])
     warm = most > 0
     read = partial(_read_blocks, heatmap, tags, person_tags)
-    response, locations, heat = read((reach >= floor[:, None]) & warm)
-    known = (response >= floor) & (heat > 0)
+    lowest = np.full(len(person_tags), -np.inf, np.float32)
+    floor = read(penalties, lowest, _likely(np.where(warm, most - penalties, -np.inf)) & warm)[0]
+    chosen = warm & (most - penalties >= floor[:, None, None])
+    if len(tags) > 1 and chosen.sum() > SEARCH_MANY:
+        for channel, own in zip(tags[1:], person_tags.T[1:], strict=True):
+            low, high = _reduce_blocks((channel, 'minimum'), (channel, 'maximum'))
+            gaps.append(_gap(low, high, own))
+        penalties = _rounded_length(np.stack(gaps))
+        chosen &= most - penalties >= floor[:, None, None]
+    response, locations, heat = read(penalties, floor, chosen)
+    known = heat > 0
     # Where no response is positive, that of a pixel without heat may be the greatest.
     unsure = known & (response <= 0)
     if unsure.any():
-        cold, where, _ = read((reach >= response[:, None]) & ~warm & unsure[:, None])
-        known &= (cold < response) | ((cold == response) & (locations <= where))
+        cold = (most - penalties >= response[:, None, None]) & ~warm & unsure[:, None, None]
+        others, where, _ = read(penalties, response, cold)
+        known &= (others < response) | ((others == response) & (locations <= where))
     return locations * known, heat * known
 
 
+def _gap(low: np.ndarray, high: np.ndarray, person_tags: np.ndarray) -> np.ndarray:
+    """How far blocks are at least from the tags (P,): (P, h, w), rounded as differences are."""
+    own = person_tags[:, None, None]
+    return np.maximum(low - own, own - high).clip(0)
+
+
+def _likely(bounds: np.ndarray) -> np.ndarray:
+    """Choose a few blocks with great bounds (P, h, w), each from another row of blocks."""
+    best = bounds.max(axis=2)
+    rows = np.argsort(-best, axis=1)[:, :SEARCH_FIRST]
+    likely = np.zeros(bounds.shape, bool)
+    persons = np.arange(len(bounds))[:, None]
+    likely[persons, rows, bounds[persons, rows].argmax(axis=2)] = True
+    return likely
+
+
 def _read_blocks(
-    heatmap: Tensor, tags: Tensor, person_tags: np.ndarray, chosen: np.ndarray
+    heatmap: Tensor,
+    tags: Tensor,
+    person_tags: np.ndarray,
+    penalties: np.ndarray,
+    least: np.ndarray,
+    chosen: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Read the chosen blocks (P, h·w) of a map for each of P persons.
+    """Read the chosen blocks of a map for each of P persons.
+
+    Args:
+        heatmap, tags, person_tags: as for find_missing.
+        penalties: (P, h, w) what is at least taken from the heat in a block.
+        least: (P,) lower responses need not be found.
+        chosen: (P, h, w) the blocks.
 
     Returns:
-        the greatest response, −∞ if no block is chosen; its first location; the heat there.
+        the greatest response, −∞ if there is none; its first location; the heat there.
     """
     height, width = heatmap.shape
-    persons, blocks = chosen.nonzero()
-    rows, columns = np.divmod(blocks, -(-width // SEARCH_BLOCK))
+    persons, rows, columns = chosen.nonzero()
     pixels = _block_pixels(rows, columns, SEARCH_BLOCK, height, width)
+    heat = _take(heatmap, pixels)
+    enough = heat - penalties[persons, rows, columns][:, None] >= least[persons, None]
+    persons, pixels, heat = persons[enough.nonzero()[0]], pixels[enough], heat[enough]
     values = np.stack([_take(channel, pixels) for channel in tags])
-    differences = values - person_tags.T[:, persons, None]
-    responses = _response(_take(heatmap, pixels), differences, axis=0)
+    responses = heat - _rounded_length(values - person_tags.T[:, persons])
 
     best = np.full(len(person_tags), -np.inf, dtype=np.float32)
     where = np.zeros(len(person_tags), dtype=int)
     present, starts = np.unique(persons, return_index=True)
-    best[present] = np.maximum.reduceat(responses.max(axis=1), starts)
-    first = np.where(responses == best[persons, None], pixels, height * width).min(axis=1)
+    best[present] = np.maximum.reduceat(responses, starts)
+    first = np.where(responses == best[persons], pixels, height * width)
     where[present] = np.minimum.reduceat(first, starts)
     return best, where, _take(heatmap, where)
 
@@ -202,9 +237,9 @@ def _block_pixels(
     return (y * width + x)[:, None] + inner.ravel()
 
 
-def _response(heat: np.ndarray, differences: np.ndarray, axis: int) -> np.ndarray:
-    """Heat less the rounded length of tag differences, whose components lie along an axis."""
-    return heat - np.round(np.sqrt((differences**2).sum(axis=axis)))
+def _rounded_length(differences: np.ndarray) -> np.ndarray:
+    """Round the lengths of tag differences (L, …). No less is taken from the heat for any L."""
+    return np.round(np.sqrt((differences**2).sum(axis=0)))
 
 
 def as_array(maps: Tensor) -> np.ndarray | Tensor:
@@ -220,21 +255,88 @@ def _take(maps: Tensor, index: np.ndarray) -> np.ndarray:
     return array.take(torch.from_numpy(index).to(array.device)).cpu().numpy()
 
 
-def _reduce_blocks(maps: Tensor, size: int, extreme: str) -> np.ndarray:
-    """Reduce maps (…, H, W) to their 'maximum' or 'minimum' in blocks of size × size pixels.
+def _maxima(maps: Tensor, kernel: int, least: np.float32) -> tuple[np.ndarray, np.ndarray]:
+    """Find the pixels of maps (M, H, W) that nothing in the window around them exceeds.
+
+    Args:
+        maps: on any device; from another than the CPU only what is returned is moved.
+        kernel: odd side of the window.
+        least: what they must reach.
+
+    Returns:
+        flat indices and values.
+    """
+    _, height, width = maps.shape
+    reach = kernel // 2
+    array = as_array(maps)
+    if not isinstance(array, np.ndarray):
+        window = torch.nn.functional.max_pool2d(maps, kernel, 1, reach)
+        found = ((maps == window) & (maps >= float(least))).flatten().nonzero().flatten()
+        pixels = found.cpu().numpy()
+        return pixels, _take(maps, pixels)
+    parts = [_row_maxima(heatmap, reach, least) for heatmap in array]
+    channels = np.repeat(np.arange(len(parts)), [len(scores) for _, scores in parts])
+    locations, scores = (np.concatenate(values) for values in zip(*parts, strict=True))
+    side = np.arange(-reach, reach + 1)
+    for dy in sorted(side, key=abs):
+        y, x = np.divmod(locations[:, None], width)
+        stands = values_at(maps, channels[:, None], y + dy, x + side).max(axis=1) <= scores
+        channels, locations, scores = channels[stands], locations[stands], scores[stands]
+    return channels * height * width + locations, scores
+
+
+def _row_maxima(
+    heatmap: np.ndarray, reach: int, least: np.float32
+) -> tuple[np.ndarray, np.ndarray]:
+    """Find the pixels of a map (H, W) that may be maxima of their windows.
+
+    Strips of rows are reduced to their maxima, low enough for the window of each of their pixels
+    to cover them. Of these, only those are looked at that are maxima along their strip.
+
+    Returns:
+        locations and values.
+    """
+    height, width = heatmap.shape
+    size = reach + 1
+    strips = np.full((-(-height // size), width + reach), -np.inf, np.float32)  # −∞ ends each
+    strips[:, :width] = heatmap[::size]
+    for i in range(1, min(size, height)):
+        part = heatmap[i::size]
+        same = strips[: len(part), :width]
+        np.maximum(same, part, out=same)
+    cells = np.flatnonzero(strips >= least)
+    values = strips.take(cells)
+    for offset in sorted({*range(-reach, size)} - {0}, key=abs):
+        stands = strips.take(cells + offset, mode='wrap') <= values
+        cells, values = cells[stands], values[stands]
+    rows, x = np.divmod(cells[:, None], strips.shape[1])
+    y = rows * size + np.arange(size)
+    pixels = heatmap[y.clip(max=height - 1), x]
+    stands = (pixels == values[:, None]) & (y < height)
+    return (y * width + x)[stands], pixels[stands]
+
+
+def _reduce_blocks(*wanted: tuple[Tensor, str]) -> np.ndarray:
+    """Reduce maps (H, W), where they are, to the 'maximum' or 'minimum' of their blocks, (…, h, w).
 
     Blocks at the far borders may be smaller.
     """
-    array = as_array(maps)
-    reduce = getattr(np if isinstance(array, np.ndarray) else torch, extreme)
+    reduced = [_reduce(as_array(channel), extreme) for channel, extreme in wanted]
+    if isinstance(reduced[0], np.ndarray):
+        return np.stack(reduced)
+    return torch.stack(reduced).cpu().numpy()
+
+
+def _reduce(array: np.ndarray | Tensor, extreme: str) -> np.ndarray | Tensor:
+    pick = getattr(np if isinstance(array, np.ndarray) else torch, extreme)
     for _ in range(2):
-        reduced = reduce(array[..., ::size, :], array[..., ::size, :])
-        for i in range(1, min(size, array.shape[-2])):
-            part = array[..., i::size, :]
-            same = reduced[..., : part.shape[-2], :]
-            reduce(same, part, out=same)
-        array = reduced.swapaxes(-2, -1)
-    return array if isinstance(array, np.ndarray) else array.cpu().numpy()
+        reduced = pick(array[::SEARCH_BLOCK], array[::SEARCH_BLOCK])
+        for i in range(1, min(SEARCH_BLOCK, len(array))):
+            part = array[i::SEARCH_BLOCK]
+            same = reduced[: len(part)]
+            pick(same, part, out=same)
+        array = reduced.T
+    return array
 
 
 def _least_above(threshold: float) -> np.float32:
@@ -243,34 +345,17 @@ def _least_above(threshold: float) -> np.float32:
     return nearest if float(nearest) > threshold else np.nextafter(nearest, np.float32(np.inf))
 
 
-def _window(kernel: int) -> list[tuple[int, int]]:
-    """List the offsets (dy, dx) of a window but its center, the nearest first."""
-    reach = range(-(kernel // 2), kernel // 2 + 1)
-    offsets = [(dy, dx) for dy in reach for dx in reach if (dy, dx) != (0, 0)]
-    return sorted(offsets, key=lambda offset: offset[0] ** 2 + offset[1] ** 2)
-
-
 def _assign(
     scores: np.ndarray, tags: np.ndarray, means: np.ndarray, tag_threshold: float
-) -> list[int | None]:
-    """Give each peak the index of a person, or None if it is none of them."""
+) -> list[int]:
+    """Give each peak the index of a person, or −1 if it is none of them."""
     if not len(means):
-        return [None] * len(tags)
+        return [-1] * len(tags)
     distances = np.linalg.norm(tags[:, None].astype(np.float64) - means, axis=2)
-    rounded = np.round(distances)
-    columns = rounded.argmin(axis=1)
-    if not _is_only_optimum(rounded, columns):
-        columns = _cheapest(rounded * 100 - scores[:, None])
-    return [
-        int(column) if column < len(means) and distances[row, column] < tag_threshold else None
-        for row, column in enumerate(columns)
-    ]
-
-
-def _is_only_optimum(costs: np.ndarray, columns: np.ndarray) -> bool:
-    """Tell whether every row has its least cost once, and all of them in different columns."""
-    least = costs == costs.min(axis=1, keepdims=True)
-    return least.sum() == len(columns) == len(np.unique(columns))
+    columns = _cheapest(np.round(distances) * 100 - scores[:, None])
+    persons = columns.clip(max=len(means) - 1)
+    near = distances[np.arange(len(tags)), persons] < tag_threshold
+    return np.where(near & (columns < len(means)), columns, -1).tolist()
 
 
 def _cheapest(costs: np.ndarray) -> np.ndarray:
@@ -278,8 +363,26 @@ def _cheapest(costs: np.ndarray) -> np.ndarray:
 
     Rounding makes several assignments equally cheap as soon as the tags of two persons are close.
     Munkres rather than scipy's solver, for the choice among them is then that of the authors' code
-    and of the stock decoder, which give it the same matrix.
+    and of the stock decoder, which give it the same matrix. It starts by giving each row the first
+    free one of its cheapest columns, and if all rows get one, ends with that.
     """
+    columns = _first_free(costs == costs.min(axis=1, keepdims=True))
+    if columns is not None:
+        return columns
     spare = max(costs.shape[0] - costs.shape[1], 0)
     costs = np.hstack([costs, np.full((len(costs), spare), 1e10)])
     return np.array(Munkres().compute(costs))[:, 1]
+
+
+def _first_free(allowed: np.ndarray) -> np.ndarray | None:
+    """Give each row the first column allowed to it that no earlier row has, if all get one."""
+    columns: list[int] = []
+    free = np.ones(allowed.shape[1], bool)
+    for row in allowed:
+        possible = row & free
+        column = int(possible.argmax())
+        if not possible[column]:
+            return None
+        columns.append(column)
+        free[column] = False
+    return np.array(columns)
