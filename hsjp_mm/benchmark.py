@@ -22,17 +22,16 @@ from mmengine.dataset import pseudo_collate
 from mmengine.hub import get_config
 from mmengine.logging import MessageHub
 from mmengine.registry import DATASETS, MODELS, init_default_scope
-from mmpose.registry import KEYPOINT_CODECS
 from PIL import Image, ImageFilter
 from torchvision import transforms
 
 from hsjp_mm.benchmark_data import (
-    draw_maps,
     enlarge_coco,
     mesh_sample,
     stock_sample,
     synthetic_coco,
 )
+from hsjp_mm.benchmark_decode import measure_decode
 from hsjp_mm.datasets import set_input_size
 from hsjp_mm.ops.patches import patch_boxes
 from hsjp_mm.utils.configs import read_config
@@ -60,7 +59,6 @@ JIGCLU_PIPELINE = [
     dict(type='hsjp_mm.PatchAugmentation', overlap=0.3),
     dict(type='PackPoseInputs'),
 ]
-KEYPOINT_ORDER = [0, 1, 2, 3, 4, 5, 6, 11, 12, 7, 8, 9, 10, 13, 14, 15, 16]
 
 
 def alternate(
@@ -415,31 +413,6 @@ def torchvision_patches(person: dict, recipe: transforms.Compose) -> list[torch.
     boxes = [[2 * half * share for share in box] for box in patch_boxes(2, overlap=0.3)]
     regions = [(round(x + a), round(y + b), round(x + c), round(y + d)) for a, b, c, d in boxes]
     return [recipe(image.crop(region)) for region in regions]
-
-
-def measure_decode(args: argparse.Namespace) -> None:
-    print(f'decoding, {torch.get_num_threads()} threads')
-    print('map size  persons  ours, ms  stock, ms  stock / ours')
-    for size in args.map_sizes:
-        for persons in args.crowds:
-            maps = draw_maps(persons, size)
-            ours, stock = (
-                KEYPOINT_CODECS.build(
-                    dict(
-                        type=codec, input_size=(512, 512), heatmap_size=(size, size),
-                        decode_keypoint_order=KEYPOINT_ORDER, decode_center_shift=0.5,
-                        decode_max_instances=30,
-                    )
-                )
-                for codec in ('hsjp_mm.AssociativeEmbedding', 'AssociativeEmbedding')
-            )  # fmt: skip
-            mine, theirs, ratio = alternate(
-                partial(ours.batch_decode, *maps), partial(stock.batch_decode, *maps), args.rounds
-            )
-            print(
-                f'{size:8}  {persons:7}  {1000 * mine:8.1f}  {1000 * theirs:9.1f}  '
-                f'{1 / ratio:12.1f}'
-            )
 
 
 def measure_dataset(args: argparse.Namespace) -> None:

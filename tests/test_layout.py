@@ -19,7 +19,7 @@ from tests.helpers import ROOT
 LINES = (
     {'tools', '__main__'},
     {'cli', 'hsjp_mm'},  # hsjp_mm is the package's own __init__.py
-    {'benchmark', 'benchmark_data', 'comparison', 'engine'},
+    {'benchmark', 'benchmark_data', 'benchmark_decode', 'comparison', 'engine'},
     {'visualization'},
     {'analysis', 'probing'},
     {'models', 'datasets'},
