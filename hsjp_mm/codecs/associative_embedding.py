@@ -187,11 +187,10 @@ class AssociativeEmbedding(codecs.AssociativeEmbedding):
             # peaks are numbered by keypoint, and so are the tags of a person summed
             used = np.sort(np.where(found, members, len(peaks.scores)), axis=1)
             person_tags = mean_tags(peaks.tags, used, found.sum(axis=1))
-            for k in np.flatnonzero(~found.all(axis=0)):
-                missing = np.flatnonzero(~found[:, k])
-                locations[missing, k], scores[missing, k] = find_missing(
-                    heatmaps[k], tags[k :: len(heatmaps)], person_tags[missing]
-                )
+            keypoints, persons = np.nonzero(~found.T)
+            locations[persons, keypoints], scores[persons, keypoints] = find_missing(
+                heatmaps, tags, peaks.warmest, keypoints, person_tags[persons]
+            )
         return self._place(heatmaps, locations, scores > 0, found), scores, person_scores
 
     def _place(

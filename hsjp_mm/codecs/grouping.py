@@ -16,8 +16,9 @@ from torch import Tensor
 
 # The result of the search for missing keypoints does not depend on these, its time does.
 SEARCH_BLOCK = 8  # pixels of the side of a block
-SEARCH_FIRST = 8  # blocks that are read for a person at first
-SEARCH_MANY = 512  # blocks to read for all persons, for which bounds by all tags are worth it
+SEARCH_FIRST = (1, 8)  # blocks that are read for a person at first, and then
+SEARCH_MANY = 256  # blocks to read for a person, for which bounds by all tags are worth it
+SEARCH_TOGETHER = 32  # missing keypoints that are sought at once
 
 
 class Peaks(NamedTuple):
@@ -27,6 +28,7 @@ class Peaks(NamedTuple):
     locations: np.ndarray  # (M,)
     scores: np.ndarray  # (M,) float32, the heat
     tags: np.ndarray  # (M, L) float32
+    warmest: np.ndarray  # (K, h, w) float32, the greatest heat of each block
 
 
 def find_peaks(
@@ -48,7 +50,7 @@ def find_peaks(
     """
     num_images, num_keypoints, height, width = heatmaps.shape
     area = height * width
-    pixels, scores = _maxima(heatmaps.flatten(0, 1), kernel, _least_above(threshold))
+    pixels, scores, warmest = _maxima(heatmaps.flatten(0, 1), kernel, _least_above(threshold))
     maps, locations = np.divmod(pixels, area)
     order = np.lexsort((locations, -scores, maps))
     ranks = np.arange(len(order)) - np.searchsorted(maps[order], maps[order])
@@ -60,7 +62,7 @@ def find_peaks(
     peak_tags = _take(tags, channels * area + locations[:, None])
     bounds = np.searchsorted(images, np.arange(1, num_images))
     parts = (np.split(values, bounds) for values in (keypoints, locations, scores, peak_tags))
-    return [Peaks(*image) for image in zip(*parts, strict=True)]
+    return [Peaks(*image) for image in zip(*parts, np.split(warmest, num_images), strict=True)]
 
 
 def values_at(maps: Tensor, channels: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -132,7 +134,11 @@ def mean_tags(tags: np.ndarray, used: np.ndarray, counts: np.ndarray) -> np.ndar
 
 
 def find_missing(
-    heatmap: Tensor, tags: Tensor, person_tags: np.ndarray
+    heatmaps: Tensor,
+    tags: Tensor,
+    warmest: np.ndarray,
+    keypoints: np.ndarray,
+    person_tags: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find where heat − round(tag distance) is greatest, the first of equal pixels.
 
@@ -140,50 +146,76 @@ def find_missing(
     is read only if that is not below what a few blocks with great bounds hold.
 
     Args:
-        heatmap: (H, W) of a keypoint.
-        tags: (L, H, W).
-        person_tags: (P, L) mean tags of the persons that lack the keypoint.
+        heatmaps: (K, H, W) of an image.
+        tags: (L·K, H, W).
+        warmest: (K, h, w) the greatest heat of each block.
+        keypoints: (Q,) missing ones, of all persons, best in ascending order.
+        person_tags: (Q, L) mean tags of the persons that lack them.
 
     Returns:
-        locations and heat (P,), both zero where the heat is not positive.
+        locations and heat (Q,), both zero where the heat is not positive.
     """
-    most, low, high = _reduce_blocks(
-        (heatmap, 'maximum'), (tags[0], 'minimum'), (tags[0], 'maximum')
-    )
-    gaps = [_gap(low, high, person_tags[:, 0])]
-    penalties = np.round(gaps[0])
-    warm = most > 0
-    read = partial(_read_blocks, heatmap, tags, person_tags)
-    lowest = np.full(len(person_tags), -np.inf, np.float32)
-    floor = read(penalties, lowest, _likely(np.where(warm, most - penalties, -np.inf)) & warm)[0]
-    chosen = warm & (most - penalties >= floor[:, None, None])
-    if len(tags) > 1 and chosen.sum() > SEARCH_MANY:
-        for channel, own in zip(tags[1:], person_tags.T[1:], strict=True):
-            low, high = _reduce_blocks((channel, 'minimum'), (channel, 'maximum'))
-            gaps.append(_gap(low, high, own))
-        penalties = _rounded_length(np.stack(gaps))
-        chosen &= most - penalties >= floor[:, None, None]
+    locations, heat = np.zeros(len(keypoints), int), np.zeros(len(keypoints), np.float32)
+    for start in range(0, len(keypoints), SEARCH_TOGETHER):
+        part = np.s_[start : start + SEARCH_TOGETHER]
+        locations[part], heat[part] = _search(
+            heatmaps, tags, warmest[keypoints[part]], keypoints[part], person_tags[part]
+        )
+    return locations, heat
+
+
+def _search(
+    heatmaps: Tensor,
+    tags: Tensor,
+    warmest: np.ndarray,
+    keypoints: np.ndarray,
+    person_tags: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Find missing keypoints, as find_missing, for as many as fit the cache; warmest (Q, h, w)."""
+    gap = _gap(tags, keypoints, person_tags[:, 0])
+    penalties = np.round(gap)
+    warm = warmest > 0
+    read = partial(_read_blocks, heatmaps, tags, keypoints, person_tags)
+    bounds = np.where(warm, warmest - penalties, -np.inf)
+    floor = np.full(len(keypoints), -np.inf, np.float32)
+    for number in SEARCH_FIRST:
+        floor = np.maximum(floor, read(penalties, floor, _likely(bounds, number) & warm)[0])
+    chosen = warm & (bounds >= floor[:, None, None])
+    many = np.flatnonzero(np.count_nonzero(chosen, axis=(1, 2)) > SEARCH_MANY)
+    if len(many) and person_tags.shape[1] > 1:
+        gaps = [gap[many]]
+        for n in range(1, person_tags.shape[1]):
+            channels = n * len(heatmaps) + keypoints[many]
+            gaps.append(_gap(tags, channels, person_tags[many, n]))
+        penalties[many] = _rounded_length(np.stack(gaps))
+        chosen[many] &= warmest[many] - penalties[many] >= floor[many, None, None]
     response, locations, heat = read(penalties, floor, chosen)
     known = heat > 0
     # Where no response is positive, that of a pixel without heat may be the greatest.
     unsure = known & (response <= 0)
     if unsure.any():
-        cold = (most - penalties >= response[:, None, None]) & ~warm & unsure[:, None, None]
+        cold = (warmest - penalties >= response[:, None, None]) & ~warm & unsure[:, None, None]
         others, where, _ = read(penalties, response, cold)
         known &= (others < response) | ((others == response) & (locations <= where))
     return locations * known, heat * known
 
 
-def _gap(low: np.ndarray, high: np.ndarray, person_tags: np.ndarray) -> np.ndarray:
-    """How far blocks are at least from the tags (P,): (P, h, w), rounded as differences are."""
+def _gap(tags: Tensor, channels: np.ndarray, person_tags: np.ndarray) -> np.ndarray:
+    """How far the blocks of tag maps (Q,) are at least from the tags (Q,) of persons: (Q, h, w).
+
+    It is rounded as the differences of tags are, so that it is a bound to the bit.
+    """
+    wanted, rows = np.unique(channels, return_inverse=True)
+    extremes = [(tags[k], extreme) for k in wanted.tolist() for extreme in ('minimum', 'maximum')]
+    blocks = _reduce_blocks(*extremes)
     own = person_tags[:, None, None]
-    return np.maximum(low - own, own - high).clip(0)
+    return np.maximum(blocks[2 * rows] - own, own - blocks[2 * rows + 1]).clip(0)
 
 
-def _likely(bounds: np.ndarray) -> np.ndarray:
-    """Choose a few blocks with great bounds (P, h, w), each from another row of blocks."""
+def _likely(bounds: np.ndarray, number: int) -> np.ndarray:
+    """Choose a number of blocks with great bounds (P, h, w), each from another row of blocks."""
     best = bounds.max(axis=2)
-    rows = np.argsort(-best, axis=1)[:, :SEARCH_FIRST]
+    rows = np.argsort(-best, axis=1)[:, :number]
     likely = np.zeros(bounds.shape, bool)
     persons = np.arange(len(bounds))[:, None]
     likely[persons, rows, bounds[persons, rows].argmax(axis=2)] = True
@@ -191,40 +223,53 @@ def _likely(bounds: np.ndarray) -> np.ndarray:
 
 
 def _read_blocks(
-    heatmap: Tensor,
+    heatmaps: Tensor,
     tags: Tensor,
+    keypoints: np.ndarray,
     person_tags: np.ndarray,
     penalties: np.ndarray,
     least: np.ndarray,
     chosen: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Read the chosen blocks of a map for each of P persons.
+    """Read the chosen blocks of the maps of Q keypoints, each for the person that lacks it.
 
     Args:
-        heatmap, tags, person_tags: as for find_missing.
-        penalties: (P, h, w) what is at least taken from the heat in a block.
-        least: (P,) lower responses need not be found.
-        chosen: (P, h, w) the blocks.
+        heatmaps, tags, keypoints, person_tags: as for find_missing.
+        penalties: (Q, h, w) what is at least taken from the heat in a block.
+        least: (Q,) lower responses need not be found.
+        chosen: (Q, h, w) the blocks.
 
     Returns:
         the greatest response, −∞ if there is none; its first location; the heat there.
     """
-    height, width = heatmap.shape
-    persons, rows, columns = chosen.nonzero()
-    pixels = _block_pixels(rows, columns, SEARCH_BLOCK, height, width)
-    heat = _take(heatmap, pixels)
-    enough = heat - penalties[persons, rows, columns][:, None] >= least[persons, None]
-    persons, pixels, heat = persons[enough.nonzero()[0]], pixels[enough], heat[enough]
-    values = np.stack([_take(channel, pixels) for channel in tags])
-    responses = heat - _rounded_length(values - person_tags.T[:, persons])
+    num_keypoints, height, width = heatmaps.shape
+    maps = keypoints * height * width
+    blocks = np.flatnonzero(chosen)  # in one dimension this is much faster
+    pairs, places = np.divmod(blocks, chosen[0].size)
+    pixels = _block_pixels(*np.divmod(places, chosen.shape[2]), SEARCH_BLOCK, height, width)
+    heat = _take(heatmaps, maps[pairs, None] + pixels)
+    enough = np.flatnonzero(heat - penalties.take(blocks)[:, None] >= least[pairs, None])
+    pairs = pairs[enough // pixels.shape[1]]
+    pixels, heat = pixels.take(enough), heat.take(enough)
+    squares = np.zeros(len(heat), np.float32)
+    for n, own in enumerate(person_tags.T):
+        first = n * num_keypoints * height * width + maps[pairs]
+        squares = squares + (_take(tags, first + pixels) - own[pairs]) ** 2
+        responses = heat - np.round(np.sqrt(squares))
+        # further tags only add to the distance
+        enough = np.flatnonzero(responses >= least[pairs])
+        pairs, pixels, heat, squares, responses = (
+            values[enough] for values in (pairs, pixels, heat, squares, responses)
+        )
 
     best = np.full(len(person_tags), -np.inf, dtype=np.float32)
     where = np.zeros(len(person_tags), dtype=int)
-    present, starts = np.unique(persons, return_index=True)
+    starts = np.flatnonzero(np.diff(pairs, prepend=-1))
+    present = pairs[starts]
     best[present] = np.maximum.reduceat(responses, starts)
-    first = np.where(responses == best[persons], pixels, height * width)
+    first = np.where(responses == best[pairs], pixels, height * width)
     where[present] = np.minimum.reduceat(first, starts)
-    return best, where, _take(heatmap, where)
+    return best, where, _take(heatmaps, maps + where)
 
 
 def _block_pixels(
@@ -264,7 +309,7 @@ def _maxima(maps: Tensor, kernel: int, least: np.float32) -> tuple[np.ndarray, n
         least: what they must reach.
 
     Returns:
-        flat indices and values.
+        flat indices and values; and the greatest value of each block (M, h, w).
     """
     _, height, width = maps.shape
     reach = kernel // 2
@@ -273,16 +318,19 @@ def _maxima(maps: Tensor, kernel: int, least: np.float32) -> tuple[np.ndarray, n
         window = torch.nn.functional.max_pool2d(maps, kernel, 1, reach)
         found = ((maps == window) & (maps >= float(least))).flatten().nonzero().flatten()
         pixels = found.cpu().numpy()
-        return pixels, _take(maps, pixels)
-    parts = [_row_maxima(heatmap, reach, least) for heatmap in array]
-    channels = np.repeat(np.arange(len(parts)), [len(scores) for _, scores in parts])
-    locations, scores = (np.concatenate(values) for values in zip(*parts, strict=True))
+        blocks = _reduce_blocks(*((one, 'maximum') for one in maps))
+        return pixels, _take(maps, pixels), blocks
+    # both of a map, and then the next, for a map is in the cache by then
+    parts = [(*_row_maxima(one, reach, least), _reduce(one, 'maximum')) for one in array]
+    *candidates, blocks = zip(*parts, strict=True)
+    channels = np.repeat(np.arange(len(parts)), [len(scores) for scores in candidates[1]])
+    locations, scores = map(np.concatenate, candidates)
     side = np.arange(-reach, reach + 1)
     for dy in sorted(side, key=abs):
         y, x = np.divmod(locations[:, None], width)
         stands = values_at(maps, channels[:, None], y + dy, x + side).max(axis=1) <= scores
         channels, locations, scores = channels[stands], locations[stands], scores[stands]
-    return channels * height * width + locations, scores
+    return channels * height * width + locations, scores, np.stack(blocks)
 
 
 def _row_maxima(

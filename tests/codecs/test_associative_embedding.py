@@ -192,7 +192,7 @@ def test_mean_tags_are_numpys_to_the_bit(num_tags):
         assert mean.tobytes() == np.mean(tags[row[:count]], axis=0).tobytes()
 
 
-@pytest.mark.parametrize('many', [0, 512])
+@pytest.mark.parametrize('many', [0, 256])
 def test_crowds_are_grouped_as_formerly_bit_for_bit(many, monkeypatch):
     """With and without bounds by all tags."""
     monkeypatch.setattr(grouping, 'SEARCH_MANY', many)
