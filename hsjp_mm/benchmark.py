@@ -19,7 +19,6 @@ from mmengine.dataset import pseudo_collate
 from mmengine.hub import get_config
 from mmengine.logging import MessageHub
 from mmengine.registry import DATASETS, MODELS, init_default_scope
-from mmpose.registry import KEYPOINT_CODECS
 
 from hsjp_mm.benchmark_boxes import measure_boxes
 from hsjp_mm.benchmark_communication import (
@@ -29,11 +28,11 @@ from hsjp_mm.benchmark_communication import (
     start_processes,
 )
 from hsjp_mm.benchmark_data import (
-    draw_maps,
     mesh_sample,
     stock_sample,
     synthetic_coco,
 )
+from hsjp_mm.benchmark_decode import measure_decode
 from hsjp_mm.benchmark_pipelines import (
     HSJP_CONFIG,
     STOCK_CONFIG,
@@ -58,7 +57,6 @@ MESH_CONFIGS = {
     for name, head in {'hmr': 'hmr', 'pare': 'pare', 'backbone': 'hmr'}.items()
 }
 PBN_CONFIG = 'hsjp_mm::pbn/mpii/pbn_stack3_1xb16-250e_mpii-256x256.py'
-KEYPOINT_ORDER = [0, 1, 2, 3, 4, 5, 6, 11, 12, 7, 8, 9, 10, 13, 14, 15, 16]
 
 
 def measure_step(args: argparse.Namespace) -> None:
@@ -302,31 +300,6 @@ def measure_memory(args: argparse.Namespace) -> None:
 
 def peak_memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def measure_decode(args: argparse.Namespace) -> None:
-    print(f'decoding, {torch.get_num_threads()} threads')
-    print('map size  persons  ours, ms  stock, ms  stock / ours')
-    for size in args.map_sizes:
-        for persons in args.crowds:
-            maps = draw_maps(persons, size)
-            ours, stock = (
-                KEYPOINT_CODECS.build(
-                    dict(
-                        type=codec, input_size=(512, 512), heatmap_size=(size, size),
-                        decode_keypoint_order=KEYPOINT_ORDER, decode_center_shift=0.5,
-                        decode_max_instances=30,
-                    )
-                )
-                for codec in ('hsjp_mm.AssociativeEmbedding', 'AssociativeEmbedding')
-            )  # fmt: skip
-            mine, theirs, ratio = alternate(
-                partial(ours.batch_decode, *maps), partial(stock.batch_decode, *maps), args.rounds
-            )
-            print(
-                f'{size:8}  {persons:7}  {1000 * mine:8.1f}  {1000 * theirs:9.1f}  '
-                f'{1 / ratio:12.1f}'
-            )
 
 
 def measure_dataset(args: argparse.Namespace) -> None:

@@ -24,6 +24,7 @@ LINES = (
         'benchmark_boxes',
         'benchmark_communication',
         'benchmark_data',
+        'benchmark_decode',
         'benchmark_pipelines',
         'comparison',
         'engine',

@@ -10,11 +10,10 @@ from torch import Tensor
 
 from hsjp_mm.codecs.grouping import (
     Peaks,
-    as_array,
     find_missing,
     find_peaks,
     group_peaks,
-    mean_tag,
+    mean_tags,
     values_at,
 )
 from hsjp_mm.registry import KEYPOINT_CODECS
@@ -169,7 +168,7 @@ class AssociativeEmbedding(codecs.AssociativeEmbedding):
             )
         for name, maps in (('heat maps', heatmaps), ('tags', tags)):
             # a sum is ten times as fast as isfinite on all, but can overflow
-            if not np.isfinite(float(as_array(maps).sum())) and not maps.isfinite().all():
+            if not np.isfinite(float(maps.sum())) and not maps.isfinite().all():
                 raise ValueError(f'{name} must be finite, but hold NaN or infinite values')
 
     def _decode_image(
@@ -184,13 +183,14 @@ class AssociativeEmbedding(codecs.AssociativeEmbedding):
         scores = np.zeros(members.shape, np.float32)
         scores[found] = peaks.scores[members[found]]
         person_scores = scores.mean(axis=1)
-        if self.refine:
-            person_tags = np.array([mean_tag(peaks.tags[row[row >= 0]]) for row in members])
-            for k in np.flatnonzero(~found.all(axis=0)):
-                missing = np.flatnonzero(~found[:, k])
-                locations[missing, k], scores[missing, k] = find_missing(
-                    heatmaps[k], tags[k :: len(heatmaps)], person_tags[missing]
-                )
+        if self.refine and not found.all():
+            # peaks are numbered by keypoint, and so are the tags of a person summed
+            used = np.sort(np.where(found, members, len(peaks.scores)), axis=1)
+            person_tags = mean_tags(peaks.tags, used, found.sum(axis=1))
+            keypoints, persons = np.nonzero(~found.T)
+            locations[persons, keypoints], scores[persons, keypoints] = find_missing(
+                heatmaps, tags, peaks.warmest, keypoints, person_tags[persons]
+            )
         return self._place(heatmaps, locations, scores > 0, found), scores, person_scores
 
     def _place(

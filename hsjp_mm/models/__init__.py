@@ -36,6 +36,7 @@ from hsjp_mm.models.losses import (
     SupervisedContrastiveLoss,
 )
 from hsjp_mm.models.pose_estimators import (
+    BottomupMaps,
     I2LMeshNet,
     MeshEstimator,
     MultiscalePoseEstimator,
@@ -69,6 +70,7 @@ __all__ = [
     'BYOLHead',
     'Body',
     'BodyModel',
+    'BottomupMaps',
     'DensePose',
     'DensePoseHead',
     'DetConB',

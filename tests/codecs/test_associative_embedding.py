@@ -10,7 +10,9 @@ from mmpose.registry import KEYPOINT_CODECS, MODELS, TRANSFORMS
 from mmpose.structures import PoseDataSample
 from munkres import Munkres
 
+from hsjp_mm.benchmark_data import draw_maps
 from hsjp_mm.codecs import AssociativeEmbedding, grouping
+from tests.codecs.former_grouping import FormerEmbedding
 
 COCO_ORDER = [0, 1, 2, 3, 4, 5, 6, 11, 12, 7, 8, 9, 10, 13, 14, 15, 16]
 
@@ -155,6 +157,52 @@ def test_result_is_that_of_the_slow_reference(seed):
     assert found > 100
 
 
+def assert_same_bits(decoded, reference):
+    for images, theirs in zip(decoded, reference, strict=True):
+        for ours, former in zip(images, theirs, strict=True):
+            assert (ours.dtype, ours.shape) == (former.dtype, former.shape)
+            assert ours.tobytes() == former.tobytes()
+
+
+@pytest.mark.parametrize('seed', range(40))
+def test_result_is_that_of_the_former_grouping_bit_for_bit(seed):
+    rng = np.random.default_rng(1000 + seed)
+    num_keypoints, height, width, num_tags = rng.integers(1, (8, 40, 40, 4))
+    batch = as_batch(
+        [make_scene(rng, num_keypoints, height, width, num_tags) for _ in range(rng.integers(1, 3))]
+    )
+    kwargs = dict(
+        decode_nms_kernel=int(rng.choice([1, 3, 5, 7])),
+        decode_topk=int(rng.choice([1, 3, 30])),
+        decode_tag_thr=float(rng.choice([0.3, 1, 5])),
+    )
+    size, order = (width, height), list(rng.permutation(num_keypoints))
+    former = make_codec(size, order, FormerEmbedding, **kwargs).batch_decode(*batch)
+    assert_same_bits(make_codec(size, order, **kwargs).batch_decode(*batch), former)
+
+
+@pytest.mark.parametrize('num_tags', [1, 2, 3])
+def test_mean_tags_are_numpys_to_the_bit(num_tags):
+    rng = np.random.default_rng(num_tags)
+    tags = rng.normal(0, 10, (200, num_tags)).astype(np.float32)
+    counts = rng.integers(1, 40, 100)
+    used = rng.integers(0, 200, (100, 40))
+    means = grouping.mean_tags(tags, used, counts)
+    for mean, row, count in zip(means, used, counts, strict=True):
+        assert mean.tobytes() == np.mean(tags[row[:count]], axis=0).tobytes()
+
+
+@pytest.mark.parametrize('many', [0, 256])
+def test_crowds_are_grouped_as_formerly_bit_for_bit(many, monkeypatch):
+    """With and without bounds by all tags."""
+    monkeypatch.setattr(grouping, 'SEARCH_MANY', many)
+    for num_persons, size in ((1, 128), (10, 128), (30, 256)):
+        maps = draw_maps(num_persons, size)
+        former = make_codec((size, size), cls=FormerEmbedding).batch_decode(*maps)
+        assert len(former[0][0]) >= num_persons
+        assert_same_bits(make_codec((size, size)).batch_decode(*maps), former)
+
+
 @pytest.mark.parametrize('adjust', [True, False])
 @pytest.mark.parametrize('refine', [True, False])
 def test_adjust_and_refine_can_be_switched_off(adjust, refine):
@@ -273,6 +321,22 @@ def test_torch_reads_maps_of_other_devices_alike(monkeypatch):
     assert sum(map(len, by_numpy[0])) > 10
     for ours, theirs in zip(codec.batch_decode(*batch), by_numpy, strict=True):
         assert_same(ours, theirs)
+
+
+def test_of_maps_on_another_device_only_candidates_are_moved(monkeypatch):
+    """Maps on the CPU are taken for maps on another device, and what is moved is counted."""
+    maps = draw_maps(10, 512)
+    codec = make_codec((512, 512))
+    by_numpy = codec.batch_decode(*maps)
+    moved = []
+    monkeypatch.setattr(grouping, 'as_array', lambda maps: maps)
+    move = torch.Tensor.cpu
+    monkeypatch.setattr(torch.Tensor, 'cpu', lambda self: moved.append(self.nbytes) or move(self))
+    decoded = codec.batch_decode(*maps)
+    monkeypatch.undo()
+    assert_same_bits(decoded, by_numpy)
+    # the extremes of blocks of 8 x 8 pixels, at most five for a keypoint, are a tenth of that
+    assert 0 < sum(moved) < 0.1 * sum(one.nbytes for one in maps)
 
 
 def test_maximum_of_instances_keeps_the_first():

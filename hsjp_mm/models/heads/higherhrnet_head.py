@@ -234,7 +234,7 @@ class HigherHRNetHead(AssociativeEmbeddingHead):
         views = [scale if flip else [scale] for scale in scales]
         _check_scales([view[0][-1].shape[-2:] for view in views])
         flip_indices = self._flip_indices(batch_data_samples) if flip else None
-        heatmaps, tags = self._aggregate(views, flip_indices, test_cfg.get('aggregate', True))
+        heatmaps, tags = self.aggregate(views, flip_indices, test_cfg.get('aggregate', True))
 
         fields = []
         sizes = _input_sizes(batch_data_samples, heatmaps)
@@ -253,10 +253,20 @@ class HigherHRNetHead(AssociativeEmbeddingHead):
             )
         return indices
 
-    def _aggregate(
-        self, views: list, flip_indices: list[int] | None, aggregate: bool
+    def aggregate(
+        self, views: list, flip_indices: list[int] | None = None, aggregate: bool = True
     ) -> tuple[Tensor, Tensor]:
-        """The heat maps (B, K, H, W) of all views, and the tags of those of the first scale."""
+        """Make of the features of all views the maps that are decoded, as :meth:`predict` says.
+
+        Args:
+            views: for each scale, the original one first, the features of the image or, with
+                ``flip_indices``, of the image and of the mirrored one.
+            flip_indices: the keypoint of the other side of each keypoint.
+            aggregate: False takes the finest heat maps alone.
+
+        Returns:
+            the heat maps (B, K, H, W) of all views, and the tags of those of the first scale.
+        """
         height, width = (STRIDE * side for side in views[0][0][-1].shape[-2:])
         scales = []
         for view in views:

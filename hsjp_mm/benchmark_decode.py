@@ -1,0 +1,57 @@
+"""The measurement `decode` of `hsjp-mm benchmark`: grouping keypoints to persons."""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from mmpose.registry import KEYPOINT_CODECS
+
+from hsjp_mm.benchmark_data import draw_maps
+
+CODECS = ('hsjp_mm.AssociativeEmbedding', 'AssociativeEmbedding')
+KEYPOINT_ORDER = [0, 1, 2, 3, 4, 5, 6, 11, 12, 7, 8, 9, 10, 13, 14, 15, 16]
+
+
+def measure_decode(args: argparse.Namespace) -> None:
+    """Print CPU time of our codec, the stock one and one pass over the maps, run in turn."""
+    print(f'decoding, {torch.get_num_threads()} threads, CPU time; a pass takes the greatest value')
+    print('map size  persons  ours, ms  stock, ms  stock / ours  a pass, ms  ours / a pass')
+    for size in args.map_sizes:
+        for persons in args.crowds:
+            maps = draw_maps(persons, size)
+            runs = [
+                *(partial(_codec(name, size).batch_decode, *maps) for name in CODECS),
+                partial(_read_once, maps),
+            ]
+            rounds = [[_cpu_ms(run) for run in runs] for _ in range(args.rounds + 1)][1:]
+            ours, stock, once = (statistics.median(times) for times in zip(*rounds, strict=True))
+            faster = statistics.median(theirs / mine for mine, theirs, _ in rounds)
+            passes = statistics.median(mine / least for mine, _, least in rounds)
+            print(
+                f'{size:8}  {persons:7}  {ours:8.1f}  {stock:9.1f}  {faster:12.1f}  {once:10.1f}  '
+                f'{passes:13.1f}'
+            )
+
+
+def _codec(name: str, size: int):
+    return KEYPOINT_CODECS.build(
+        dict(
+            type=name, input_size=(512, 512), heatmap_size=(size, size),
+            decode_keypoint_order=KEYPOINT_ORDER, decode_center_shift=0.5,
+            decode_max_instances=30,
+        )
+    )  # fmt: skip
+
+
+def _read_once(maps: tuple[torch.Tensor, torch.Tensor]) -> None:
+    for one in maps:
+        one.amax()
+
+
+def _cpu_ms(run: Callable) -> float:
+    start = time.process_time()
+    run()
+    return 1000 * (time.process_time() - start)
