@@ -19,16 +19,7 @@ from tests.helpers import ROOT
 LINES = (
     {'tools', '__main__'},
     {'cli', 'hsjp_mm'},  # hsjp_mm is the package's own __init__.py
-    {
-        'benchmark',
-        'benchmark_boxes',
-        'benchmark_communication',
-        'benchmark_data',
-        'benchmark_decode',
-        'benchmark_pipelines',
-        'comparison',
-        'engine',
-    },
+    {'benchmarks', 'comparison', 'engine'},
     {'visualization'},
     {'analysis', 'probing'},
     {'models', 'datasets'},

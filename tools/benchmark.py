@@ -93,7 +93,7 @@ def main(args: argparse.Namespace) -> None:
     if args.what in OF_DATA:  # before the imports, which take seconds
         existing_file(Path(args.data, f'annotations/person_keypoints_{args.split}.json'), 'data')
 
-    from hsjp_mm.benchmark import run
+    from hsjp_mm.benchmarks.running import run
 
     run(args)
 

@@ -223,6 +223,7 @@ class Instances(Rows):
         kept = places >= 0
         columns = dict(self.columns)
         for name, values in zip(STORED, (places, shards), strict=True):
-            columns[name] = np.full(len(self.columns['image']), -1)
-            columns[name][self.rows] = values
+            column = np.full(len(self.columns['image']), -1)
+            column[self.rows] = values
+            columns[name] = column
         return Instances(columns, self.categories, self.folder, self.rows[kept])

@@ -10,7 +10,7 @@ from mmpose.registry import KEYPOINT_CODECS, MODELS, TRANSFORMS
 from mmpose.structures import PoseDataSample
 from munkres import Munkres
 
-from hsjp_mm.benchmark_data import draw_maps
+from hsjp_mm.benchmarks.data import draw_maps
 from hsjp_mm.codecs import AssociativeEmbedding, grouping
 from tests.codecs.former_grouping import FormerEmbedding
 

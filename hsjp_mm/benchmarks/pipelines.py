@@ -2,9 +2,7 @@
 
 import argparse
 import random
-import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +13,8 @@ from mmengine.registry import DATASETS
 from PIL import Image, ImageFilter
 from torchvision import transforms
 
-from hsjp_mm.benchmark_data import enlarge_coco
+from hsjp_mm.benchmarks.data import enlarge_coco
+from hsjp_mm.benchmarks.measuring import alternate
 from hsjp_mm.datasets import set_input_size
 from hsjp_mm.ops.patches import patch_boxes
 
@@ -30,26 +29,6 @@ JIGCLU_PIPELINE = [
     dict(type='hsjp_mm.PatchAugmentation', overlap=0.3),
     dict(type='PackPoseInputs'),
 ]
-
-
-def alternate(
-    ours: Callable, theirs: Callable, rounds: int, device: str = 'cpu'
-) -> tuple[float, float, float]:
-    """Run both in turn; median seconds of each and the median of the ratios of neighbors."""
-    for run in (ours, theirs):
-        timed(run, device)
-    times = [(timed(ours, device), timed(theirs, device)) for _ in range(rounds)]
-    mine, stock = zip(*times, strict=True)
-    ratio = statistics.median(m / s for m, s in times)
-    return statistics.median(mine), statistics.median(stock), ratio
-
-
-def timed(run: Callable, device: str) -> float:
-    start = time.perf_counter()
-    run()
-    if device != 'cpu':
-        torch.cuda.synchronize()  # with nothing queued before, for each run ends with this
-    return time.perf_counter() - start
 
 
 def measure_pipeline(args: argparse.Namespace) -> None:

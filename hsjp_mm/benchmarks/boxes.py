@@ -1,6 +1,7 @@
-"""A made-up annotation file of any size, and what PersonCropDataset and its workers need for it."""
+"""The measurements of `hsjp-mm benchmark` of annotation files, made-up ones of any size."""
 
 import argparse
+import json
 import subprocess
 import sys
 import tempfile
@@ -13,8 +14,11 @@ from typing import Any
 
 import numpy as np
 from mmengine.dataset import pseudo_collate
+from mmengine.registry import DATASETS
 from torch.utils.data import DataLoader, RandomSampler
 
+from hsjp_mm.benchmarks.data import synthetic_coco
+from hsjp_mm.benchmarks.measuring import TOOL, peak_memory
 from hsjp_mm.datasets import PersonCropDataset
 
 STEP = 100_000
@@ -25,7 +29,7 @@ WORKERS = 4
 BATCHES = 200
 LOAD = """\
 import sys
-from hsjp_mm.benchmark_boxes import load_boxes
+from hsjp_mm.benchmarks.boxes import load_boxes
 load_boxes(*sys.argv[1:])
 """
 
@@ -133,3 +137,33 @@ def write_boxes(path: str | Path, num_boxes: int, num_images: int) -> None:
                 ',' * (start > 0) + ','.join(BOX % row for row in zip(*columns, strict=True))
             )
         file.write(']}')
+
+
+def measure_dataset(args: argparse.Namespace) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / 'instances.json'
+        path.write_text(json.dumps(synthetic_coco(args.images, args.boxes)))
+        (Path(folder) / '0.jpg').touch()
+        print(
+            f'annotation file of {args.images:,} images, {args.boxes:,} boxes, '
+            f'{path.stat().st_size / 1e6:.0f} MB'
+        )
+        for name in ('none', 'hsjp_mm.PersonCropDataset', 'mmpose.CocoDataset'):
+            command = [sys.executable, str(TOOL), 'dataset', '--load', name, str(path)]
+            subprocess.run(command, check=True)
+
+
+def load(name: str, path: str) -> None:
+    """Load a data set in this process and print what it took; 'none' prints what imports take."""
+    start = time.perf_counter()
+    prefix = dict(img=str(Path(path).parent))
+    if name == 'none':
+        import mmpose.datasets  # noqa: F401
+
+        import hsjp_mm.datasets  # noqa: F401
+
+        number = 0
+    else:
+        number = len(DATASETS.build(dict(type=name, ann_file=path, data_prefix=prefix)))
+    seconds = time.perf_counter() - start
+    print(f'{name}: {number} instances, {seconds:.1f} s, peak memory {peak_memory():.0f} MiB')

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.distributed
 
-from hsjp_mm.benchmark_communication import Traffic, counted, measure_traffic
+from hsjp_mm.benchmarks.communication import Traffic, counted, measure_traffic
 
 
 @pytest.fixture

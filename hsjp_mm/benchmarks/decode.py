@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from mmpose.registry import KEYPOINT_CODECS
 
-from hsjp_mm.benchmark_data import draw_maps
+from hsjp_mm.benchmarks.data import draw_maps
 
 CODECS = ('hsjp_mm.AssociativeEmbedding', 'AssociativeEmbedding')
 KEYPOINT_ORDER = [0, 1, 2, 3, 4, 5, 6, 11, 12, 7, 8, 9, 10, 13, 14, 15, 16]

@@ -1,12 +1,8 @@
-"""The measurements of `hsjp-mm benchmark`: ours against what one would run instead."""
+"""The measurements of `hsjp-mm benchmark` of training steps: seconds, memory, and what is sent."""
 
 import argparse
-import json
-import resource
 import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -18,36 +14,19 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.hub import get_config
 from mmengine.logging import MessageHub
-from mmengine.registry import DATASETS, MODELS, init_default_scope
+from mmengine.registry import DATASETS, MODELS
 
-from hsjp_mm.benchmark_boxes import measure_boxes
-from hsjp_mm.benchmark_communication import (
+from hsjp_mm.benchmarks.communication import (
     is_one_of_several,
     measure_traffic,
     process_group,
     start_processes,
 )
-from hsjp_mm.benchmark_data import (
-    mesh_sample,
-    stock_sample,
-    synthetic_coco,
-)
-from hsjp_mm.benchmark_decode import measure_decode
-from hsjp_mm.benchmark_pipelines import (
-    HSJP_CONFIG,
-    STOCK_CONFIG,
-    alternate,
-    coco_source,
-    measure_jigclu_pipeline,
-    measure_photo_pipeline,
-    measure_pipeline,
-    measure_store,
-)
+from hsjp_mm.benchmarks.data import mesh_sample, stock_sample
+from hsjp_mm.benchmarks.measuring import TOOL, alternate, peak_memory
+from hsjp_mm.benchmarks.pipelines import HSJP_CONFIG, STOCK_CONFIG, coco_source
 from hsjp_mm.utils.configs import read_config
-from hsjp_mm.utils.files import PACKAGE
 
-TOOL = PACKAGE / 'tools/benchmark.py'
-"""Starts the processes in which peaks and loading times are measured."""
 JIGCLU_CONFIG = 'hsjp_mm::jigclu/jigclu_res50_4xb64-200e_coco-224x224.py'
 HOURGLASS_CONFIG = (
     'mmpose::body_2d_keypoint/topdown_heatmap/mpii/td-hm_hourglass52_8xb64-210e_mpii-256x256.py'
@@ -296,68 +275,3 @@ def measure_memory(args: argparse.Namespace) -> None:
         print(peak_memory() - imports)
     else:
         print(torch.cuda.max_memory_allocated() / 2**20)
-
-
-def peak_memory() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def measure_dataset(args: argparse.Namespace) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / 'instances.json'
-        path.write_text(json.dumps(synthetic_coco(args.images, args.boxes)))
-        (Path(folder) / '0.jpg').touch()
-        print(
-            f'annotation file of {args.images:,} images, {args.boxes:,} boxes, '
-            f'{path.stat().st_size / 1e6:.0f} MB'
-        )
-        for name in ('none', 'hsjp_mm.PersonCropDataset', 'mmpose.CocoDataset'):
-            command = [sys.executable, str(TOOL), 'dataset', '--load', name, str(path)]
-            subprocess.run(command, check=True)
-
-
-def load(name: str, path: str) -> None:
-    """Load a data set in this process and print what it took; 'none' prints what imports take."""
-    start = time.perf_counter()
-    prefix = dict(img=str(Path(path).parent))
-    if name == 'none':
-        import mmpose.datasets  # noqa: F401
-
-        import hsjp_mm.datasets  # noqa: F401
-
-        number = 0
-    else:
-        number = len(DATASETS.build(dict(type=name, ann_file=path, data_prefix=prefix)))
-    seconds = time.perf_counter() - start
-    print(f'{name}: {number} instances, {seconds:.1f} s, peak memory {peak_memory():.0f} MiB')
-
-
-MEASURES = {
-    'step': measure_step,
-    'pipeline': measure_pipeline,
-    'photo-pipeline': measure_photo_pipeline,
-    'store': measure_store,
-    'jigclu-pipeline': measure_jigclu_pipeline,
-    'jigclu-step': measure_jigclu_step,
-    'pbn-step': measure_pbn_step,
-    'mesh-step': measure_mesh_step,
-    'pretext-step': measure_pretext_step,
-    'communication': measure_communication,
-    'decode': measure_decode,
-    'dataset': measure_dataset,
-    'boxes': measure_boxes,
-}
-
-
-def run(args: argparse.Namespace) -> None:
-    """Measure what the arguments of tools/benchmark.py ask for, and print it."""
-    args.side = args.side or (256 if args.what == 'pbn-step' else 224)
-    if args.threads:
-        torch.set_num_threads(args.threads)
-    init_default_scope('mmpose')
-    if args.load:
-        load(*args.load)
-    elif args.memory_of:
-        measure_memory(args)
-    else:
-        MEASURES[args.what](args)

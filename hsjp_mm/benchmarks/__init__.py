@@ -1,0 +1,1 @@
+"""The measurements of `hsjp-mm benchmark`: ours against what one would run instead."""
