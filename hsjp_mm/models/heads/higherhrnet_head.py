@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from mmengine.structures import PixelData
 from mmpose.models.backbones.resnet import BasicBlock
 from mmpose.models.heads import AssociativeEmbeddingHead
-from mmpose.models.utils.tta import aggregate_heatmaps, flip_heatmaps
+from mmpose.models.utils.tta import flip_heatmaps
 from torch import Tensor, nn
 
 from hsjp_mm.registry import MODELS
@@ -272,10 +273,10 @@ class HigherHRNetHead(AssociativeEmbeddingHead):
         for view in views:
             heatmaps, tags = self._unflipped(view, flip_indices)
             used = heatmaps if aggregate else heatmaps[-1:]
-            scales.append(aggregate_heatmaps(used, (width, height)))
+            scales.append(_mean([_enlarge(one, height, width) for one in used]))
             if len(scales) == 1:
-                all_tags = aggregate_heatmaps([tags], (width, height), mode='concat')
-        return aggregate_heatmaps(scales, (width, height)), all_tags
+                all_tags = _enlarge(tags, height, width)
+        return _mean(scales), all_tags
 
     def _unflipped(
         self, view: Sequence[Feats], flip_indices: list[int] | None
@@ -291,6 +292,20 @@ class HigherHRNetHead(AssociativeEmbeddingHead):
             flipped_tags = flip_heatmaps(flipped_tags, flip_indices, shift_heatmap=False)
             tags = torch.cat((tags, flipped_tags), dim=1)
         return [heatmap.float() for heatmap in heatmaps], tags.float()
+
+
+def _enlarge(maps: Tensor, height: int, width: int) -> Tensor:
+    return F.interpolate(maps, size=(height, width), mode='bilinear', align_corners=False)
+
+
+def _mean(maps: list[Tensor]) -> Tensor:
+    """Average maps of one size as the stock aggregate_heatmaps does, which copies them more often.
+
+    Full-size maps are so large that a copy of them costs as much as enlarging them.
+    """
+    if len(maps) == 1:
+        return maps[0]
+    return sum(maps[1:], start=maps[0]).div_(len(maps))
 
 
 def _deconv_module(in_channels: int, out_channels: int, num_blocks: int) -> nn.Sequential:

@@ -12,6 +12,7 @@ from mmengine.structures import InstanceData, PixelData
 from mmpose.datasets.transforms import PackPoseInputs
 from mmpose.models.heads import AssociativeEmbeddingHead
 from mmpose.models.losses import AssociativeEmbeddingLoss
+from mmpose.models.utils.tta import aggregate_heatmaps
 from mmpose.registry import MODELS
 from mmpose.structures import PoseDataSample
 from torch import nn
@@ -404,6 +405,21 @@ def test_aggregation_flip_and_scales_by_hand(deconvs, aggregate):
                 tags.append(enlarge(view_tags[0].numpy()[swap][..., ::step], (16, 24)))
     np.testing.assert_allclose(field.heatmaps, np.mean(expected, axis=0), atol=1e-5)
     np.testing.assert_allclose(field.tags, np.concatenate(tags), atol=1e-5)
+
+
+@pytest.mark.parametrize('deconvs', [0, 1, 2])
+@torch.no_grad()
+def test_aggregation_is_that_of_the_stock_function_bit_for_bit(deconvs):
+    module, size = head(num_deconvs=deconvs), (24, 16)
+    views = [[(torch.rand(1, 4, int(4 * s), int(6 * s)),)] for s in (1, 0.5, 2)]
+    heatmaps, tags = module.aggregate(views)
+    maps = [module(view)[0] for (view,) in views]
+    stock = aggregate_heatmaps([aggregate_heatmaps(one, size) for one in maps], size)
+    assert torch.equal(heatmaps, stock)
+    stock_tags = aggregate_heatmaps([module(views[0][0])[1]], size, mode='concat')
+    assert torch.equal(tags, stock_tags)
+    alone, _ = module.aggregate(views[:1])
+    assert torch.equal(alone, aggregate_heatmaps(module(views[0][0])[0], size))
 
 
 @torch.no_grad()
