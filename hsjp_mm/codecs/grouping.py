@@ -7,7 +7,7 @@ the tags at them, the extremes of blocks of the maps that lack keypoints, and pi
 
 from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -300,7 +300,9 @@ def _take(maps: Tensor, index: np.ndarray) -> np.ndarray:
     return array.take(torch.from_numpy(index).to(array.device)).cpu().numpy()
 
 
-def _maxima(maps: Tensor, kernel: int, least: np.float32) -> tuple[np.ndarray, np.ndarray]:
+def _maxima(
+    maps: Tensor, kernel: int, least: np.float32
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Find the pixels of maps (M, H, W) that nothing in the window around them exceeds.
 
     Args:
@@ -369,7 +371,7 @@ def _reduce_blocks(*wanted: tuple[Tensor, str]) -> np.ndarray:
 
     Blocks at the far borders may be smaller.
     """
-    reduced = [_reduce(as_array(channel), extreme) for channel, extreme in wanted]
+    reduced: list[Any] = [_reduce(as_array(channel), extreme) for channel, extreme in wanted]
     if isinstance(reduced[0], np.ndarray):
         return np.stack(reduced)
     return torch.stack(reduced).cpu().numpy()
