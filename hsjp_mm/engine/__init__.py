@@ -7,6 +7,7 @@ from hsjp_mm.utils.lazy import lazy_imports
 if TYPE_CHECKING:
     from hsjp_mm.engine.hooks import (
         BottomupVisualizationHook,
+        ChannelsLastHook,
         EpochSeedHook,
         FreezeHook,
         MeshVisualizationHook,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     'BottomupVisualizationHook',
+    'ChannelsLastHook',
     'EpochSeedHook',
     'FreezeHook',
     'MeshVisualizationHook',

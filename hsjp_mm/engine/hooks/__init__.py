@@ -1,4 +1,5 @@
 from hsjp_mm.engine.hooks.bottomup_visualization_hook import BottomupVisualizationHook
+from hsjp_mm.engine.hooks.channels_last_hook import ChannelsLastHook
 from hsjp_mm.engine.hooks.freeze_hook import FreezeHook
 from hsjp_mm.engine.hooks.mesh_visualization_hook import MeshVisualizationHook
 from hsjp_mm.engine.hooks.pose_probe_hook import PoseProbeHook
@@ -10,6 +11,7 @@ from hsjp_mm.engine.hooks.steady_log_hook import SteadyLogHook
 
 __all__ = [
     'BottomupVisualizationHook',
+    'ChannelsLastHook',
     'EpochSeedHook',
     'FreezeHook',
     'MeshVisualizationHook',
