@@ -2,7 +2,7 @@
 
 Letters: B images, K keypoints, L tags a keypoint, [H, W] map size, h × w blocks of a map, M peaks
 of an image, N persons. A location is y·W + x. Maps stay on their device: what is moved are peaks,
-the tags at them, the extremes of blocks of the maps that lack keypoints, and pixels of few blocks.
+the tags at them, the extremes of blocks of the maps, and the pixels of a few blocks.
 """
 
 from collections.abc import Sequence
