@@ -42,9 +42,10 @@ def measure_boxes(args: argparse.Namespace) -> None:
             for start in ('first start', 'second start, from the cache'):
                 command = [sys.executable, '-c', LOAD, str(path), start]
                 output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-                print(output.stdout, end='', flush=True)
+                line = output.stdout.splitlines()[-1]  # after those of the log
+                print(line, flush=True)
                 if start == 'first start':
-                    seconds.append(float(output.stdout.split(': ')[1].split()[0]))
+                    seconds.append(float(line.removeprefix(f'{start}: ').split()[0]))
     exponents = [
         log(b / a) / log(n / m)
         for (m, n), (a, b) in zip(pairwise(sizes), pairwise(seconds), strict=True)
