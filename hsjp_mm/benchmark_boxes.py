@@ -45,7 +45,8 @@ def measure_boxes(args: argparse.Namespace) -> None:
                 line = output.stdout.splitlines()[-1]  # after those of the log
                 print(line, flush=True)
                 if start == 'first start':
-                    seconds.append(float(line.removeprefix(f'{start}: ').split()[0]))
+                    # that of few boxes is rounded to none
+                    seconds.append(max(0.01, float(line.removeprefix(f'{start}: ').split()[0])))
     exponents = [
         log(b / a) / log(n / m)
         for (m, n), (a, b) in zip(pairwise(sizes), pairwise(seconds), strict=True)

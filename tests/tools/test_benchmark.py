@@ -119,11 +119,3 @@ def test_dataset():
     assert printed.startswith('annotation file of 5 images, 12 boxes, ')
     found = dict(re.findall(r'^(\S+): (\d+) instances', printed, re.MULTILINE))
     assert found == {'none': '0', 'hsjp_mm.PersonCropDataset': '12', 'mmpose.CocoDataset': '12'}
-
-
-@pytest.mark.slow
-def test_boxes():
-    printed = run('boxes', '--images', '8', '--boxes', '40')
-    starts = re.findall(r'start.*: ([\d.]+) CPU seconds; peak memory ', printed)
-    assert len(starts) == 6 and printed.startswith('10 boxes, ')
-    assert 'CPU seconds grow with the boxes to the power of ' in printed
