@@ -46,10 +46,11 @@ def measure_boxes(args: argparse.Namespace) -> None:
             for start in ('first start', 'second start, from the cache'):
                 command = [sys.executable, '-c', LOAD, str(path), start]
                 output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-                line = output.stdout.splitlines()[-1]  # the log may stand above it
+                line = output.stdout.splitlines()[-1]  # after those of the log
                 print(line, flush=True)
                 if start == 'first start':
-                    seconds.append(float(line.split(': ')[1].split()[0]))
+                    # that of few boxes is rounded to none
+                    seconds.append(max(0.01, float(line.removeprefix(f'{start}: ').split()[0])))
     exponents = [
         log(b / a) / log(n / m)
         for (m, n), (a, b) in zip(pairwise(sizes), pairwise(seconds), strict=True)

@@ -142,11 +142,3 @@ def test_communication(people):
     assert hsjp[1] == '0', 'a puzzle is of one process alone'
     # numbers of images; and the vectors and logits of 2 images, patches of whom are exchanged
     assert int(jigclu[1].replace(',', '')) > 2 * 4 * 128 * 4
-
-
-@pytest.mark.slow
-def test_boxes():
-    printed = run('boxes', '--images', '8', '--boxes', '40')
-    starts = re.findall(r'start.*: ([\d.]+) CPU seconds; peak memory ', printed)
-    assert len(starts) == 6 and printed.startswith('10 boxes, ')
-    assert 'CPU seconds grow with the boxes to the power of ' in printed
