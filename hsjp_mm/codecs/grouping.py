@@ -7,7 +7,7 @@ the tags at them, the extremes of blocks of the maps, and the pixels of a few bl
 
 from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -300,7 +300,9 @@ def _take(maps: Tensor, index: np.ndarray) -> np.ndarray:
     return array.take(torch.from_numpy(index).to(array.device)).cpu().numpy()
 
 
-def _maxima(maps: Tensor, kernel: int, least: np.float32) -> tuple[np.ndarray, np.ndarray]:
+def _maxima(
+    maps: Tensor, kernel: int, least: np.float32
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Find the pixels of maps (M, H, W) that nothing in the window around them exceeds.
 
     Args:
@@ -318,8 +320,8 @@ def _maxima(maps: Tensor, kernel: int, least: np.float32) -> tuple[np.ndarray, n
         window = torch.nn.functional.max_pool2d(maps, kernel, 1, reach)
         found = ((maps == window) & (maps >= float(least))).flatten().nonzero().flatten()
         pixels = found.cpu().numpy()
-        blocks = _reduce_blocks(*((one, 'maximum') for one in maps))
-        return pixels, _take(maps, pixels), blocks
+        warmest = _reduce_blocks(*((one, 'maximum') for one in maps))
+        return pixels, _take(maps, pixels), warmest
     # both of a map, and then the next, for a map is in the cache by then
     parts = [(*_row_maxima(one, reach, least), _reduce(one, 'maximum')) for one in array]
     *candidates, blocks = zip(*parts, strict=True)
@@ -375,7 +377,8 @@ def _reduce_blocks(*wanted: tuple[Tensor, str]) -> np.ndarray:
     return torch.stack(reduced).cpu().numpy()
 
 
-def _reduce(array: np.ndarray | Tensor, extreme: str) -> np.ndarray | Tensor:
+def _reduce(array: Any, extreme: str) -> Any:
+    """Reduce an array or a tensor, which have these operations in common."""
     pick = getattr(np if isinstance(array, np.ndarray) else torch, extreme)
     for _ in range(2):
         reduced = pick(array[::SEARCH_BLOCK], array[::SEARCH_BLOCK])
