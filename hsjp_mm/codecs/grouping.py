@@ -320,8 +320,8 @@ def _maxima(
         window = torch.nn.functional.max_pool2d(maps, kernel, 1, reach)
         found = ((maps == window) & (maps >= float(least))).flatten().nonzero().flatten()
         pixels = found.cpu().numpy()
-        blocks = _reduce_blocks(*((one, 'maximum') for one in maps))
-        return pixels, _take(maps, pixels), blocks
+        warmest = _reduce_blocks(*((one, 'maximum') for one in maps))
+        return pixels, _take(maps, pixels), warmest
     # both of a map, and then the next, for a map is in the cache by then
     parts = [(*_row_maxima(one, reach, least), _reduce(one, 'maximum')) for one in array]
     *candidates, blocks = zip(*parts, strict=True)
@@ -377,7 +377,8 @@ def _reduce_blocks(*wanted: tuple[Tensor, str]) -> np.ndarray:
     return torch.stack(reduced).cpu().numpy()
 
 
-def _reduce(array: np.ndarray | Tensor, extreme: str) -> np.ndarray | Tensor:
+def _reduce(array: Any, extreme: str) -> Any:
+    """Reduce an array or a tensor, which have these operations in common."""
     pick = getattr(np if isinstance(array, np.ndarray) else torch, extreme)
     for _ in range(2):
         reduced = pick(array[::SEARCH_BLOCK], array[::SEARCH_BLOCK])
