@@ -35,6 +35,7 @@ from hsjp_mm.comparison.meshes_of_runs import Bodies, bodies_of, predict_bodies
 from hsjp_mm.comparison.pretrainings import Pretraining
 from hsjp_mm.comparison.published import Published, sentences_on
 from hsjp_mm.comparison.records import costs, coverage, provenance
+from hsjp_mm.comparison.run_table import write_runs
 from hsjp_mm.comparison.runs import FineTuning, collect, diagnose_all, number_form
 from hsjp_mm.comparison.verdicts import DASH, Spread, groups, leads, spread_note, verdicts, written
 from hsjp_mm.visualization.axes import limits_of_shares
@@ -73,7 +74,7 @@ def report_on(
     """Read fine-tunings, diagnose them, draw what they predict, and write the report.
 
     Args:
-        path: The HTML file; its folder is made.
+        path: The HTML file; its folder is made. Beside it, as .csv, is a table of the runs.
         title: Its heading.
         folders, names, metric, rule: See :func:`hsjp_mm.comparison.runs.collect`.
         pretrainings: That the fine-tunings start from, as far as they were run.
@@ -93,6 +94,7 @@ def report_on(
         return ['no run is finished: no report'], failures
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    write_runs(path.with_suffix('.csv'), runs)
     errors, undiagnosed = diagnose_all(runs)
     bodies = bodies_of(runs) if predict_bodies(runs) else None
     poses, undrawn = ([], []) if bodies else poses_of(runs)

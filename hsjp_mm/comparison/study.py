@@ -22,6 +22,8 @@ from hsjp_mm.utils.configs import read_config
 from hsjp_mm.utils.files import make_whole
 
 FINE_TUNING_KEYS = ('config', 'starts')
+OPTIONAL_KEYS = ('labels', 'metric', 'options')
+PRETRAINING_KEYS = ('config', 'options')
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,9 @@ class Study:
     Attributes:
         title: Heading of its pages.
         fine_tunings: By name, a dictionary of ``config``, a path or ``hsjp_mm::…``, and ``starts``,
-            names of pretrainings and of ``inits``.
-        pretrainings: Config of each, by name.
+            names of pretrainings and of ``inits``. It may have ``labels`` and ``metric`` of its
+            own, and ``options``, changes to its config besides those of all.
+        pretrainings: Config of each, by name; or a dictionary of ``config`` and ``options``.
         inits: Checkpoint by name of what is not pretrained here; None for random weights.
         longer: How many times the budget of the others, by name of a start.
         fine_tuning_budget, pretraining_budget: How many times the iterations or epochs that
@@ -64,7 +67,7 @@ class Study:
 
     title: str
     fine_tunings: Mapping[str, Mapping[str, Any]]
-    pretrainings: Mapping[str, str]
+    pretrainings: Mapping[str, Any]
     inits: Mapping[str, str | None]
     longer: Mapping[str, int]
     fine_tuning_budget: float
@@ -92,6 +95,10 @@ class Study:
     def starts(self, name: str) -> list[str]:
         """Of a fine-tuning."""
         return list(self.fine_tunings[name]['starts'])
+
+    def metric_of(self, name: str) -> str:
+        """What is compared of a fine-tuning."""
+        return self.fine_tunings[name].get('metric', self.metric)
 
     def published_of(self, name: str) -> Published | None:
         """What a paper reports of a fine-tuning."""
@@ -131,10 +138,11 @@ def read_study(path: str) -> Study:
         raise ValueError(f'{path}: {", ".join(odd)} must be one of {", ".join(known)}')
     study = Study(**values, folder=Path(config.filename).resolve().parent)
     for name, given in study.fine_tunings.items():
-        if not NAME.fullmatch(name) or set(given) != set(FINE_TUNING_KEYS):
+        if not NAME.fullmatch(name) or not _has(given, FINE_TUNING_KEYS, OPTIONAL_KEYS):
             raise ValueError(
                 f'{path}: fine_tunings[{name!r}] must have a name of letters, digits and . + - _, '
-                f'and the keys {" and ".join(FINE_TUNING_KEYS)}'
+                f'the keys {" and ".join(FINE_TUNING_KEYS)}, and no others but '
+                f'{", ".join(OPTIONAL_KEYS)}'
             )
         there = [*study.inits, *study.pretrainings]
         if unknown := [start for start in given['starts'] if start not in there]:
@@ -142,7 +150,18 @@ def read_study(path: str) -> Study:
                 f'{path}: fine_tunings[{name!r}] starts from {", ".join(unknown)}, which must be '
                 f'one of {", ".join(there)}'
             )
+    for name, given in study.pretrainings.items():
+        if not isinstance(given, str) and not _has(given, PRETRAINING_KEYS[:1], PRETRAINING_KEYS):
+            raise ValueError(
+                f'{path}: pretrainings[{name!r}]={given} must be the path of a config, or have the '
+                f'keys {" and ".join(PRETRAINING_KEYS)}'
+            )
     return study
+
+
+def _has(given: Any, needed: Sequence[str], optional: Sequence[str]) -> bool:
+    """Whether a dictionary has all needed keys, and no others but the optional ones."""
+    return isinstance(given, Mapping) and set(needed) <= set(given) <= {*needed, *optional}
 
 
 def render_data(study: Study, folder: Path, track: Callable = iter, workers: int = 1) -> None:
@@ -182,19 +201,24 @@ def comparisons(study: Study, folder: Path) -> dict[str, Comparison]:
         stretch(config, budget)
         return config
 
-    pretrainings = {
-        name: read(path, study.pretraining_options, study.pretraining_budget)
-        for name, path in study.pretrainings.items()
-    }
+    pretrainings = {}
+    for name, given in study.pretrainings.items():
+        own: dict[str, Any] = {'config': given} if isinstance(given, str) else given
+        options = {**study.pretraining_options, **own.get('options', {})}
+        pretrainings[name] = read(own['config'], options, study.pretraining_budget)
     return {
         name: Comparison(
-            read(given['config'], study.fine_tuning_options, study.fine_tuning_budget),
+            read(
+                given['config'],
+                {**study.fine_tuning_options, **given.get('options', {})},
+                study.fine_tuning_budget,
+            ),
             {start: study.inits[start] for start in given['starts'] if start in study.inits},
             {start: pretrainings[start] for start in given['starts'] if start in pretrainings},
-            study.labels,
+            given.get('labels', study.labels),
             study.seeds,
             folder / name,
-            metric=study.metric,
+            metric=study.metric_of(name),
             longer={k: times for k, times in study.longer.items() if k in given['starts']},
             pretraining_dir=folder / 'pretrainings',
         )

@@ -151,6 +151,7 @@ def test_trained_runs_are_in_the_report(toy, tmp_path):
     said, failures = report_on(path, 'PARE', folders, folders, 'mesh/PA-MPJPE')
     assert not failures and said[-1] == f'report: {path}'
     assert said[0].startswith('PA-MPJPE (mm, less is better), scratch, 100 % of the labels: ')
+    assert len(path.with_suffix('.csv').read_text().splitlines()) > len(folders)
     text = path.read_text()
     people = len(np.load(toy / 'mesh/val.npz')['id'])
     shown = min(people, meshes_of_runs.SHOWN)

@@ -78,6 +78,28 @@ def test_trainings_may_get_a_share_of_their_budget(write, tmp_path):
     assert pretraining.param_scheduler[0].milestones == [400, 465]
 
 
+def test_trainings_may_differ_in_options_labels_and_measure(write, tmp_path):
+    hsjp, freeze = SMALL['pretrainings']['hsjp'], {'train_cfg.val_interval': 5}
+    few = dict(config=hsjp, options={'train_dataloader.dataset.fraction': 0.5})
+    own = dict(starts=['hsjp', 'few'], labels=[1.0], metric='coco/AR', options=freeze)
+    shared = dict(config='mine.py', starts=['few'])
+    study = read_study(
+        write(
+            pretrainings=dict(hsjp=hsjp, few=few),
+            fine_tunings=dict(Own=dict(config='mine.py', **own), Shared=shared),
+        )
+    )
+    found = comparisons(study, tmp_path)
+    one, other = found['Own'], found['Shared']
+    assert (one.fractions, one.metric, study.metric_of('Own')) == ([1.0], 'coco/AR', 'coco/AR')
+    assert (other.fractions, other.metric, study.metric_of('Shared')) == ([0.5], *['coco/AP'] * 2)
+    assert one.config.train_cfg.val_interval == 5 and other.config.train_cfg.val_interval == 80
+    assert one.config.train_cfg.max_iters == other.config.train_cfg.max_iters == 7
+    datasets = {k: v.train_dataloader.dataset for k, v in one.pretrainings.items()}
+    assert datasets['few'].fraction == 0.5 and 'fraction' not in datasets['hsjp']
+    assert one.pretrainings['few'].train_cfg.max_iters == 9
+
+
 @pytest.mark.parametrize(
     ('values', 'message'),
     [
@@ -85,7 +107,12 @@ def test_trainings_may_get_a_share_of_their_budget(write, tmp_path):
         (dict(fine_tuning_budget=0), 'fine_tuning_budget=0 must be above 0'),
         (dict(seed=0), r'study\.yml: seed must be one of title, fine_tunings'),
         (dict(fine_tunings={'a b': dict(config='x', starts=[])}), "'a b'.* name of letters"),
-        (dict(fine_tunings={'a': dict(config='x')}), "'a'.* the keys config and starts"),
+        (dict(fine_tunings={'a': dict(config='x')}), "'a'.* the keys config and starts, and no"),
+        (
+            dict(fine_tunings={'a': dict(config='x', starts=[], seeds=[1])}),
+            "'a'.* no others but labels, metric, options",
+        ),
+        (dict(pretrainings=dict(hsjp=dict(options={}))), r"pretrainings\['hsjp'\]=.*have the keys"),
         (
             dict(fine_tunings={'a': dict(config='x', starts=['scratch', 'hsjb'])}),
             "'a'.* starts from hsjb, which must be one of scratch, twice, hsjp",
@@ -122,11 +149,20 @@ def test_the_toy_studies_are_laid_out_whole(path, tmp_path):
 
 def test_the_study_on_photographs_is_laid_out_whole(tmp_path):
     study = read_study(str(ROOT / 'configs/study/lsp.yml'))
-    [found] = comparisons(study, tmp_path).values()
-    assert sorted([*found.inits, *found.pretrainings]) == sorted(study.starts('Poses'))
+    studies = comparisons(study, tmp_path)
+    for name, comparison in studies.items():
+        starts = [*comparison.inits, *comparison.pretrainings]
+        assert sorted(starts) == sorted(study.starts(name))
+    found = studies['LSP']
     assert found.config.train_dataloader.dataset.split == 'train'
     assert found.config.val_dataloader.dataset.split == 'test'
-    for config in found.pretrainings.values():
+    dataset = studies['COCO'].config.train_dataloader.dataset
+    assert (dataset.data_root, dataset.indices) == ('data/coco/', None)
+    crops = studies['crops'].pretrainings.values()
+    assert [c.train_dataloader.dataset.get('num_samples') for c in crops] == [130, 500, 2000, None]
+    hooks = [v.config.default_hooks.frozen for k, v in studies.items() if k.startswith('frozen')]
+    assert [hook.layers for hook in hooks] == [list(range(n)) for n in range(1, 6)]
+    for config in (*found.pretrainings.values(), *crops):
         assert config.train_cfg.max_iters == 6000
         assert config.model.backbone.type == found.config.model.backbone.type
         for part in ('train', 'val'):
