@@ -8,7 +8,7 @@ points (x, y) in pixels, whole numbers at the centers of pixels.
 Letters: V vertices, F triangles, H and W height and width of the image, P pixels with a triangle.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -35,6 +35,20 @@ class Raster(NamedTuple):
     faces: np.ndarray
     depths: np.ndarray
     weights: np.ndarray
+
+    def before(self, other: 'Raster', first: int) -> 'Raster':
+        """See further triangles, too, as if all had been rasterized at once.
+
+        Args:
+            other: Of the further ones; where they are equally far, those of this raster are seen.
+            first: Number of the first of them among all.
+        """
+        nearer = other.depths < self.depths
+        return Raster(
+            np.where(nearer, other.faces + first, self.faces),
+            np.where(nearer, other.depths, self.depths),
+            np.where(nearer[..., None], other.weights, self.weights),
+        )
 
     def interpolate(self, faces: np.ndarray, values: np.ndarray) -> np.ndarray:
         """Values at the pixels that have a triangle, row by row.
@@ -78,20 +92,30 @@ def rasterize(
 
     low, high = points[..., 1].min(axis=1), points[..., 1].max(axis=1)
     owner, y = _spread(np.ceil(low), np.floor(high), height)
-    slopes, levels = edges[owner, :, 0], edges[owner, :, 1] * y[:, None] + edges[owner, :, 2]
-    left, right = _spans(slopes, levels)
+    # corner by corner, which is twice as fast as all at once
+    lines = [(a[owner], b[owner] * y + c[owner]) for a, b, c in edges.transpose(1, 2, 0)]
+    left, right = _span(lines)
     row, x = _spread(np.ceil(left), np.floor(right), width)
-    shares = np.maximum(slopes[row] * x[:, None] + levels[row], 0) / depths[owner[row]]
-    depth = 1 / shares.sum(axis=1)
+    owner = owner[row]
+    shares = []
+    for (slope, level), far in zip(lines, depths.T, strict=True):
+        share = slope[row] * x
+        share += level[row]
+        share = np.maximum(share, 0, out=share)
+        share /= far[owner]
+        shares.append(share)
+    depth = 1 / sum(shares)
 
     pixels = y[row] * width + x
     nearest = np.full(height * width, np.inf)
     np.minimum.at(nearest, pixels, depth)
     seen = np.flatnonzero(depth == nearest[pixels])[::-1]  # the first of equals is written last
+    shown = pixels[seen]
     found = np.full(height * width, -1)
-    found[pixels[seen]] = kept[owner[row[seen]]]
+    found[shown] = kept[owner[seen]]
     weights = np.zeros((height * width, 3))
-    weights[pixels[seen]] = shares[seen] * depth[seen, None]
+    for corner, share in enumerate(shares):
+        weights[shown, corner] = share[seen] * depth[seen]
     return Raster(
         found.reshape(height, width),
         nearest.reshape(height, width),
@@ -131,22 +155,26 @@ def _spread(first: np.ndarray, last: np.ndarray, number: int) -> tuple[np.ndarra
     return owner, np.arange(len(owner)) + (first - before)[owner]
 
 
-def _spans(slopes: np.ndarray, levels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """From where to where along x three lines are not negative.
+def _span(lines: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """From where to where along x no line is negative.
 
     Args:
-        slopes, levels: (R, 3), of slope · x + level.
+        lines: (R,) slopes and (R,) levels of slope · x + level.
 
     Returns:
         (R,) and (R,), an empty span where there is no such x.
     """
-    levels = levels + TOUCHES
-    with np.errstate(divide='ignore', invalid='ignore'):
-        ends = -levels / slopes
-    never = (slopes == 0) & (levels < 0)
-    left = np.where(slopes > 0, ends, -np.inf)
-    left = np.where(never, np.inf, left)
-    return left.max(axis=1), np.where(slopes < 0, ends, np.inf).min(axis=1)
+    left: Any = -np.inf
+    right: Any = np.inf
+    for slope, level in lines:
+        level = level + TOUCHES
+        with np.errstate(divide='ignore', invalid='ignore'):
+            end = -level / slope
+        never = (slope == 0) & (level < 0)
+        start = np.where(slope > 0, end, np.where(never, np.inf, -np.inf))
+        left = np.maximum(left, start)
+        right = np.minimum(right, np.where(slope < 0, end, np.inf))
+    return left, right
 
 
 def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:

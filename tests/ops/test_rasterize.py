@@ -75,6 +75,18 @@ def test_the_nearer_of_two_is_seen_whatever_their_order():
         assert (raster.faces[8, 11] >= 2) == (second is near)
 
 
+def test_parts_of_a_scene_put_together_are_the_whole():
+    rng = np.random.default_rng(3)
+    vertices = rng.uniform((-3, -3, 2), (3, 3, 6), (36, 3))
+    faces = rng.permutation(36).reshape(12, 3)
+    faces = np.vstack([faces, faces[2]])  # as far as its twin, which is the first
+    whole = rasterize(vertices, faces, CAMERA, SIZE)
+    parts = [rasterize(vertices, part, CAMERA, SIZE) for part in (faces[:7], faces[7:])]
+    for found, expected in zip(parts[0].before(parts[1], 7), whole, strict=True):
+        np.testing.assert_array_equal(found, expected)
+    assert {2, *range(7, 12)} & set(np.unique(whole.faces)) > {2} and 12 not in whole.faces
+
+
 def test_a_closed_surface_has_no_holes():
     """A fan of thin triangles around a pixel's center covers the disk that it makes."""
     angles = np.linspace(0, 2 * np.pi, 101)

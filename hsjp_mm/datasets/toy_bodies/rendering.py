@@ -108,13 +108,8 @@ def _render(
         behind = draw_floor(rng, behind, x, z, scene.end)
     elif not pictures:
         behind = np.full_like(behind, backdrop)
-    meshes = _meshes(scene)
     large = (2 * size[0] - 1, 2 * size[1] - 1)
-    raster = rasterize(meshes.vertices, meshes.faces, 2 * scene.camera, large)
-    if scene.occluder is not None and _hides_much(scene, meshes, raster, large):
-        scene = scene._replace(occluder=None)
-        meshes = _meshes(scene)
-        raster = rasterize(meshes.vertices, meshes.faces, 2 * scene.camera, large)
+    scene, meshes, raster = _look(scene, large)
     if floor:
         behind = _with_shadows(behind, scene, meshes, light, z < scene.end, size)
     image = cv2.resize(behind, large, interpolation=cv2.INTER_LINEAR).astype(np.float32)
@@ -158,16 +153,24 @@ def _meshes(scene: Scene) -> _Meshes:
     return _Meshes(*map(np.concatenate, (vertices, normals, faces, owners)))
 
 
-def _hides_much(scene: Scene, meshes: _Meshes, raster: Raster, size: tuple[int, int]) -> bool:
-    """Whether the occluder, which is the last mesh, hides too much of anybody."""
-    rest = meshes.faces[: -len(BOX_FACES)]
-    without = rasterize(meshes.vertices, rest, 2 * scene.camera, size)
+def _look(scene: Scene, size: tuple[int, int]) -> tuple[Scene, _Meshes, Raster]:
+    """See a scene, without its occluder if that hides too much of anybody."""
+    rest = scene._replace(occluder=None)
+    meshes = _meshes(rest)
+    raster = rasterize(meshes.vertices, meshes.faces, 2 * scene.camera, size)
+    if scene.occluder is None:
+        return rest, meshes, raster
+    front = rasterize(scene.occluder.vertices, BOX_FACES, 2 * scene.camera, size)
+    everything = raster.before(front, len(meshes.faces))
+    all_meshes = _meshes(scene)
     numbers = np.arange(1, len(scene.people) + 1)
     before, after = (
-        (meshes.owners[r.faces[r.faces >= 0]][:, None] == numbers).sum(axis=0)
-        for r in (without, raster)
+        (all_meshes.owners[one.faces[one.faces >= 0]][:, None] == numbers).sum(axis=0)
+        for one in (raster, everything)
     )
-    return bool((after < SHOWN * before).any())
+    if (after < SHOWN * before).any():
+        return rest, meshes, raster
+    return scene, all_meshes, everything
 
 
 def _with_shadows(
