@@ -163,7 +163,7 @@ def test_the_study_on_photographs_is_laid_out_whole(tmp_path):
     hooks = [v.config.default_hooks.frozen for k, v in studies.items() if k.startswith('frozen')]
     assert [hook.layers for hook in hooks] == [list(range(n)) for n in range(1, 6)]
     for config in (*found.pretrainings.values(), *crops):
-        assert config.train_cfg.max_iters == 6000
+        assert config.train_cfg.max_iters == 3000
         assert config.model.backbone.type == found.config.model.backbone.type
         for part in ('train', 'val'):
             dataset = config[f'{part}_dataloader'].dataset
