@@ -31,8 +31,8 @@ def measure_decode(args: argparse.Namespace) -> None:
             faster = statistics.median(theirs / mine for mine, theirs, _ in rounds)
             passes = statistics.median(mine / least for mine, _, least in rounds)
             print(
-                f'{size:8}  {persons:7}  {ours:8.1f}  {stock:9.1f}  {faster:12.1f}  {once:10.1f}  '
-                f'{passes:13.1f}'
+                f'{size:8}  {persons:7}  {ours:8.3g}  {stock:9.3g}  {faster:12.3g}  {once:10.3g}  '
+                f'{passes:13.3g}'
             )
 
 
