@@ -44,11 +44,11 @@ class Raster(NamedTuple):
             first: Number of the first of them among all.
         """
         nearer = other.depths < self.depths
-        return Raster(
-            np.where(nearer, other.faces + first, self.faces),
-            np.where(nearer, other.depths, self.depths),
-            np.where(nearer[..., None], other.weights, self.weights),
-        )
+        merged = Raster(*(values.copy() for values in self))
+        merged.faces[nearer] = other.faces[nearer] + first
+        merged.depths[nearer] = other.depths[nearer]
+        merged.weights[nearer] = other.weights[nearer]
+        return merged
 
     def interpolate(self, faces: np.ndarray, values: np.ndarray) -> np.ndarray:
         """Values at the pixels that have a triangle, row by row.
