@@ -1,5 +1,5 @@
 # 2D poses on photographs, from random weights or from a pretraining: half of LSP to learn from
-_base_ = ['../demo/td-hm_hrnet-tiny_scratch-1xb16-400i_toy-128x96.py']
+_base_ = ['td-hm_hrnet-tiny_1xb16-1000i_coco-128x96.py']
 
 codec = dict(type='MSRAHeatmap', input_size=(128, 128), heatmap_size=(32, 32), sigma=1.5)
 model = dict(head=dict(out_channels=14, decoder=codec))
@@ -24,6 +24,4 @@ test_dataloader = val_dataloader
 val_evaluator = dict(_delete_=True, type='hsjp_mm.LSPPCK')
 test_evaluator = val_evaluator
 
-train_cfg = dict(max_iters=1000, val_interval=200)
-param_scheduler = [dict(type='MultiStepLR', milestones=[800, 930], gamma=0.1, by_epoch=False)]
-default_hooks = dict(checkpoint=dict(interval=200, save_best='pck/mean', rule='greater'))
+default_hooks = dict(checkpoint=dict(save_best='pck/mean', rule='greater'))

@@ -79,9 +79,9 @@ def test_trainings_may_get_a_share_of_their_budget(write, tmp_path):
 
 
 def test_trainings_may_differ_in_options_labels_and_measure(write, tmp_path):
-    hsjp, freeze = SMALL['pretrainings']['hsjp'], {'train_cfg.val_interval': 5}
+    hsjp, options = SMALL['pretrainings']['hsjp'], {'train_cfg.val_interval': 5}
     few = dict(config=hsjp, options={'train_dataloader.dataset.fraction': 0.5})
-    own = dict(starts=['hsjp', 'few'], labels=[1.0], metric='coco/AR', options=freeze)
+    own = dict(starts=['hsjp', 'few'], labels=[1.0], metric='coco/AR', options=options)
     shared = dict(config='mine.py', starts=['few'])
     study = read_study(
         write(

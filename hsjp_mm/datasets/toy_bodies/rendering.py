@@ -155,22 +155,24 @@ def _meshes(scene: Scene) -> _Meshes:
 
 def _look(scene: Scene, size: tuple[int, int]) -> tuple[Scene, _Meshes, Raster]:
     """See a scene, without its occluder if that hides too much of anybody."""
-    rest = scene._replace(occluder=None)
-    meshes = _meshes(rest)
-    raster = rasterize(meshes.vertices, meshes.faces, 2 * scene.camera, size)
+    meshes = _meshes(scene)
     if scene.occluder is None:
-        return rest, meshes, raster
-    front = rasterize(scene.occluder.vertices, BOX_FACES, 2 * scene.camera, size)
-    everything = raster.before(front, len(meshes.faces))
-    all_meshes = _meshes(scene)
+        return scene, meshes, rasterize(meshes.vertices, meshes.faces, 2 * scene.camera, size)
+    first = len(meshes.faces) - len(BOX_FACES)  # of the occluder, which is the last mesh
+    without, front = (
+        rasterize(meshes.vertices, faces, 2 * scene.camera, size)
+        for faces in (meshes.faces[:first], meshes.faces[first:])
+    )
+    everything = without.before(front, first)
     numbers = np.arange(1, len(scene.people) + 1)
     before, after = (
-        (all_meshes.owners[one.faces[one.faces >= 0]][:, None] == numbers).sum(axis=0)
-        for one in (raster, everything)
+        (meshes.owners[one.faces[one.faces >= 0]][:, None] == numbers).sum(axis=0)
+        for one in (without, everything)
     )
     if (after < SHOWN * before).any():
-        return rest, meshes, raster
-    return scene, all_meshes, everything
+        scene = scene._replace(occluder=None)
+        return scene, _meshes(scene), without
+    return scene, meshes, everything
 
 
 def _with_shadows(
