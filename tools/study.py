@@ -3,7 +3,7 @@
     hsjp-mm study --out work_dirs/study              in miniature, on people that are rendered first
     hsjp-mm study my_study.py --out work_dirs/study  your own
 
-The one in miniature takes a few hours on two CPU cores: 3D bodies by PARE and HMR, from random
+The one in miniature takes an hour or two on two CPU cores: 3D bodies by PARE and HMR, from random
 weights and from nine pretrainings, with 10 % and with all of the labels, three seeds. The same
 command goes on where it was stopped. It writes report.html, and a report for each fine-tuning that
 is finished. The exit status is 1 if a run failed.
