@@ -15,8 +15,8 @@ environment=${UV_PROJECT_ENVIRONMENT:-.venv}
 if [ -d "$environment" ]; then
   uv sync --quiet
 else
-  echo "making $environment; the first time on a machine this compiles mmcv, five to ten minutes"
-  uv sync
+  echo "making $environment; the first time on a machine this compiles mmcv, some minutes"
+  CXX="$PWD/tools/mmcv_cxx.sh" uv sync
 fi
 export PYTHONWARNINGS=ignore
 # Containers often set this; every process would then compile all of torch and MMPose again, six seconds.

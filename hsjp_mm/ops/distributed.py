@@ -27,6 +27,8 @@ ALL_TO_ALL = ('nccl', 'gloo', 'mpi', 'ucc', 'xccl', 'hccl')
 
 def sizes_of(number: int, device: torch.device | str = 'cpu') -> list[int]:
     """Tell all processes how many rows each has."""
+    if get_world_size() == 1:
+        return [number]
     return [int(n) for n in all_gather(torch.tensor(number, device=device))]
 
 

@@ -150,6 +150,7 @@ class JigCluHead(BaseModule):
             losses['loss_location'] = self.beta * distributed.total(entropy) / len(sources)
         return losses | self._measures(own, everyone, logits, sources, sizes)
 
+    @torch.compiler.disable  # numpy and SciPy, which torch.compile would try to trace
     @torch.no_grad()
     def _measures(self, own, everyone, logits, sources, sizes) -> dict[str, Tensor]:
         patches, number = self.grid**2, len(sources)

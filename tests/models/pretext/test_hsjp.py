@@ -211,6 +211,19 @@ def test_unshuffled_crop_comes_as_channels_3_to_5(make_model):
     assert (gradients > 0).all()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize('unshuffled', [False, True])
+def test_a_training_step_compiles_as_a_whole(make_model, unshuffled):
+    model = make_model(grid=3, input_size=(64, 64), unshuffled=unshuffled)
+    crops = torch.rand(2, 3, 64, 64)
+    losses = []
+    # with fullgraph, torch raises an error at the first thing that it cannot compile
+    for loss in (model.loss, torch.compile(model.loss, backend='eager', fullgraph=True)):
+        torch.manual_seed(0)
+        losses.append(loss(crops))
+    torch.testing.assert_close(losses[1], losses[0], rtol=0, atol=0)
+
+
 def test_loss_is_the_heads_on_a_random_puzzle_and_predict_on_the_fixed_one(make_model):
     model = make_model(3).eval()
     crops = torch.rand(2, 3, 64, 64)
