@@ -101,6 +101,7 @@ class MoCoHead(ProjectionHead):
                 f'queue_length={length} must be at least the {len(keys)} images of a batch over '
                 'all processes'
             )
-        places = (int(self.place) + torch.arange(len(keys), device=keys.device)) % length
+        # the place stays where the queue is: a GPU need not wait, and nothing is compiled anew
+        places = (self.place + torch.arange(len(keys), device=keys.device)) % length
         self.queue[places] = keys.to(self.queue.dtype)
-        self.place.fill_((int(self.place) + len(keys)) % length)
+        self.place.copy_((self.place + len(keys)) % length)

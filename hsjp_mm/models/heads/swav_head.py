@@ -126,12 +126,11 @@ class SwAVHead(ProjectionHead):
             ]
             loss = distributed.total(torch.stack(terms).sum()) / (len(terms) * sum(sizes))
             entropy = -torch.cat([torch.special.xlogy(code, code) for code in codes]).sum(dim=1)
-            used = torch.cat([code.argmax(dim=1) for code in codes]).unique()
+            first = torch.cat([code.argmax(dim=1) for code in codes])
+            used = torch.zeros_like(codes[0][0]).index_fill(0, first, 1.0).sum()
         return {
             'loss_swapped': loss,
-            'prototypes_used': torch.tensor(
-                len(used) / min(self.prototypes.out_features, len(entropy))
-            ),
+            'prototypes_used': used / min(self.prototypes.out_features, len(entropy)),
             'floor': entropy.mean(),
         }
 
@@ -160,7 +159,7 @@ class SwAVHead(ProjectionHead):
         length = self.queue.shape[1]
         for view, rows in enumerate(everyone):
             self.queue[view] = torch.cat([rows.to(self.queue.dtype), self.queue[view]])[:length]
-        self.filled.fill_(min(length, int(self.filled) + len(everyone[0])))
+        self.filled.copy_((self.filled + len(everyone[0])).clamp(max=length))
 
 
 def sinkhorn(scores: Tensor, epsilon: float, iterations: int) -> Tensor:
