@@ -180,6 +180,11 @@ class Instances(Rows):
         """The number of each instance's image, (N,)."""
         return self.columns['image'][self.rows]  # type: ignore[index]
 
+    @property
+    def shards(self) -> np.ndarray:
+        """The number of the file that holds each instance's crop, (N,), of those of a store."""
+        return self.columns['shard'][self.rows]  # type: ignore[index]
+
     def ids(self) -> Iterator[Id]:
         """Of the instances."""
         if 'id' in self.columns:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from mmengine.dataset import DefaultSampler
 
+from hsjp_mm.datasets.instances import STORED, Instances
 from hsjp_mm.registry import DATA_SAMPLERS
 
 
@@ -281,6 +282,9 @@ class PartSampler(FixedLengthSampler):
 
 def _shards_of(dataset: Any) -> np.ndarray:
     """The number of the shard of each sample, (N,)."""
+    rows = getattr(dataset, 'data_list', None)
+    if isinstance(rows, Instances) and set(STORED) <= set(rows.columns):
+        return rows.shards
     try:
         return np.array([dataset.get_data_info(i)['shard'] for i in range(len(dataset))], int)
     except (AttributeError, KeyError) as error:
@@ -291,7 +295,11 @@ def _shards_of(dataset: Any) -> np.ndarray:
 
 
 def _images_of(dataset: Any) -> np.ndarray:
-    """The number of the image of each sample, (N,)."""
+    """The number of the image of each sample, (N,), counted as they come first."""
+    rows = getattr(dataset, 'data_list', None)
+    if isinstance(rows, Instances):  # ten million samples would take a minute to make
+        _, first, images = np.unique(rows.images, return_index=True, return_inverse=True)
+        return first.argsort().argsort()[images]
     try:
         paths = [dataset.get_data_info(index)['img_path'] for index in range(len(dataset))]
     except (AttributeError, KeyError) as error:

@@ -6,6 +6,7 @@ from mmengine.dataset import ConcatDataset
 from mmengine.registry import DATA_SAMPLERS
 
 from hsjp_mm.datasets import LabelSubset
+from hsjp_mm.datasets.instances import Instances, Texts
 from hsjp_mm.datasets.samplers import (
     FixedLengthSampler,
     PartSampler,
@@ -223,6 +224,27 @@ def test_processes_take_stretches_of_the_groups(monkeypatch, round_up, lengths):
     assert joined[:140] == whole and joined[140:] == whole[: len(joined) - 140]
 
 
+def test_groups_are_the_same_by_the_boxes_as_by_the_samples():
+    """What is in arrays needs no samples, and a run of either goes on with the other."""
+    rng = np.random.RandomState(0)
+    images = rng.randint(5, 40, 100)  # the first ones have none
+    names = Texts.of(f'{i}.jpg' for i in range(40))
+    rows = Instances({'image': images, 'name': names}, rows=rng.permutation(100)[:90])
+    made = Crops(*(sample['img_path'] for sample in rows))
+    orders = [list(SameImageSampler(crops, 3, seed=1)) for crops in (Boxes(rows), made)]
+    assert orders[0] == orders[1] and sorted(orders[0]) == list(range(90))
+
+
+class Boxes:
+    """A data set whose samples are in arrays, and need not be made."""
+
+    def __init__(self, rows):
+        self.data_list = rows
+
+    def __len__(self):
+        return len(self.data_list)
+
+
 def test_groups_that_cannot_be():
     with pytest.raises(ValueError, match='group=0 must be at least 1'):
         SameImageSampler(CROPS, 0, seed=0)
@@ -288,6 +310,16 @@ def test_a_resumed_part_goes_on(monkeypatch):
     other = part_sampler(monkeypatch, 0, seed=4)
     other.set_epoch(4)
     assert list(other) != expected
+
+
+def test_parts_are_those_of_the_store(monkeypatch):
+    shards = np.array([Shards().get_data_info(i)['shard'] for i in range(len(Shards()))])
+    numbers = np.arange(len(shards))
+    columns = {'image': numbers, 'name': Texts.of(map(str, numbers))}
+    rows = Instances(columns).with_crops(numbers, shards)
+    monkeypatch.setattr('mmengine.dataset.sampler.get_dist_info', lambda: (1, 2))
+    own, others = (list(PartSampler(parts, seed=3)) for parts in (Boxes(rows), Shards()))
+    assert own == others
 
 
 def test_parts_that_cannot_be(monkeypatch):

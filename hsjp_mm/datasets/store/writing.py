@@ -196,8 +196,8 @@ def _loader(dataset: Any) -> LoadImage:
 
 def _by_image(dataset: Any) -> list[int]:
     """The instances image by image, the images in a random order that is always the same."""
-    images = np.array([dataset.get_data_info(i)['img_index'] for i in range(len(dataset))])
-    numbers, places = np.unique(images, return_inverse=True)
+    dataset.full_init()
+    numbers, places = np.unique(dataset.data_list.images, return_inverse=True)
     rank = np.random.default_rng(0).permutation(len(numbers))
     return np.argsort(rank[places], kind='stable').tolist()
 
