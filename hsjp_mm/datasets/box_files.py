@@ -173,7 +173,7 @@ class BoxFileDataset(ReadableImageDataset):
             UNREADABLE: np.isnan(sizes).any(axis=1),
         }
 
-    def _own_sizes(self, paths: Sequence[str]) -> list[tuple[float, float]]:
+    def _own_sizes(self, paths: Sequence[str]) -> Sequence[tuple[float, float]] | np.ndarray:
         """The sizes of images that ``ann_file`` gives none for; NaN where one cannot be read."""
         self.require_image(paths[0])
         return [self._own_size(path) for path in paths]

@@ -252,12 +252,12 @@ class PersonCropDataset(BoxFileDataset):
         self.crops.check_reach(self.pipeline.transforms)
         return self.crops.load(sample, reducible=getattr(transform, 'reduces', False))
 
-    def _own_sizes(self, paths: Sequence[str]) -> list[tuple[float, float]]:
+    def _own_sizes(self, paths: Sequence[str]) -> Sequence[tuple[float, float]] | np.ndarray:
         """The sizes of images that ``ann_file`` gives none for, as the store has them."""
         if self.crops is None:
             return super()._own_sizes(paths)
-        sizes, folder = self.crops.sizes(), self.data_prefix['img']
-        return [sizes.get(image_name(path, folder), (np.nan, np.nan)) for path in paths]
+        folder = self.data_prefix['img']
+        return self.crops.sizes_of([image_name(path, folder) for path in paths])
 
     def _load_images(self) -> Instances:
         """Make each image of the list or folder one instance."""

@@ -3,6 +3,7 @@
 import os
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +59,19 @@ class CropStore:
     def __len__(self) -> int:
         return len(self.crops)
 
-    def sizes(self) -> dict[str, tuple[float, float]]:
-        """(width, height) of the images by their names."""
-        pairs = zip(self.crops.names.tolist(), self.crops.sizes.tolist(), strict=True)
-        return {name: (float(size[0]), float(size[1])) for name, size in pairs}
+    def sizes_of(self, names: Sequence[str]) -> np.ndarray:
+        """(width, height) of images by their names, (N, 2); NaN where there is no crop of one."""
+        if not len(self):
+            return np.full((len(names), 2), np.nan)
+        wanted = np.array(names, np.str_)
+        places = np.searchsorted(self.crops.names, wanted, sorter=self._by_name)
+        places = self._by_name[places.clip(max=len(self) - 1)]
+        known = self.crops.names[places] == wanted
+        return np.where(known[:, None], self.crops.sizes[places], np.nan)
+
+    @cached_property
+    def _by_name(self) -> np.ndarray:
+        return np.argsort(self.crops.names)
 
     def take(self, instances: Instances) -> Instances:
         """Take the instances that have a crop.

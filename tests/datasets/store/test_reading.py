@@ -156,6 +156,14 @@ def test_photographs_need_not_be_there(photos, store, tmp_path):
         assert np.abs(mine - pictures(there[index])).mean() < 1
 
 
+def test_sizes_of_images_by_their_names(store):
+    crops = CropStore(str(store))
+    names = [*crops.crops.names.tolist(), 'other.jpg', '']
+    expected = [*crops.crops.sizes.tolist(), [np.nan] * 2, [np.nan] * 2]
+    assert np.array_equal(crops.sizes_of(names), expected, equal_nan=True)
+    assert crops.sizes_of([]).shape == (0, 2)
+
+
 def test_a_list_of_images_is_stored_whole(photos, tmp_path):
     (tmp_path / 'list.txt').write_text('2.jpg\n0.jpg\n')
     options = dict(ann_file='', image_list=str(tmp_path / 'list.txt'))
