@@ -59,6 +59,7 @@ parts = [
     ('HOOKS', dict(type='hsjp_mm.BottomupVisualizationHook')),
     ('HOOKS', dict(type='hsjp_mm.MeshVisualizationHook')),
     ('HOOKS', dict(type='hsjp_mm.FreezeHook', layers=[0])),
+    ('HOOKS', dict(type='hsjp_mm.SpatialWarmupHook', iters=1)),
     ('METRICS', dict(type='hsjp_mm.HSJPPrecision')),
     ('METRICS', dict(type='hsjp_mm.JigCluAccuracy')),
     ('METRICS', dict(type='hsjp_mm.MAEExplainedVariance')),
@@ -199,13 +200,14 @@ def run(script: str, folder, *arguments: str):
 def test_names_are_found_without_custom_imports(scope, tmp_path):
     names = [
         'SkippedImagesHook', 'PrepareDataHook', 'BottomupVisualizationHook',
-        'MeshVisualizationHook', 'FreezeHook', 'HSJPPrecision', 'JigCluAccuracy',
-        'MAEExplainedVariance', 'PartIoU', 'DensePoseAccuracy', 'ViewRetrieval', 'PCKh', 'LSPPCK',
-        'ColorAugmentation', 'PatchAugmentation', 'MakeViews', 'BottomupResize',
-        'TopdownShearAffine', 'TopdownPyramid', 'TopdownDenseAffine', 'PersonCropDataset',
-        'PartMaskDataset', 'DensePoseDataset', 'PretextInit', 'GroupingLoss', 'PartBranchHourglass',
-        'HSJPHead', 'HSJP', 'JigCluHead', 'JigClu', 'PartSegmentationHead', 'PartSegmentation',
-        'DensePoseHead', 'DensePose',
+        'MeshVisualizationHook', 'FreezeHook', 'SpatialWarmupHook', 'HSJPPrecision',
+        'JigCluAccuracy', 'MAEExplainedVariance', 'PartIoU', 'DensePoseAccuracy',
+        'ViewRetrieval', 'PCKh', 'LSPPCK', 'ColorAugmentation', 'PatchAugmentation',
+        'MakeViews', 'BottomupResize', 'TopdownShearAffine', 'TopdownPyramid',
+        'TopdownDenseAffine', 'PersonCropDataset', 'PartMaskDataset', 'DensePoseDataset',
+        'PretextInit', 'GroupingLoss', 'PartBranchHourglass', 'HSJPHead', 'HSJP',
+        'JigCluHead', 'JigClu', 'PartSegmentationHead', 'PartSegmentation', 'DensePoseHead',
+        'DensePose',
     ]  # fmt: skip
     assert run(BUILD, tmp_path, scope) == [['hsjp_mm', name] for name in names for _ in range(2)]
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         PuzzleVisualizationHook,
         SeedHook,
         SkippedImagesHook,
+        SpatialWarmupHook,
         SteadyLogHook,
     )
 
@@ -32,6 +33,7 @@ __all__ = [
     'PuzzleVisualizationHook',
     'SeedHook',
     'SkippedImagesHook',
+    'SpatialWarmupHook',
     'SteadyLogHook',
 ]
 

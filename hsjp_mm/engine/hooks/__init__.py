@@ -7,6 +7,7 @@ from hsjp_mm.engine.hooks.prepare_data_hook import PatchHook, PrepareDataHook
 from hsjp_mm.engine.hooks.puzzle_visualization_hook import PuzzleVisualizationHook
 from hsjp_mm.engine.hooks.seed_hook import EpochSeedHook, SeedHook
 from hsjp_mm.engine.hooks.skipped_images_hook import SkippedImagesHook
+from hsjp_mm.engine.hooks.spatial_warmup_hook import SpatialWarmupHook
 from hsjp_mm.engine.hooks.steady_log_hook import SteadyLogHook
 
 __all__ = [
@@ -21,5 +22,6 @@ __all__ = [
     'PuzzleVisualizationHook',
     'SeedHook',
     'SkippedImagesHook',
+    'SpatialWarmupHook',
     'SteadyLogHook',
 ]

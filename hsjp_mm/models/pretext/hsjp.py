@@ -86,6 +86,10 @@ class HSJP(PuzzleModel):
         seed: of the evaluation puzzles.
         data_preprocessor, init_cfg, train_cfg, test_cfg: as in a stock config.
 
+    Attributes:
+        spatial_strength: share of the three factors that a training puzzle gets; set by
+            ``hsjp_mm.SpatialWarmupHook``.
+
     Raises:
         ValueError: an argument outside its range, a head of another type, a backbone that cannot
             take six channels or states a number of maps, a crop of another size than
@@ -154,6 +158,7 @@ class HSJP(PuzzleModel):
         self.scale_factor = scale_factor
         self.rotate_factor = rotate_factor
         self.shift_factor = shift_factor
+        self.spatial_strength = 1.0
 
     def prepare(self, dataset) -> None:
         """Tell the data set's InputAffine the size of the crops.
@@ -181,6 +186,7 @@ class HSJP(PuzzleModel):
             if ids is None:
                 slots = _own_part(patches.random_slots, len(crops), self.grid, crops.device)
                 draws = _own_part(torch.rand, len(crops), 4, device=crops.device) * 2 - 1
+                draws = draws * self.spatial_strength
             else:
                 slots = seeded_slots(ids, self.grid, self.seed).to(crops.device)
                 draws = torch.zeros(len(crops), 4, device=crops.device)
