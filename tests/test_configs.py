@@ -186,9 +186,14 @@ def test_hsjp_milestones_scale_with_the_epochs(path):
     'path', [p for p in HSJP if 'hrnet-w32' in p.stem], ids=lambda path: path.stem
 )
 def test_hsjp_leaf_changes_only_what_its_name_says(path):
-    pattern = r'hsjp_hrnet-w32_(unshuffled-)?(?:grid(\d)-)?(?:lr(.+)-)?4xb64-(\d+)e_coco-224x224'
-    unshuffled, grid, rate, epochs = re.fullmatch(pattern, path.stem).groups()
+    changes = r'(fast-)?(unshuffled-)?(?:grid(\d)-)?(?:lr(.+)-)?'
+    pattern = rf'hsjp_hrnet-w32_{changes}4xb64-(\d+)e_coco-224x224'
+    fast, unshuffled, grid, rate, epochs = re.fullmatch(pattern, path.stem).groups()
     expected = {}
+    if fast:
+        last = f'custom_hooks.{len(read(DEFAULT).custom_hooks)}'
+        expected[f'{last}.type'] = 'hsjp_mm.SpatialWarmupHook'
+        expected[f'{last}.iters'] = 5000
     if unshuffled:
         expected['model.unshuffled'] = True
     if grid and grid != '6':
