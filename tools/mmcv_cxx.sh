@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A C++ compiler for MMCV's operators that takes a fifth of the time:
+# A C++ compiler for MMCV's operators that takes a quarter of the time:
 #
 #     CXX=$PWD/tools/mmcv_cxx.sh pip install ... mmcv
 #
@@ -21,6 +21,9 @@ while [ $# -gt 0 ]; do
   shift
 done
 
+case " ${options[*]} " in
+  *' -shared '*) rm -f build/temp.*/$header* ;; # 400 MB, which uv would keep: all files are compiled
+esac
 if [ -z "$source" ] || ! command -v flock >/dev/null || ! LC_ALL=C c++ --version | grep -q 'Free Software'; then
   exec c++ "${arguments[@]}"
 fi

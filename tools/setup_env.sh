@@ -11,12 +11,14 @@ if ! command -v uv >/dev/null; then
   fi
   export PATH="$PWD/.uv/bin:$PATH"
 fi
+# Found on the PATH, for a path with spaces would be taken for several words; yours is kept.
+sync() { PATH="$PWD/tools:$PATH" CXX="${CXX:-mmcv_cxx.sh}" uv sync "$@"; }
 environment=${UV_PROJECT_ENVIRONMENT:-.venv}
 if [ -d "$environment" ]; then
-  uv sync --quiet
+  sync --quiet
 else
   echo "making $environment; the first time on a machine this compiles mmcv, some minutes"
-  CXX="$PWD/tools/mmcv_cxx.sh" uv sync
+  sync
 fi
 export PYTHONWARNINGS=ignore
 # Containers often set this; every process would then compile all of torch and MMPose again, six seconds.

@@ -62,6 +62,20 @@ def test_files_side_by_side_read_the_header_once(build):
     assert (build / 'a.o.d').is_file()
 
 
+def test_the_header_goes_when_all_is_linked(build):
+    temporary = build / 'build/temp.linux'
+    temporary.mkdir(parents=True)
+    for name in 'a.cpp', 'b.cpp':
+        (temporary / name).write_text((build / name).read_text())
+    for name in 'a', 'b':
+        assert finish(start(temporary, name, '-I../../../include'))[0] == 0
+    assert (temporary / HEADER).is_file()
+    objects = ['build/temp.linux/a.o', 'build/temp.linux/b.o']
+    linked = subprocess.run([COMPILER, '-shared', *objects, '-o', 'answers.so'], cwd=build)
+    assert linked.returncode == 0 and (build / 'answers.so').is_file()
+    assert not list(temporary.glob('torch_once*'))
+
+
 def test_a_header_made_with_other_options_is_left_out(build):
     assert finish(start(build, 'a'))[0] == 0
     status, said = finish(start(build, 'b', '-H', '-fno-exceptions', '-DOTHER'))
