@@ -10,7 +10,6 @@ from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import (
     LOG_PROCESSORS,
     LOOPS,
-    OPTIM_WRAPPERS,
     OPTIMIZERS,
     PARAM_SCHEDULERS,
     VISBACKENDS,
@@ -19,6 +18,7 @@ from mmengine.registry import (
 )
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import WEIGHT_INITIALIZERS as MMENGINE_WEIGHT_INITIALIZERS
 from mmpose.registry import KEYPOINT_CODECS as MMPOSE_KEYPOINT_CODECS
@@ -55,6 +55,7 @@ TRANSFORMS = _child(MMENGINE_TRANSFORMS, 'datasets.transforms')
 MODELS = _child(MMENGINE_MODELS, 'models')
 METRICS = _child(MMENGINE_METRICS, 'evaluation')
 HOOKS = _child(MMENGINE_HOOKS, 'engine.hooks')
+OPTIM_WRAPPERS = _child(MMENGINE_OPTIM_WRAPPERS, 'engine.bfloat16_optim_wrapper')
 WEIGHT_INITIALIZERS = _child(MMENGINE_WEIGHT_INITIALIZERS, 'checkpoint')
 DATA_SAMPLERS = _child(MMENGINE_DATA_SAMPLERS, 'datasets.samplers')
 KEYPOINT_CODECS = _child(MMPOSE_KEYPOINT_CODECS, 'codecs')  # MMEngine has no root of it
@@ -63,7 +64,6 @@ KEYPOINT_CODECS = _child(MMPOSE_KEYPOINT_CODECS, 'codecs')  # MMEngine has no ro
 for _root in (
     LOG_PROCESSORS,
     LOOPS,
-    OPTIM_WRAPPERS,
     OPTIMIZERS,
     PARAM_SCHEDULERS,
     VISBACKENDS,

@@ -42,6 +42,7 @@ ALLOWED = [
 # MMEngine's, whose nested parts are found as well (backbones and heads, the pipeline).
 BUILD = """
 import importlib, json, sys
+import torch
 import mmengine.registry as roots
 scope = sys.argv[1]
 registries = importlib.import_module(f'{scope}.registry')
@@ -53,6 +54,7 @@ parts_head = dict(type='hsjp_mm.PartSegmentationHead', in_channels=512)
 surface_head = dict(type='hsjp_mm.DensePoseHead', in_channels=512)
 backbone = dict(type='ResNet', depth=18)
 colors = dict(type='hsjp_mm.ColorAugmentation')
+optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=1.0)
 parts = [
     ('HOOKS', dict(type='hsjp_mm.SkippedImagesHook')),
     ('HOOKS', dict(type='hsjp_mm.PrepareDataHook')),
@@ -60,6 +62,7 @@ parts = [
     ('HOOKS', dict(type='hsjp_mm.MeshVisualizationHook')),
     ('HOOKS', dict(type='hsjp_mm.FreezeHook', layers=[0])),
     ('HOOKS', dict(type='hsjp_mm.SpatialWarmupHook', iters=1)),
+    ('OPTIM_WRAPPERS', dict(type='hsjp_mm.BFloat16OptimWrapper', optimizer=optimizer)),
     ('METRICS', dict(type='hsjp_mm.HSJPPrecision')),
     ('METRICS', dict(type='hsjp_mm.JigCluAccuracy')),
     ('METRICS', dict(type='hsjp_mm.MAEExplainedVariance')),
@@ -200,8 +203,8 @@ def run(script: str, folder, *arguments: str):
 def test_names_are_found_without_custom_imports(scope, tmp_path):
     names = [
         'SkippedImagesHook', 'PrepareDataHook', 'BottomupVisualizationHook',
-        'MeshVisualizationHook', 'FreezeHook', 'SpatialWarmupHook', 'HSJPPrecision',
-        'JigCluAccuracy', 'MAEExplainedVariance', 'PartIoU', 'DensePoseAccuracy',
+        'MeshVisualizationHook', 'FreezeHook', 'SpatialWarmupHook', 'BFloat16OptimWrapper',
+        'HSJPPrecision', 'JigCluAccuracy', 'MAEExplainedVariance', 'PartIoU', 'DensePoseAccuracy',
         'ViewRetrieval', 'PCKh', 'LSPPCK', 'ColorAugmentation', 'PatchAugmentation',
         'MakeViews', 'BottomupResize', 'TopdownShearAffine', 'TopdownPyramid',
         'TopdownDenseAffine', 'PersonCropDataset', 'PartMaskDataset', 'DensePoseDataset',

@@ -18,6 +18,10 @@ mesh-step        a training step of HMR and one of PARE against one of their Res
                  time and in peak memory
 pretext-step     a training step of each of --configs against one of the first, on the same
                  persons, in time and in peak memory
+step-options     a training step of each of --configs, pretrainings or mesh regressors, with the
+                 channels of a pixel together in memory, with bfloat16, with a fused optimizer, with
+                 all three and, with --compile, compiled, against the plain one, in time and in peak
+                 memory; and the plain one's share of the speed of a product of matrices
 communication    what --processes of a training send each other in a step of each of --configs, and
                  the share of the time that it takes
 decode           grouping keypoints to persons against the stock decoder and against one pass over
@@ -38,7 +42,7 @@ from hsjp_mm.utils.files import existing_file
 
 MEASURES = (
     'step', 'pipeline', 'photo-pipeline', 'store', 'jigclu-pipeline', 'jigclu-step', 'pbn-step',
-    'mesh-step', 'pretext-step', 'communication', 'decode', 'dataset', 'boxes',
+    'mesh-step', 'pretext-step', 'step-options', 'communication', 'decode', 'dataset', 'boxes',
 )  # fmt: skip
 
 
@@ -48,6 +52,7 @@ OF_DATA = (
     'store',
     'jigclu-pipeline',
     'pretext-step',
+    'step-options',
     'communication',
 )
 
@@ -65,7 +70,10 @@ def arguments() -> Parser:
         '--configs',
         nargs='+',
         metavar='CONFIG',
-        help='of pretext-step and communication: pretraining configs',
+        help='of pretext-step, step-options and communication: training configs',
+    )
+    parser.add_argument(
+        '--compile', action='store_true', help='measure torch.compile too, which takes minutes'
     )
     parser.add_argument('--processes', type=int, default=2, help='of communication')
     parser.add_argument('--rounds', type=int, default=7, help='measured repetitions')

@@ -13,6 +13,7 @@ from hsjp_mm.benchmarks.pipelines import (
     measure_pipeline,
     measure_store,
 )
+from hsjp_mm.benchmarks.step_options import measure_step_options, option_step
 from hsjp_mm.benchmarks.steps import (
     measure_communication,
     measure_jigclu_step,
@@ -21,6 +22,8 @@ from hsjp_mm.benchmarks.steps import (
     measure_pbn_step,
     measure_pretext_step,
     measure_step,
+    named_step,
+    pretext_step,
 )
 
 MEASURES = {
@@ -33,11 +36,13 @@ MEASURES = {
     'pbn-step': measure_pbn_step,
     'mesh-step': measure_mesh_step,
     'pretext-step': measure_pretext_step,
+    'step-options': measure_step_options,
     'communication': measure_communication,
     'decode': measure_decode,
     'dataset': measure_dataset,
     'boxes': measure_boxes,
 }
+STEPS_WITH_MEMORY = {'pretext-step': pretext_step, 'step-options': option_step}
 
 
 def run(args: argparse.Namespace) -> None:
@@ -49,6 +54,6 @@ def run(args: argparse.Namespace) -> None:
     if args.load:
         load(*args.load)
     elif args.memory_of:
-        measure_memory(args)
+        measure_memory(args, STEPS_WITH_MEMORY.get(args.what, named_step))
     else:
         MEASURES[args.what](args)

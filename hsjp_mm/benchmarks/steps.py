@@ -262,16 +262,17 @@ def compare_steps(args: argparse.Namespace, setting: str, names: dict[str, str])
     )
 
 
-def measure_memory(args: argparse.Namespace) -> None:
+def measure_memory(args: argparse.Namespace, make_step: Callable) -> None:
     """Print the peak of two steps in MiB, above what the imports take."""
     imports = peak_memory()
-    if args.what == 'pretext-step':
-        step = pretext_step(args, args.memory_of)
-    else:
-        step = STEPS[args.memory_of](args)
+    step = make_step(args, args.memory_of)
     step()
     step()
     if args.device == 'cpu':
         print(peak_memory() - imports)
     else:
         print(torch.cuda.max_memory_allocated() / 2**20)
+
+
+def named_step(args: argparse.Namespace, name: str) -> Callable:
+    return STEPS[name](args)

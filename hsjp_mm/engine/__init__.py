@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from hsjp_mm.utils.lazy import lazy_imports
 
 if TYPE_CHECKING:
+    from hsjp_mm.engine.bfloat16_optim_wrapper import BFloat16OptimWrapper
     from hsjp_mm.engine.hooks import (
         BottomupVisualizationHook,
         ChannelsLastHook,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    'BFloat16OptimWrapper',
     'BottomupVisualizationHook',
     'ChannelsLastHook',
     'EpochSeedHook',

@@ -1,0 +1,108 @@
+"""What a training step gains by a memory format, bfloat16, a fused optimizer and compilation."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import MODELS
+from torch.utils.flop_counter import FlopCounterMode
+
+from hsjp_mm.benchmarks.data import mesh_sample
+from hsjp_mm.benchmarks.measuring import alternate
+from hsjp_mm.benchmarks.steps import memory_of, pretext_batch
+from hsjp_mm.models.pretext.base import PretextModel
+from hsjp_mm.utils.configs import read_config
+
+PLAIN = 'plain'
+TOGETHER = 'together'
+OPTIONS = {
+    PLAIN: (),
+    'channels_last': ('channels_last',),
+    'bfloat16': ('bfloat16',),
+    'fused optimizer': ('fused',),
+    TOGETHER: ('channels_last', 'bfloat16', 'fused'),
+    'compiled': ('compiled',),
+}
+SIDE = 2048
+"""Of the matrices whose product tells how fast the machine calculates."""
+
+
+def measure_step_options(args: argparse.Namespace) -> None:
+    """Print images a second, the share of the arithmetic and memory of each of several configs."""
+    if not args.configs:
+        raise ValueError(f'--configs={args.configs} must be a training config or more')
+    names = [name for name in OPTIONS if name != 'compiled' or args.compile]
+    for config in args.configs:
+        # before the first step here, for a child starts with its parent's peak
+        peaks = {name: memory_of(args, f'{name}:{config}') for name in names}
+        plain = option_step(args, f'{PLAIN}:{config}')
+        operations = count_operations(plain)
+        for name in names[1:]:
+            step = option_step(args, f'{name}:{config}')
+            seconds, plain_seconds, ratio = alternate(step, plain, args.rounds, args.device)
+            print(
+                f'training step, {Path(config).stem}, {args.batch} images, {args.device}: {name} '
+                f'{args.batch / seconds:.2f} images/s, plain {args.batch / plain_seconds:.2f}, '
+                f'ratio of the times {ratio:.3f}; peak memory {peaks[name]:.0f} and '
+                f'{peaks[PLAIN]:.0f} MiB, ratio {peaks[name] / peaks[PLAIN]:.3f}',
+                flush=True,
+            )
+        product = product_of(args.device)
+        seconds, product_seconds, _ = alternate(plain, product, args.rounds, args.device)
+        share = operations / seconds / (2 * SIDE**3 / product_seconds)
+        print(
+            f'{Path(config).stem}: {operations / 1e9:.1f} billion operations a plain step, '
+            f'{share:.2f} of the speed of a product of matrices',
+            flush=True,
+        )
+
+
+def option_step(args: argparse.Namespace, name: str) -> Callable[[], None]:
+    """A training step of a config, ``name`` being one of OPTIONS, a colon, and the config."""
+    option, _, config = name.partition(':')
+    options = OPTIONS[option]
+    model, inputs, data_samples = batch_of(args, config)
+    if 'channels_last' in options:
+        model.to(memory_format=torch.channels_last)
+    optim_wrapper = dict(read_config(config).optim_wrapper)
+    if 'bfloat16' in options:
+        optim_wrapper['type'] = 'hsjp_mm.BFloat16OptimWrapper'
+    if 'fused' in options:
+        optim_wrapper['optimizer'] = dict(optim_wrapper['optimizer'], fused=True)
+    wrapper = build_optim_wrapper(model, optim_wrapper)
+    if 'compiled' in options:  # as MMEngine's Runner does
+        model.forward = torch.compile(model.forward)
+    model.train()
+
+    def step() -> None:
+        with wrapper.optim_context(model):
+            loss, _ = model.parse_losses(model(inputs, data_samples, mode='loss'))
+        wrapper.update_params(loss)
+
+    return step
+
+
+def batch_of(args: argparse.Namespace, config: str) -> tuple[Any, torch.Tensor, list]:
+    """The model of a config, inputs and data samples: persons, or noise for a mesh regressor."""
+    model = read_config(config).model
+    if issubclass(MODELS.get(model.type), PretextModel):
+        return pretext_batch(args, config)
+    samples = [mesh_sample(args.side).to(args.device) for _ in range(args.batch)]
+    crops = torch.randn(args.batch, 3, args.side, args.side, device=args.device)
+    return MODELS.build(model).to(args.device), crops, samples
+
+
+def count_operations(step: Callable[[], None]) -> int:
+    """Multiplications and additions of convolutions and products in a step, both passes."""
+    with FlopCounterMode(display=False) as counter:
+        step()
+    return counter.get_total_flops()
+
+
+def product_of(device: str) -> Callable[[], torch.Tensor]:
+    """A product of two large matrices in single precision."""
+    left, right = torch.randn(2, SIDE, SIDE, device=device)
+    return lambda: left @ right
