@@ -8,14 +8,9 @@ from mmpose import codecs
 from mmpose.codecs.utils import refine_keypoints_dark_udp
 from torch import Tensor
 
-from hsjp_mm.codecs.grouping import (
-    Peaks,
-    find_missing,
-    find_peaks,
-    group_peaks,
-    mean_tags,
-    values_at,
-)
+from hsjp_mm.codecs.grouping import Peaks, find_peaks, group_peaks, mean_tags
+from hsjp_mm.codecs.missing import find_missing
+from hsjp_mm.codecs.reading import values_at
 from hsjp_mm.registry import KEYPOINT_CODECS
 
 

@@ -11,7 +11,7 @@ from mmpose.structures import PoseDataSample
 from munkres import Munkres
 
 from hsjp_mm.benchmarks.data import draw_maps
-from hsjp_mm.codecs import AssociativeEmbedding, grouping
+from hsjp_mm.codecs import AssociativeEmbedding, grouping, missing, reading
 from tests.codecs.former_grouping import FormerEmbedding
 
 COCO_ORDER = [0, 1, 2, 3, 4, 5, 6, 11, 12, 7, 8, 9, 10, 13, 14, 15, 16]
@@ -192,10 +192,11 @@ def test_mean_tags_are_numpys_to_the_bit(num_tags):
         assert mean.tobytes() == np.mean(tags[row[:count]], axis=0).tobytes()
 
 
-@pytest.mark.parametrize('many', [0, 256])
-def test_crowds_are_grouped_as_formerly_bit_for_bit(many, monkeypatch):
-    """With and without bounds by all tags."""
-    monkeypatch.setattr(grouping, 'SEARCH_MANY', many)
+@pytest.mark.parametrize(('many', 'dense'), [(0, 0.5), (256, 0.0), (256, 1.0)])
+def test_crowds_are_grouped_as_formerly_bit_for_bit(many, dense, monkeypatch):
+    """With and without bounds by all tags, with all blocks of a map reduced and with some."""
+    monkeypatch.setattr(missing, 'SEARCH_MANY', many)
+    monkeypatch.setattr(missing, 'SEARCH_DENSE', dense)
     for num_persons, size in ((1, 128), (10, 128), (30, 256)):
         maps = draw_maps(num_persons, size)
         former = make_codec((size, size), cls=FormerEmbedding).batch_decode(*maps)
@@ -317,7 +318,8 @@ def test_torch_reads_maps_of_other_devices_alike(monkeypatch):
     batch = as_batch([make_scene(rng, 5, 37, 50, 2) for _ in range(3)])
     codec = make_codec((50, 37), range(5))
     by_numpy = codec.batch_decode(*batch)
-    monkeypatch.setattr(grouping, 'as_array', lambda maps: maps)
+    for module in (grouping, reading):
+        monkeypatch.setattr(module, 'as_array', lambda maps: maps)
     assert sum(map(len, by_numpy[0])) > 10
     for ours, theirs in zip(codec.batch_decode(*batch), by_numpy, strict=True):
         assert_same(ours, theirs)
@@ -329,7 +331,8 @@ def test_of_maps_on_another_device_only_candidates_are_moved(monkeypatch):
     codec = make_codec((512, 512))
     by_numpy = codec.batch_decode(*maps)
     moved = []
-    monkeypatch.setattr(grouping, 'as_array', lambda maps: maps)
+    for module in (grouping, reading):
+        monkeypatch.setattr(module, 'as_array', lambda maps: maps)
     move = torch.Tensor.cpu
     monkeypatch.setattr(torch.Tensor, 'cpu', lambda self: moved.append(self.nbytes) or move(self))
     decoded = codec.batch_decode(*maps)
