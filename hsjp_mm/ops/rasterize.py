@@ -36,19 +36,17 @@ class Raster(NamedTuple):
     depths: np.ndarray
     weights: np.ndarray
 
-    def before(self, other: 'Raster', first: int) -> 'Raster':
-        """See further triangles, too, as if all had been rasterized at once.
+    def add(self, other: 'Raster', first: int) -> None:
+        """See further triangles, too, as if all had been rasterized at once; in place.
 
         Args:
             other: Of the further ones; where they are equally far, those of this raster are seen.
             first: Number of the first of them among all.
         """
         nearer = other.depths < self.depths
-        merged = Raster(*(values.copy() for values in self))
-        merged.faces[nearer] = other.faces[nearer] + first
-        merged.depths[nearer] = other.depths[nearer]
-        merged.weights[nearer] = other.weights[nearer]
-        return merged
+        self.faces[nearer] = other.faces[nearer] + first
+        self.depths[nearer] = other.depths[nearer]
+        self.weights[nearer] = other.weights[nearer]
 
     def interpolate(self, faces: np.ndarray, values: np.ndarray) -> np.ndarray:
         """Values at the pixels that have a triangle, row by row.

@@ -82,7 +82,8 @@ def test_parts_of_a_scene_put_together_are_the_whole():
     faces = np.vstack([faces, faces[2]])  # as far as its twin, which is the first
     whole = rasterize(vertices, faces, CAMERA, SIZE)
     parts = [rasterize(vertices, part, CAMERA, SIZE) for part in (faces[:7], faces[7:])]
-    for found, expected in zip(parts[0].before(parts[1], 7), whole, strict=True):
+    parts[0].add(parts[1], 7)
+    for found, expected in zip(parts[0], whole, strict=True):
         np.testing.assert_array_equal(found, expected)
     assert {2, *range(7, 12)} & set(np.unique(whole.faces)) > {2} and 12 not in whole.faces
 

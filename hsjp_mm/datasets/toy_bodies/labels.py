@@ -99,12 +99,13 @@ def part_map(rendered: Rendered, number: int) -> np.ndarray:
 def _encoded(labels: np.ndarray, number: int) -> list[dict | None]:
     """The masks of labels 1 to ``number`` as run lengths, None of those that are nowhere."""
     counts = np.bincount(labels.ravel(), minlength=number + 1)
+    columns = np.ascontiguousarray(labels.T)  # the order that masks are encoded in
     masks: list[dict | None] = []
     for label in range(1, number + 1):
         if not counts[label]:
             masks.append(None)
             continue
-        mask = rle.encode(np.asfortranarray(labels == label, np.uint8))
+        mask = rle.encode((columns == label).view(np.uint8).T)
         masks.append(dict(size=[int(s) for s in mask['size']], counts=mask['counts'].decode()))
     return masks
 
