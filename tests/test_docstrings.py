@@ -11,8 +11,9 @@ from mmengine.registry import DefaultScope, Registry
 from hsjp_mm import registry
 from tests.helpers import ROOT
 
-NOT_BUILT = (registry.DATASETS, registry.DATA_SAMPLERS)
-"""Registries whose classes cannot be built without data; the names are looked up all the same."""
+NOT_BUILT = (registry.DATASETS, registry.DATA_SAMPLERS, registry.OPTIM_WRAPPERS)
+"""Registries whose classes cannot be built without data or an optimizer; the names are looked up
+all the same."""
 NEED_FILES = {'PCKh'}
 """Classes that read a file of the example when they are built."""
 REGISTRIES = [kind for kind in vars(registry).values() if isinstance(kind, Registry)]
