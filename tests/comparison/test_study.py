@@ -169,3 +169,22 @@ def test_the_study_on_photographs_is_laid_out_whole(tmp_path):
             dataset = config[f'{part}_dataloader'].dataset
             assert (dataset.data_root, dataset.ann_file) == ('data/lspet/', f'{part}.json')
             assert dataset.data_prefix.img == 'images/'
+
+
+@pytest.mark.parametrize('network', ['res18', 'vit'])
+def test_the_study_on_photographs_with_other_networks(network, tmp_path):
+    study = read_study(str(ROOT / f'configs/study/lsp-{network}.yml'))
+    [(name, found)] = comparisons(study, tmp_path).items()
+    assert sorted([*found.inits, *found.pretrainings]) == sorted(study.starts(name))
+    size = found.config.train_dataloader.dataset.pipeline[4].input_size
+    codec = found.config.model.head.decoder
+    assert codec.input_size == size == tuple(4 * cells for cells in codec.heatmap_size)
+    assert found.config.train_dataloader.dataset.pipeline[5].encoder.heatmap_size == (
+        codec.heatmap_size
+    )
+    for config in found.pretrainings.values():
+        assert config.train_cfg.max_iters == 3000
+        assert config.model.backbone == found.config.model.backbone
+        dataset = config.train_dataloader.dataset
+        assert (dataset.data_root, dataset.ann_file) == ('data/lspet/', 'train.json')
+        assert dataset.data_prefix.img == 'images/'
