@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hsjp_mm.ops.keypoint_orders import joint_names, other_side
+from hsjp_mm.utils.keypoint_numbers import by_number
 
 
 def parse_metainfo(metainfo: Mapping[str, Any]) -> dict:
@@ -47,7 +48,7 @@ def _stock() -> tuple[Callable[[Mapping], dict], Path]:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.parse_pose_metainfo, folder
+    return by_number(module.parse_pose_metainfo), folder
 
 
 SIDES = {'left': (0, 255, 0), 'right': (255, 128, 0), '': (51, 153, 255)}
