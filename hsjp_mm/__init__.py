@@ -2,7 +2,6 @@
 
 from hsjp_mm.environment.requirements import check_versions
 from hsjp_mm.utils.after_import import after_import
-from hsjp_mm.utils.keypoint_numbers import STOCK, go_by_number
 from hsjp_mm.utils.moved import find_moved_modules
 from hsjp_mm.version import __version__
 
@@ -30,6 +29,5 @@ def _with_torch() -> None:
 # Only then, for nothing before needs either of them, and `hsjp-mm doctor` must run without.
 find_moved_modules()
 after_import('mmengine', _with_mmengine)
-after_import(STOCK, go_by_number)
 
 __all__ = ['__version__']

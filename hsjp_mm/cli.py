@@ -15,6 +15,7 @@ from typing import Any
 
 from hsjp_mm.environment.requirements import VersionError, check_versions
 from hsjp_mm.utils.files import PACKAGE
+from hsjp_mm.utils.keypoint_numbers import have_mmpose_go_by_number
 from hsjp_mm.utils.scripts import hide_harmless_warnings, run_script
 from hsjp_mm.version import __version__
 
@@ -246,6 +247,7 @@ def report_mistakes(
         The exit status; 2 for a mistake, 130 if the user stopped it.
     """
     hide_harmless_warnings()
+    have_mmpose_go_by_number()
     name = name or Path(sys.argv[0]).name
     try:
         check_versions()

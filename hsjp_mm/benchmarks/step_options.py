@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS
-from torch.utils.flop_counter import FlopCounterMode
 
 from hsjp_mm.benchmarks.data import mesh_sample
 from hsjp_mm.benchmarks.measuring import alternate
@@ -97,6 +96,8 @@ def batch_of(args: argparse.Namespace, config: str) -> tuple[Any, torch.Tensor, 
 
 def count_operations(step: Callable[[], None]) -> int:
     """Multiplications and additions of convolutions and products in a step, both passes."""
+    from torch.utils.flop_counter import FlopCounterMode  # here, for it changes tables of torch
+
     with FlopCounterMode(display=False) as counter:
         step()
     return counter.get_total_flops()

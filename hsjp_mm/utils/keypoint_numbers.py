@@ -5,6 +5,8 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from hsjp_mm.utils.after_import import after_import
+
 ParseMetainfo = Callable[[Mapping[str, Any]], dict]
 STOCK = 'mmpose.datasets.datasets.utils'
 """MMPose's module with ``parse_pose_metainfo``."""
@@ -43,14 +45,20 @@ def by_number(parse: ParseMetainfo) -> ParseMetainfo:
     return parse_in_order
 
 
-def go_by_number() -> None:
-    """Have MMPose's data sets, metrics and pictures read sets of keypoints so.
+def have_mmpose_go_by_number() -> None:
+    """Have MMPose's data sets, metrics and pictures read sets of keypoints by their numbers.
 
-    Called after the import of :data:`STOCK`, perhaps long after it, when others hold the function.
+    For the process of a command of ours. To import hsjp_mm alone leaves MMPose as it is.
     """
+    after_import(STOCK, _mend)
+
+
+def _mend() -> None:
     stock = sys.modules[STOCK].parse_pose_metainfo  # type: ignore[attr-defined]
+    if hasattr(stock, '__wrapped__'):  # another command in this process was here before
+        return
     mended = by_number(stock)
-    for module in list(sys.modules.values()):
+    for module in list(sys.modules.values()):  # where others hold it already
         names = getattr(module, '__dict__', {})
         if names.get('parse_pose_metainfo') is stock:
             names['parse_pose_metainfo'] = mended
