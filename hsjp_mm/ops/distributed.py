@@ -38,6 +38,15 @@ def shared(value: Tensor) -> Tensor:
     return value
 
 
+@torch.compiler.disable
+def shared_order(number: int) -> Tensor:
+    """Draw a random order of some rows, the same on all processes.
+
+    It is left out of compilation, for torch 2.11 cannot compile a permutation that is used whole.
+    """
+    return shared(torch.randperm(number))
+
+
 def exchange(rows: Tensor, order: Tensor, sizes: list[int]) -> Tensor:
     """Permute the rows of all processes; each process keeps as many as it had.
 

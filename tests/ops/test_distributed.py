@@ -256,3 +256,17 @@ def test_every_process_refuses_a_batch_that_is_too_small(everything, sent, world
 def test_every_process_stops_at_a_nan_of_one(everything, way):
     for found in everything[way]:
         assert 'hold NaN or infinity' in found['not finite']
+
+
+@pytest.mark.slow
+def test_rows_are_put_in_a_random_order_in_a_compiled_function():
+    def mix(rows):
+        order = distributed.shared_order(len(rows))
+        return distributed.exchange(rows, order, [len(rows)]) + 1, order
+
+    rows = torch.arange(12.0).reshape(6, 2)
+    torch.manual_seed(0)
+    mixed, order = torch.compile(mix)(rows)
+    torch.testing.assert_close(mixed, rows[order] + 1)
+    torch.manual_seed(0)
+    assert torch.equal(order, torch.randperm(6))  # as without compilation

@@ -205,7 +205,7 @@ class JigClu(PuzzleModel):
                 'train_dataloader.drop_last=True leaves out a last batch that is too small'
             )
         sizes = [number * self.grid**2 for number in images]
-        order = distributed.shared(torch.randperm(sum(sizes)))
+        order = distributed.shared_order(sum(sizes))
         own = distributed.exchange(pieces, order, sizes)
         return self.head.loss(self.patch_vectors(own), order, sizes)
 

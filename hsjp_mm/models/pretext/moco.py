@@ -78,7 +78,7 @@ class MoCo(MomentumModel):
     def keys(self, images: Tensor) -> Tensor:
         """Make the keys (B, D) of views (B, 3, h, w), normalised in another company than theirs."""
         sizes = distributed.sizes_of(len(images), images.device)
-        order = distributed.shared(torch.randperm(sum(sizes)))
+        order = distributed.shared_order(sum(sizes))
         shuffled = distributed.exchange(images, order, sizes)
         keys = torch.cat([self.target_projections(part) for part in self._parts(shuffled)])
         return F.normalize(distributed.exchange(keys, order.argsort(), sizes), dim=1)
