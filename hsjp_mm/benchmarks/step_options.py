@@ -16,13 +16,12 @@ from hsjp_mm.models.pretext.base import PretextModel
 from hsjp_mm.utils.configs import read_config
 
 PLAIN = 'plain'
-TOGETHER = 'together'
 OPTIONS = {
     PLAIN: (),
     'channels_last': ('channels_last',),
     'bfloat16': ('bfloat16',),
     'fused optimizer': ('fused',),
-    TOGETHER: ('channels_last', 'bfloat16', 'fused'),
+    'together': ('channels_last', 'bfloat16', 'fused'),
     'compiled': ('compiled',),
 }
 SIDE = 2048

@@ -240,7 +240,7 @@ def _shades(meshes: _Meshes, raster: Raster, pixels: np.ndarray, light: np.ndarr
 
 
 def _flat_normals(meshes: _Meshes) -> np.ndarray:
-    """Directions of the triangles (F, 3), of the two sides that towards the camera."""
+    """Directions away from the triangles (F, 3), on the side that faces the camera."""
     corners = meshes.vertices[meshes.faces]
     flat = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     flat /= np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-12)
