@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS
 
 from hsjp_mm.benchmarks.data import mesh_sample
 from hsjp_mm.benchmarks.measuring import alternate
-from hsjp_mm.benchmarks.steps import memory_of, pretext_batch
+from hsjp_mm.benchmarks.steps import memory_of, pretext_batch, step_of
 from hsjp_mm.models.pretext.base import PretextModel
 from hsjp_mm.utils.configs import read_config
 
@@ -62,10 +63,11 @@ def option_step(args: argparse.Namespace, name: str) -> Callable[[], None]:
     """A training step of a config, ``name`` being one of OPTIONS, a colon, and the config."""
     option, _, config = name.partition(':')
     options = OPTIONS[option]
-    model, inputs, data_samples = batch_of(args, config)
+    cfg = read_config(config)
+    model, inputs, data_samples = batch_of(args, cfg)
     if 'channels_last' in options:
         model.to(memory_format=torch.channels_last)
-    optim_wrapper = dict(read_config(config).optim_wrapper)
+    optim_wrapper = dict(cfg.optim_wrapper)
     if 'bfloat16' in options:
         optim_wrapper['type'] = 'hsjp_mm.BFloat16OptimWrapper'
     if 'fused' in options:
@@ -73,24 +75,16 @@ def option_step(args: argparse.Namespace, name: str) -> Callable[[], None]:
     wrapper = build_optim_wrapper(model, optim_wrapper)
     if 'compiled' in options:  # as MMEngine's Runner does
         model.forward = torch.compile(model.forward)
-    model.train()
-
-    def step() -> None:
-        with wrapper.optim_context(model):
-            loss, _ = model.parse_losses(model(inputs, data_samples, mode='loss'))
-        wrapper.update_params(loss)
-
-    return step
+    return step_of(model, inputs, data_samples, wrapper)
 
 
-def batch_of(args: argparse.Namespace, config: str) -> tuple[Any, torch.Tensor, list]:
+def batch_of(args: argparse.Namespace, cfg: Config) -> tuple[Any, torch.Tensor, list]:
     """The model of a config, inputs and data samples: persons, or noise for a mesh regressor."""
-    model = read_config(config).model
-    if issubclass(MODELS.get(model.type), PretextModel):
-        return pretext_batch(args, config)
+    if issubclass(MODELS.get(cfg.model.type), PretextModel):
+        return pretext_batch(args, cfg)
     samples = [mesh_sample(args.side).to(args.device) for _ in range(args.batch)]
     crops = torch.randn(args.batch, 3, args.side, args.side, device=args.device)
-    return MODELS.build(model).to(args.device), crops, samples
+    return MODELS.build(cfg.model).to(args.device), crops, samples
 
 
 def count_operations(step: Callable[[], None]) -> int:

@@ -14,6 +14,7 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.hub import get_config
 from mmengine.logging import MessageHub
+from mmengine.optim import OptimWrapper
 from mmengine.registry import DATASETS, MODELS
 
 from hsjp_mm.benchmarks.communication import (
@@ -59,15 +60,20 @@ def measure_step(args: argparse.Namespace) -> None:
     )
 
 
-def step_of(model: torch.nn.Module, crops: torch.Tensor, samples: list) -> Callable:
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+def step_of(
+    model: torch.nn.Module,
+    crops: torch.Tensor,
+    samples: list,
+    optim_wrapper: OptimWrapper | None = None,
+) -> Callable[[], None]:
+    """A training step of a model on always the same batch; with Adam unless something is given."""
+    wrapper = optim_wrapper or OptimWrapper(torch.optim.Adam(model.parameters(), lr=1e-3))
     model.train()
 
     def step() -> None:
-        losses = model(crops, samples, mode='loss')
-        optimizer.zero_grad()
-        sum(value for name, value in losses.items() if 'loss' in name).backward()
-        optimizer.step()
+        with wrapper.optim_context(model):
+            losses = model(crops, samples, mode='loss')
+        wrapper.update_params(sum(value for name, value in losses.items() if 'loss' in name))
 
     return step
 
@@ -181,13 +187,11 @@ def measure_pbn_step(args: argparse.Namespace) -> None:
 
 def pretext_step(args: argparse.Namespace, config: str) -> Callable:
     """A training step of a pretraining config, on the same persons for every config."""
-    model, inputs, data_samples = pretext_batch(args, config)
-    return step_of(model, inputs, data_samples)
+    return step_of(*pretext_batch(args, read_config(config)))
 
 
-def pretext_batch(args: argparse.Namespace, config: str, rank: int = 0) -> tuple:
+def pretext_batch(args: argparse.Namespace, cfg: Config, rank: int = 0) -> tuple:
     """The model of a pretraining config; inputs and data samples of one of several processes."""
-    cfg = read_config(config)
     dataset = DATASETS.build(dict(cfg.train_dataloader.dataset, **coco_source(args)))
     model = MODELS.build(cfg.model).to(args.device)
     model.prepare(dataset)
@@ -224,7 +228,7 @@ def measure_communication(args: argparse.Namespace) -> None:
         return
     with process_group(args.device) as rank:
         for config in args.configs:
-            model, inputs, data_samples = pretext_batch(args, config, rank)
+            model, inputs, data_samples = pretext_batch(args, read_config(config), rank)
             make_step = partial(step_of, crops=inputs, samples=data_samples)
             line = measure_traffic(model, make_step, args.rounds)
             if not rank:

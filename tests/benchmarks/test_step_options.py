@@ -40,8 +40,8 @@ def built(monkeypatch):
     monkeypatch.setattr(
         step_options,
         'pretext_batch',
-        lambda args, config: (
-            step_options.MODELS.build(step_options.read_config(config).model),
+        lambda args, cfg: (
+            step_options.MODELS.build(cfg.model),
             torch.randn(args.batch, 3, 96, 96),
             [],
         ),
