@@ -3,7 +3,7 @@
 Letters as in ``grouping.py``, and Q missing keypoints, each of a person.
 """
 
-from functools import partial
+from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor
@@ -43,76 +43,156 @@ def find_missing(
     locations, heat = np.zeros(len(keypoints), int), np.zeros(len(keypoints), np.float32)
     for start in range(0, len(keypoints), SEARCH_TOGETHER):
         part = np.s_[start : start + SEARCH_TOGETHER]
-        locations[part], heat[part] = _search(
+        search = _Search(
             heatmaps, tags, warmest[keypoints[part]], keypoints[part], person_tags[part]
         )
+        locations[part], heat[part] = search.find()
     return locations, heat
 
 
-def _search(
-    heatmaps: Tensor,
-    tags: Tensor,
-    warmest: np.ndarray,
-    keypoints: np.ndarray,
-    person_tags: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Find missing keypoints, as find_missing, for as many as fit the cache; warmest (Q, h, w)."""
-    num_pairs, rows, columns = warmest.shape
-    size = rows * columns
-    read = partial(_read_blocks, heatmaps, tags, keypoints, person_tags, (rows, columns))
-    gaps_to = partial(_gaps, tags, shape=(rows, columns))
-    floor = np.full(num_pairs, -np.inf, np.float32)
-    promise = _promise(tags, warmest, keypoints, person_tags[:, 0])
-    for number in SEARCH_FIRST:
-        blocks = _likely(promise, number)
-        blocks = blocks[warmest.take(blocks) > 0]
-        floor = np.maximum(floor, read(blocks, np.zeros(len(blocks), np.float32), floor)[0])
-    blocks = np.flatnonzero(warmest >= floor[:, None, None])
-    blocks = blocks[warmest.take(blocks) > 0]
-    gap = gaps_to(keypoints, person_tags[:, 0], blocks)
-    penalties = np.round(gap)
-    chosen = np.flatnonzero(warmest.take(blocks) - penalties >= floor[blocks // size])
-    blocks, gap, penalties = blocks[chosen], gap[chosen], penalties[chosen]
-    pairs = blocks // size
-    many = np.flatnonzero((np.bincount(pairs, minlength=num_pairs) > SEARCH_MANY)[pairs])
-    if len(many) and person_tags.shape[1] > 1:
-        gaps = [gap[many]]
-        for n in range(1, person_tags.shape[1]):
-            channels = n * len(heatmaps) + keypoints
-            gaps.append(gaps_to(channels, person_tags[:, n], blocks[many]))
-        penalties[many] = _rounded_length(np.stack(gaps))
-        chosen = np.flatnonzero(warmest.take(blocks) - penalties >= floor[pairs])
-        blocks, penalties = blocks[chosen], penalties[chosen]
-    response, locations, heat = read(blocks, penalties, floor)
-    known = heat > 0
-    # Where no response is positive, that of a pixel without heat may be the greatest.
-    unsure = known & (response <= 0)
-    if unsure.any():
-        blocks = np.flatnonzero((warmest <= 0) & unsure[:, None, None])
-        penalties = np.round(gaps_to(keypoints, person_tags[:, 0], blocks))
-        chosen = np.flatnonzero(warmest.take(blocks) - penalties >= response[blocks // size])
-        others, where, _ = read(blocks[chosen], penalties[chosen], response)
-        known &= (others < response) | ((others == response) & (locations <= where))
-    return locations * known, heat * known
+@dataclass(frozen=True)
+class _Search:
+    """The search for as many missing keypoints as fit the cache.
 
+    Blocks (M,) are counted through the Q maps of h × w of them, in ascending order.
 
-def _promise(
-    tags: Tensor, warmest: np.ndarray, keypoints: np.ndarray, person_tags: np.ndarray
-) -> np.ndarray:
-    """Guess what blocks hold for persons from their greatest heat and the tag in their middle.
-
-    Args:
-        tags, keypoints: as for find_missing.
-        warmest: (Q, h, w).
-        person_tags: (Q,) the first tag of each person.
-
-    Returns:
-        (Q, h, w).
+    Attributes:
+        heatmaps, tags, keypoints, person_tags: As for find_missing.
+        warmest: (Q, h, w) the greatest heat of each block, of the map of each missing keypoint.
     """
-    promise = _middles(tags, keypoints)
-    promise -= person_tags[:, None, None]
-    np.round(np.abs(promise, out=promise), out=promise)
-    return np.subtract(warmest, promise, out=promise)
+
+    heatmaps: Tensor
+    tags: Tensor
+    warmest: np.ndarray
+    keypoints: np.ndarray
+    person_tags: np.ndarray
+
+    def find(self) -> tuple[np.ndarray, np.ndarray]:
+        """Find locations and heat (Q,), both zero where the heat is not positive."""
+        floor = self._reached()
+        response, locations, heat = self._read(*self._promising(floor), floor)
+        known = heat > 0
+        # Where no response is positive, that of a pixel without heat may be the greatest.
+        unsure = known & (response <= 0)
+        if unsure.any():
+            blocks = np.flatnonzero((self.warmest <= 0) & unsure[:, None, None])
+            penalties = np.round(self._gaps(0, blocks))
+            blocks, penalties = self._still(blocks, penalties, response)
+            others, where, _ = self._read(blocks, penalties, response)
+            known &= (others < response) | ((others == response) & (locations <= where))
+        return locations * known, heat * known
+
+    def _reached(self) -> np.ndarray:
+        """The best response (Q,) in a few blocks that promise much, −∞ where they are cold."""
+        floor = np.full(len(self.warmest), -np.inf, np.float32)
+        promise = self._promise()
+        for number in SEARCH_FIRST:
+            blocks = self._warm(_likely(promise, number))
+            floor = np.maximum(
+                floor, self._read(blocks, np.zeros(len(blocks), np.float32), floor)[0]
+            )
+        return floor
+
+    def _promise(self) -> np.ndarray:
+        """Guess what blocks (Q, h, w) hold from their greatest heat and the tag in their middle."""
+        promise = _middles(self.tags, self.keypoints)
+        promise -= self.person_tags[:, :1, None]
+        np.round(np.abs(promise, out=promise), out=promise)
+        return np.subtract(self.warmest, promise, out=promise)
+
+    def _promising(self, floor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Blocks that may hold the best response, of at least floor (Q,), and their penalties.
+
+        The range of one tag bounds all of them. Where that leaves many blocks of a map, the other
+        tags are looked at as well.
+        """
+        blocks = self._warm(np.flatnonzero(self.warmest >= floor[:, None, None]))
+        gap = self._gaps(0, blocks)
+        penalties = np.round(gap)
+        enough = self._enough(blocks, penalties, floor)
+        blocks, gap, penalties = blocks[enough], gap[enough], penalties[enough]
+        pairs = self._pairs(blocks)
+        many = np.flatnonzero((np.bincount(pairs, minlength=len(floor)) > SEARCH_MANY)[pairs])
+        if not len(many) or self.person_tags.shape[1] == 1:
+            return blocks, penalties
+        others = [self._gaps(n, blocks[many]) for n in range(1, self.person_tags.shape[1])]
+        penalties[many] = _rounded_length(np.stack([gap[many], *others]))
+        return self._still(blocks, penalties, floor)
+
+    def _pairs(self, blocks: np.ndarray) -> np.ndarray:
+        """Of which of the Q missing keypoints blocks are."""
+        return blocks // self.warmest[0].size
+
+    def _warm(self, blocks: np.ndarray) -> np.ndarray:
+        return blocks[self.warmest.take(blocks) > 0]
+
+    def _enough(self, blocks: np.ndarray, penalties: np.ndarray, least: np.ndarray) -> np.ndarray:
+        """Which of blocks may reach the least response (Q,), after penalties (M,)."""
+        return np.flatnonzero(self.warmest.take(blocks) - penalties >= least[self._pairs(blocks)])
+
+    def _still(
+        self, blocks: np.ndarray, penalties: np.ndarray, least: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Keep the blocks that may reach the least response, and their penalties."""
+        enough = self._enough(blocks, penalties, least)
+        return blocks[enough], penalties[enough]
+
+    def _gaps(self, n: int, blocks: np.ndarray) -> np.ndarray:
+        """How far the n-th tags of blocks (M,) are at least from those of the persons: (M,).
+
+        It is rounded as the differences of tags are, so that it is a bound to the bit.
+        """
+        shape = self.warmest.shape[1:]
+        pairs, places = np.divmod(blocks, shape[0] * shape[1])
+        channels = n * len(self.heatmaps) + self.keypoints
+        wanted, rows = np.unique(channels, return_inverse=True)
+        keys = rows[pairs] * (shape[0] * shape[1]) + places
+        asked = np.zeros((len(wanted), *shape), bool)
+        asked.reshape(-1)[keys] = True
+        lowest, highest = _extremes(self.tags, wanted, asked)[:, keys]
+        own = self.person_tags[pairs, n]
+        return np.maximum(lowest - own, own - highest).clip(0)
+
+    def _read(
+        self, blocks: np.ndarray, penalties: np.ndarray, least: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Read blocks of the maps of keypoints, each for the person that lacks it.
+
+        Args:
+            blocks: (M,)
+            penalties: (M,) what is at least taken from the heat in each.
+            least: (Q,) lower responses need not be found.
+
+        Returns:
+            the greatest response (Q,), −∞ if there is none; its first location; the heat there.
+        """
+        num_keypoints, height, width = self.heatmaps.shape
+        maps = self.keypoints * height * width
+        pairs, places = np.divmod(blocks, self.warmest[0].size)
+        pixels = block_pixels(*np.divmod(places, self.warmest.shape[2]), height, width)
+        heat = take(self.heatmaps, maps[pairs, None] + pixels)
+        enough = np.flatnonzero(heat - penalties[:, None] >= least[pairs, None])
+        pairs = pairs[enough // pixels.shape[1]]
+        pixels, heat = pixels.take(enough), heat.take(enough)
+        squares = np.zeros(len(heat), np.float32)
+        for n, own in enumerate(self.person_tags.T):
+            first = n * num_keypoints * height * width + maps[pairs]
+            squares = squares + (take(self.tags, first + pixels) - own[pairs]) ** 2
+            responses = heat - np.round(np.sqrt(squares))
+            # further tags only add to the distance
+            enough = np.flatnonzero(responses >= least[pairs])
+            pairs, pixels, heat, squares, responses = (
+                values[enough] for values in (pairs, pixels, heat, squares, responses)
+            )
+
+        best = np.full(len(maps), -np.inf, dtype=np.float32)
+        where = np.zeros(len(maps), dtype=int)
+        starts = np.flatnonzero(np.diff(pairs, prepend=-1))
+        present = pairs[starts]
+        best[present] = np.maximum.reduceat(responses, starts)
+        first = np.where(responses == best[pairs], pixels, height * width)
+        where[present] = np.minimum.reduceat(first, starts)
+        return best, where, take(self.heatmaps, maps + where)
 
 
 def _middles(tags: Tensor, keypoints: np.ndarray) -> np.ndarray:
@@ -124,34 +204,6 @@ def _middles(tags: Tensor, keypoints: np.ndarray) -> np.ndarray:
     wanted, places = np.unique(keypoints, return_inverse=True)
     pixels = (wanted[:, None, None] * tags.shape[1] + rows[:, None]) * tags.shape[2] + columns
     return take(tags, pixels)[places]
-
-
-def _gaps(
-    tags: Tensor,
-    channels: np.ndarray,
-    person_tags: np.ndarray,
-    blocks: np.ndarray,
-    shape: tuple[int, int],
-) -> np.ndarray:
-    """How far blocks (M,) of tag maps (Q,) are at least from the tags (Q,) of persons: (M,).
-
-    It is rounded as the differences of tags are, so that it is a bound to the bit.
-
-    Args:
-        tags: as for find_missing.
-        channels: (Q,) which of them.
-        person_tags: (Q,)
-        blocks: (M,), counted through the Q maps of h × w blocks.
-        shape: h and w.
-    """
-    pairs, places = np.divmod(blocks, shape[0] * shape[1])
-    wanted, rows = np.unique(channels, return_inverse=True)
-    keys = rows[pairs] * (shape[0] * shape[1]) + places
-    asked = np.zeros((len(wanted), *shape), bool)
-    asked.reshape(-1)[keys] = True
-    lowest, highest = _extremes(tags, wanted, asked)[:, keys]
-    own = person_tags[pairs]
-    return np.maximum(lowest - own, own - highest).clip(0)
 
 
 def _extremes(tags: Tensor, channels: np.ndarray, asked: np.ndarray) -> np.ndarray:
@@ -193,57 +245,6 @@ def _likely(promise: np.ndarray, number: int) -> np.ndarray:
     rows = np.argsort(-best, axis=1)[:, :number] + np.arange(num_pairs)[:, None] * best.shape[1]
     rows = rows.ravel()
     return np.sort(rows * width + promise.reshape(-1, width)[rows].argmax(axis=1))
-
-
-def _read_blocks(
-    heatmaps: Tensor,
-    tags: Tensor,
-    keypoints: np.ndarray,
-    person_tags: np.ndarray,
-    shape: tuple[int, int],
-    blocks: np.ndarray,
-    penalties: np.ndarray,
-    least: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Read blocks of the maps of Q keypoints, each for the person that lacks it.
-
-    Args:
-        heatmaps, tags, keypoints, person_tags: as for find_missing.
-        shape: h and w.
-        blocks: (M,), counted through the Q maps of h × w blocks, in ascending order.
-        penalties: (M,) what is at least taken from the heat in each.
-        least: (Q,) lower responses need not be found.
-
-    Returns:
-        the greatest response, −∞ if there is none; its first location; the heat there.
-    """
-    num_keypoints, height, width = heatmaps.shape
-    maps = keypoints * height * width
-    pairs, places = np.divmod(blocks, shape[0] * shape[1])
-    pixels = block_pixels(*np.divmod(places, shape[1]), height, width)
-    heat = take(heatmaps, maps[pairs, None] + pixels)
-    enough = np.flatnonzero(heat - penalties[:, None] >= least[pairs, None])
-    pairs = pairs[enough // pixels.shape[1]]
-    pixels, heat = pixels.take(enough), heat.take(enough)
-    squares = np.zeros(len(heat), np.float32)
-    for n, own in enumerate(person_tags.T):
-        first = n * num_keypoints * height * width + maps[pairs]
-        squares = squares + (take(tags, first + pixels) - own[pairs]) ** 2
-        responses = heat - np.round(np.sqrt(squares))
-        # further tags only add to the distance
-        enough = np.flatnonzero(responses >= least[pairs])
-        pairs, pixels, heat, squares, responses = (
-            values[enough] for values in (pairs, pixels, heat, squares, responses)
-        )
-
-    best = np.full(len(person_tags), -np.inf, dtype=np.float32)
-    where = np.zeros(len(person_tags), dtype=int)
-    starts = np.flatnonzero(np.diff(pairs, prepend=-1))
-    present = pairs[starts]
-    best[present] = np.maximum.reduceat(responses, starts)
-    first = np.where(responses == best[pairs], pixels, height * width)
-    where[present] = np.minimum.reduceat(first, starts)
-    return best, where, take(heatmaps, maps + where)
 
 
 def _rounded_length(differences: np.ndarray) -> np.ndarray:
