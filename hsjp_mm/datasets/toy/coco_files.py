@@ -15,16 +15,16 @@ import cv2
 import numpy as np
 
 from hsjp_mm.datasets.toy.figures import FACE, PARTS
+from hsjp_mm.datasets.toy.layout import (
+    FIRST_IMAGE_ID,
+    JPEG_QUALITY,
+    SKELETON,
+    coco_data,
+    require_writable,
+)
 from hsjp_mm.datasets.toy.pose import KEYPOINT_NAMES
 from hsjp_mm.datasets.toy.rendering import SUPERSAMPLING, Rendered, render_image
 from hsjp_mm.datasets.toy.scene import Placed
-
-SKELETON = (
-    (16, 14), (14, 12), (17, 15), (15, 13), (12, 13), (6, 12), (7, 13), (6, 7), (6, 8), (7, 9),
-    (8, 10), (9, 11), (2, 3), (1, 2), (1, 3), (2, 4), (3, 5), (4, 6), (5, 7),
-)  # fmt: skip
-FIRST_IMAGE_ID = {'train': 1, 'val': 1_000_001}  # no id stands in both splits
-JPEG_QUALITY = 92
 
 # Parts that may cover a joint that still counts as seen: clothes do not hide it, other limbs do.
 SUPPORTS = {
@@ -122,18 +122,10 @@ def render(
         FileExistsError: If the folder holds anything.
         ValueError: If a number is too small.
     """
-    for name, value, least in (
-        ('num_train', num_train, 1),
-        ('num_val', num_val, 1),
-        ('seed', seed, 0),
-        ('max_persons', max_persons, 1),
-        ('min(image_size)', min(image_size), 64),
-    ):
-        if value < least:
-            raise ValueError(f'{name} must be at least {least}, got {value}')
     folder = Path(folder)
-    if folder.exists() and any(folder.iterdir()):
-        raise FileExistsError(f'folder={str(folder)!r} must be new or empty, but holds files')
+    require_writable(
+        folder, image_size, num_train=num_train, num_val=num_val, seed=seed, max_persons=max_persons
+    )
     for split, count in (('train', num_train), ('val', num_val)):
         data = _render_split(folder / split, count, seed, image_size, max_persons, progress)
         file = folder / 'annotations' / f'person_keypoints_{split}.json'
@@ -164,17 +156,7 @@ def _render_split(
         images.append(dict(id=image_id, file_name=file_name, width=width, height=height))
         for person in annotate(rendered):
             annotations.append(dict(id=first + len(annotations), image_id=image_id, **person))
-    category = dict(
-        id=1,
-        name='person',
-        supercategory='person',
-        keypoints=KEYPOINT_NAMES,
-        skeleton=SKELETON,
-    )
-    info = dict(description=f'rendered people, seed {seed}', version='1.0')
-    return dict(
-        info=info, licenses=[], images=images, annotations=annotations, categories=[category]
-    )
+    return coco_data(f'rendered people, seed {seed}', images, annotations)
 
 
 def contact_sheet(folder: str | Path, split: str, columns: int = 4, rows: int = 3) -> np.ndarray:

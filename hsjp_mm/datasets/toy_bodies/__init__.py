@@ -5,12 +5,7 @@ The free body in a posture (`postures`), dressed (`clothing`), stands somewhere 
 and written (`files`).
 """
 
-from hsjp_mm.datasets.toy.coco_files import contact_sheet
-from hsjp_mm.datasets.toy_bodies.files import (
-    FIRST_IMAGE_ID,
-    KEYPOINT_NAMES,
-    SKELETON,
-    render,
-)
+from hsjp_mm.datasets.toy import FIRST_IMAGE_ID, KEYPOINT_NAMES, SKELETON, contact_sheet
+from hsjp_mm.datasets.toy_bodies.files import render
 
 __all__ = ['FIRST_IMAGE_ID', 'KEYPOINT_NAMES', 'SKELETON', 'contact_sheet', 'render']

@@ -16,11 +16,16 @@ import numpy as np
 import torch
 
 from hsjp_mm.datasets.mesh_files import write_mesh_file
+from hsjp_mm.datasets.toy.layout import (
+    FIRST_IMAGE_ID,
+    JPEG_QUALITY,
+    coco_data,
+    require_writable,
+)
 from hsjp_mm.datasets.toy_bodies.backgrounds import picture_files
 from hsjp_mm.datasets.toy_bodies.charts import write_symmetry
 from hsjp_mm.datasets.toy_bodies.labels import (
     JOINT_SET,
-    NAMES,
     annotation,
     dense_pose,
     keypoint_labels,
@@ -30,14 +35,6 @@ from hsjp_mm.datasets.toy_bodies.labels import (
 )
 from hsjp_mm.datasets.toy_bodies.rendering import LOOKS, render_image
 from hsjp_mm.ops.keypoint_orders import joint_names
-
-KEYPOINT_NAMES = NAMES
-SKELETON = (
-    (16, 14), (14, 12), (17, 15), (15, 13), (12, 13), (6, 12), (7, 13), (6, 7), (6, 8), (7, 9),
-    (8, 10), (9, 11), (2, 3), (1, 2), (1, 3), (2, 4), (3, 5), (4, 6), (5, 7),
-)  # fmt: skip
-FIRST_IMAGE_ID = {'train': 1, 'val': 1_000_001}  # no id stands in both splits
-JPEG_QUALITY = 92
 
 
 class _Drawn(NamedTuple):
@@ -131,19 +128,11 @@ def render(
     """
     if look not in LOOKS:
         raise ValueError(f'look={look!r} must be one of {LOOKS}')
-    for name, value, least in (
-        ('num_train', num_train, 1),
-        ('num_val', num_val, 1),
-        ('seed', seed, 0),
-        ('max_persons', max_persons, 1),
-        ('min(image_size)', min(image_size), 64),
-        ('workers', workers, 1),
-    ):
-        if value < least:
-            raise ValueError(f'{name} must be at least {least}, got {value}')
     folder = Path(folder)
-    if folder.exists() and any(folder.iterdir()):
-        raise FileExistsError(f'folder={str(folder)!r} must be new or empty, but holds files')
+    require_writable(
+        folder, image_size, num_train=num_train, num_val=num_val, seed=seed,
+        max_persons=max_persons, workers=workers,
+    )  # fmt: skip
     pictures = None if backgrounds is None else picture_files(backgrounds)
     draw = partial(
         _draw,
@@ -200,19 +189,8 @@ def _write_split(
             paths = dict(image_path=name, part_map_path=map_name, id=number)
             samples.append({**drawn.meshes[i], **{k: np.array(v) for k, v in paths.items()}})
     for kind, annotations in people.items():
-        category = dict(
-            id=1,
-            name='person',
-            supercategory='person',
-            keypoints=KEYPOINT_NAMES,
-            skeleton=SKELETON,
-        )
-        if kind == 'person_parts':
-            category['parts'] = joint_names('smpl_24')
-        info = dict(description=f'toy bodies, seed {seed}', version='1.0')
-        data = dict(
-            info=info, licenses=[], images=images, annotations=annotations, categories=[category]
-        )
+        parts = {'parts': joint_names('smpl_24')} if kind == 'person_parts' else {}
+        data = coco_data(f'toy bodies, seed {seed}', images, annotations, **parts)
         (folder / 'annotations' / f'{kind}_{split}.json').write_text(json.dumps(data))
     words = dict(body='free', joint_set=JOINT_SET, keypoint_set=JOINT_SET)
     arrays = {key: np.stack([sample[key] for sample in samples]) for key in samples[0]}
