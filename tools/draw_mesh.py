@@ -50,7 +50,7 @@ def main(args: argparse.Namespace) -> None:
     from hsjp_mm.checkpoint import load_model
     from hsjp_mm.datasets.detected_boxes import read_boxes
     from hsjp_mm.datasets.image_files import named_images, read_image
-    from hsjp_mm.models import MeshEstimator
+    from hsjp_mm.models.pose_estimators.mesh_estimator import BodyEstimator
     from hsjp_mm.utils.configs import read_config, required
     from hsjp_mm.utils.progress import track
     from hsjp_mm.visualization.mesh_files import WRITERS
@@ -67,8 +67,11 @@ def main(args: argparse.Namespace) -> None:
     cfg = read_config(args.config, args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmpose'))
     model = MODELS.build(required(cfg, 'model'))
-    if not isinstance(model, MeshEstimator):
-        raise ValueError(f'config={args.config!r} must have a hsjp_mm.MeshEstimator as model')
+    if not isinstance(model, BodyEstimator):
+        raise ValueError(
+            f'config={args.config!r} must have a mesh regressor as model, hsjp_mm.MeshEstimator or '
+            'hsjp_mm.I2LMeshNet'
+        )
     model.cfg = cfg
     required(cfg, 'test_dataloader.dataset.pipeline')
     load_model(model, args.checkpoint)

@@ -46,6 +46,15 @@ visualizer = dict(vis_backends=[dict(type='LocalVisBackend')])
 """
 
 
+I2L_CONFIG = f"""
+_base_ = ['{ROOT}/configs/demo/i2l-meshnet_res18_1xb16-2000i_toy-96x96.py']
+model = dict(
+    backbone=dict(stem_channels=8, base_channels=8),
+    head=dict(in_channels=64, deconv_out_channels=(8, 8, 8)),
+)
+"""
+
+
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp('bodies')
@@ -95,6 +104,22 @@ def test_each_picture_gets_its_bodies(folder, tmp_path, capsys):
     assert f'{out}/2.png: 1 persons' in capsys.readouterr().out
 
 
+def test_a_mesh_without_rotations_is_drawn(folder, tmp_path, capsys):
+    config, checkpoint = tmp_path / 'i2l.py', tmp_path / 'i2l.pth'
+    config.write_text(I2L_CONFIG)
+    init_default_scope('mmpose')
+    torch.manual_seed(0)
+    model = MODELS.build(Config.fromfile(config).model)
+    torch.save({'state_dict': model.state_dict()}, checkpoint)
+    out = tmp_path / 'out'
+    picture = folder / 'images/train/0.png'
+    arguments = (config, checkpoint, picture, '--meshes', '.obj', '--out', out)
+    assert not main([str(arg) for arg in arguments])
+    assert f'{out}/0.png: 1 persons' in capsys.readouterr().out
+    vertices = [line for line in (out / '0_0.obj').read_text().splitlines() if line[:2] == 'v ']
+    assert len(vertices) == model.body.num_vertices
+
+
 @pytest.mark.parametrize(
     ('options', 'message'),
     [(('--focal', '0'), 'focal=0.0 must be above 0'), (('--boxes', 'no.json'), 'no.json')],
@@ -120,9 +145,7 @@ def test_boards_have_a_tile_for_the_attention(folder):
 
 @pytest.mark.slow
 def test_a_model_without_rotations_has_boards_too(folder):
-    config = Config.fromfile(ROOT / 'configs/demo/i2l-meshnet_res18_1xb16-2000i_toy-96x96.py')
-    config.model.backbone.update(stem_channels=8, base_channels=8)
-    config.model.head.update(in_channels=64, deconv_out_channels=(8, 8, 8))
+    config = Config.fromstring(I2L_CONFIG, '.py')
     config.val_dataloader.dataset = Config.fromfile(folder / 'config.py').val_dataloader.dataset
     init_default_scope('mmpose')
     model = MODELS.build(config.model).eval()
