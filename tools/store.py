@@ -51,7 +51,8 @@ def main(args: argparse.Namespace) -> int | None:
     from mmengine.registry import DATASETS, MODELS, init_default_scope
 
     from hsjp_mm.datasets import PersonCropDataset
-    from hsjp_mm.datasets.store import CropStore, Options, check_store, write_store
+    from hsjp_mm.datasets.person_crops import WITHOUT_CROP
+    from hsjp_mm.datasets.store import Options, check_store, write_store
     from hsjp_mm.datasets.store.files import unreadable
     from hsjp_mm.datasets.transforms.pipelines import find_datasets
     from hsjp_mm.models import PretextModel
@@ -65,7 +66,8 @@ def main(args: argparse.Namespace) -> int | None:
             return 1
     cfg = read_config(args.config, args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmpose'))
-    dataset = DATASETS.build(without_store(required(cfg, f'{args.split}_dataloader.dataset')))
+    store = os.path.abspath(args.out) if args.check else ''
+    dataset = DATASETS.build(with_store(required(cfg, f'{args.split}_dataloader.dataset'), store))
     model = MODELS.build(required(cfg, 'model'))
     if isinstance(model, PretextModel):
         model.prepare(dataset)
@@ -78,8 +80,11 @@ def main(args: argparse.Namespace) -> int | None:
     (crops,) = inner
     if args.check:
         crops.full_init()
-        CropStore(args.out).take(crops.data_list)
-        print(f'{args.out}: all hashes are right, and all {len(crops)} instances are in it')
+        lost = crops.left_out.get(WITHOUT_CROP, 0)
+        print(
+            f'{args.out}: all hashes are right, and {len(crops)} of {len(crops) + lost} instances '
+            'are in it' + (f'; the images of {lost} could not be read' if lost else '')
+        )
         return None
     options = Options(args.format, args.quality, args.shrink, args.margin, args.shard_size)
     made = write_store(crops, args.out, options, args.workers, tell)
@@ -93,11 +98,25 @@ def main(args: argparse.Namespace) -> int | None:
     return None
 
 
-def without_store(config):
-    """A config that reads the images, whatever it says of a store."""
-    if isinstance(config, dict):
-        return {key: without_store(item) for key, item in config.items() if key != 'store'}
-    return [without_store(item) for item in config] if isinstance(config, list) else config
+def with_store(config, store: str):
+    """A config that reads another store, or none, whatever it says."""
+    if isinstance(config, list):
+        return [with_store(item, store) for item in config]
+    if not isinstance(config, dict):
+        return config
+    changed = {key: with_store(item, store) for key, item in config.items() if key != 'store'}
+    return {**changed, 'store': store} if 'pipeline' in config and reads_crops(config) else changed
+
+
+def reads_crops(config: dict) -> bool:
+    """Whether a config with a pipeline is that of a PersonCropDataset."""
+    from mmengine.registry import DATASETS
+
+    from hsjp_mm.datasets import PersonCropDataset
+
+    kind = config.get('type')
+    found = DATASETS.get(kind) if isinstance(kind, str) else kind
+    return isinstance(found, type) and issubclass(found, PersonCropDataset)
 
 
 def tell(number: int, shards: int, shard: dict) -> None:

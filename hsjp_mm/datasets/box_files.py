@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from hsjp_mm.datasets.image_files import UnreadableImageError, stored_size, turn
 from hsjp_mm.datasets.instance_cache import Kept, keep
 from hsjp_mm.datasets.instances import Instances, Texts, id_column, join_path, take_rows
 from hsjp_mm.datasets.readable_images import ReadableImageDataset
+from hsjp_mm.datasets.store.files import MANIFEST
 from hsjp_mm.utils.files import existing_file
 from hsjp_mm.utils.json_lists import decoded, use_json
 
@@ -36,6 +38,7 @@ class BoxFileDataset(ReadableImageDataset):
 
     bbox_file: str
     image_list: str
+    store: str
     category_names: tuple[str, ...]
     annotation_keys: tuple[str, ...]
     score_thr: float
@@ -62,6 +65,8 @@ class BoxFileDataset(ReadableImageDataset):
     def _keep_boxes(self) -> Kept:
         sources = {'ann_file': self.ann_file, 'bbox_file': self.bbox_file}
         files = [existing_file(path, name) for name, path in sources.items() if path]
+        if self.store:  # which may know sizes that the images do not have any more
+            files.append(Path(self.store, MANIFEST))
         names = 'category_names', 'annotation_keys', 'score_thr', 'min_size'
         arguments = {name: getattr(self, name) for name in names}
         arguments['images'] = os.path.abspath(self.data_prefix['img'])  # whose sizes may be read
@@ -78,6 +83,7 @@ class BoxFileDataset(ReadableImageDataset):
         categories = coco.category_ids(self.category_names)
         self._find_labels(coco)
         images = read_images(content['images'], f'{name}: images')
+        images['measured'] = np.zeros(len(images['name']), bool)
         if self.bbox_file:
             only = next(iter(categories)) if len(self.category_names) == 1 else None
             columns, left_out = use_json(
@@ -159,11 +165,7 @@ class BoxFileDataset(ReadableImageDataset):
         Returns:
             Their corners (N, 4); and for each reason to leave one out, whether it holds, (N,).
         """
-        unknown = np.unique(images[np.isnan(table['size'][images]).any(axis=1)]).tolist()
-        if unknown:
-            folder = self.data_prefix['img']
-            paths = [join_path(folder, table['name'][image]) for image in unknown]
-            table['size'][unknown] = self._own_sizes(paths)
+        self._measure(images, table)
         xywh = boxes.numbers('bbox', 4)
         sizes = table['size'][images]
         left_top = np.maximum(xywh[:, :2], 0)
@@ -173,9 +175,24 @@ class BoxFileDataset(ReadableImageDataset):
             UNREADABLE: np.isnan(sizes).any(axis=1),
         }
 
+    def _measure(self, images: np.ndarray, table: dict) -> None:
+        """Ask each image that the file gives no size for once."""
+        unknown = np.isnan(table['size'][images]).any(axis=1) & ~table['measured'][images]
+        wanted = np.unique(images[unknown])
+        if not len(wanted):
+            return
+        paths = [join_path(self.data_prefix['img'], table['name'][image]) for image in wanted]
+        if not table['measured'].any():
+            self._require_sizes(paths[0])
+        table['size'][wanted] = self._own_sizes(paths)
+        table['measured'][wanted] = True
+
+    def _require_sizes(self, path: str) -> None:
+        """See that the first image is there, for without any the folder is wrong."""
+        self.require_image(path)
+
     def _own_sizes(self, paths: Sequence[str]) -> Sequence[tuple[float, float]] | np.ndarray:
         """The sizes of images that ``ann_file`` gives none for; NaN where one cannot be read."""
-        self.require_image(paths[0])
         return [self._own_size(path) for path in paths]
 
     def _own_size(self, path: str) -> tuple[float, float]:

@@ -21,7 +21,7 @@ from safetensors.numpy import save_file
 
 from hsjp_mm.datasets.instances import Texts
 
-VERSION = 1
+VERSION = 2
 """Of the format, and of what the columns mean."""
 ENDS = '.ends'
 """What the names of the ends of texts have after that of the texts."""

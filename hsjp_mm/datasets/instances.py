@@ -153,8 +153,10 @@ class Instances(Rows):
             made of; ``stored``, the place of its crop in a store, and ``shard``, the number of the
             file that holds it. Whole images need ``image`` alone, and annotations and crops may be
             missing. Of the images
-            ``name``, paths below the folder, and where there are boxes ``image_id`` and ``size``
-            (I, 2), width and height.
+            ``name``, paths below the folder, and where there are boxes ``image_id``; ``size``
+            (I, 2), width and height; and ``measured`` (I,), whether that is of the image itself,
+            for the file gives none. NaN is the size of one that could not be read, and of one
+            that nobody has asked for.
         categories: ids of the categories.
         folder: of the images.
         rows: (N,) which instances are taken; all by default.

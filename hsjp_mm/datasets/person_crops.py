@@ -28,6 +28,7 @@ from hsjp_mm.registry import DATASETS
 from hsjp_mm.utils.files import read_text
 
 PARTS = ('train', 'val')
+WITHOUT_CROP = 'without a readable image in the store'
 HELD_OUT_SEED = 0
 """Not the argument ``seed``: train and val stay apart where only one of them changes it."""
 
@@ -236,7 +237,7 @@ class PersonCropDataset(BoxFileDataset):
                 'could not be read when it was written'
             )
         if missing:
-            self.left_out['without a readable image in the store'] = missing
+            self.left_out[WITHOUT_CROP] = missing
             print_log(
                 f'PersonCropDataset: {missing} of {len(instances)} instances left out, whose '
                 f'images could not be read when store={self.store!r} was written',
@@ -252,12 +253,23 @@ class PersonCropDataset(BoxFileDataset):
         self.crops.check_reach(self.pipeline.transforms)
         return self.crops.load(sample, reducible=getattr(transform, 'reduces', False))
 
+    def _require_sizes(self, path: str) -> None:
+        if self.crops is None:
+            super()._require_sizes(path)
+
     def _own_sizes(self, paths: Sequence[str]) -> Sequence[tuple[float, float]] | np.ndarray:
         """The sizes of images that ``ann_file`` gives none for, as the store has them."""
         if self.crops is None:
             return super()._own_sizes(paths)
         folder = self.data_prefix['img']
-        return self.crops.sizes_of([image_name(path, folder) for path in paths])
+        sizes = self.crops.sizes_of([image_name(path, folder) for path in paths])
+        lost = np.flatnonzero(np.isnan(sizes).any(axis=1))
+        if len(lost) and self.test_mode:
+            path = paths[int(lost[0])]
+            raise UnreadableImageError(
+                f'{path} could not be read when store={self.store!r} was written', path
+            )
+        return sizes
 
     def _load_images(self) -> Instances:
         """Make each image of the list or folder one instance."""

@@ -4,6 +4,7 @@ import os
 import random
 from functools import partial
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -11,7 +12,7 @@ from mmengine.dataset import ConcatDataset, pseudo_collate
 from mmengine.logging import MMLogger
 from torch.utils.data import DataLoader
 
-from hsjp_mm.datasets import PersonCropDataset
+from hsjp_mm.datasets import PersonCropDataset, box_files
 from hsjp_mm.datasets.coco_files import read_coco, read_results
 from hsjp_mm.ops.subsets import subset_order
 from hsjp_mm.utils import json_lists
@@ -236,6 +237,29 @@ def test_workers_give_the_same(save, method):
     )  # fmt: skip
     ids = [key for batch in loader for key in batch['id']]
     assert ids == [sample['id'] for sample in reference(**given)]
+
+
+@pytest.mark.parametrize('part', [1, 2, 3, 100])
+def test_an_image_that_is_missing_is_left_out_in_whichever_part_its_boxes_come(
+    tmp_path, monkeypatch, part
+):
+    monkeypatch.setattr(json_lists, 'CHUNK', part)
+    asked = []
+    size = box_files.stored_size
+    monkeypatch.setattr(box_files, 'stored_size', lambda path: asked.append(path) or size(path))
+    for number in (0, 2):
+        cv2.imwrite(str(tmp_path / f'{number}.jpg'), np.zeros((40, 60, 3), np.uint8))
+    rows = [dict(id=i, image_id=i % 3, category_id=1, bbox=[5, 5, 20, 20]) for i in range(6)]
+    coco = dict(
+        images=[dict(id=i, file_name=f'{i}.jpg') for i in range(3)],
+        annotations=rows,
+        categories=[dict(id=1, name='person')],
+    )
+    (tmp_path / 'boxes.json').write_text(json.dumps(coco))
+    dataset = PersonCropDataset('boxes.json', data_root=str(tmp_path), pipeline=[])
+    assert list(dataset.data_list.ids()) == [0, 2, 3, 5]
+    assert dataset.left_out['of images without a size that cannot be read'] == 2
+    assert len(asked) == 3  # once each
 
 
 # ------------------------------------------------------------------------------------ kept boxes

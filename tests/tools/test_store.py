@@ -2,6 +2,8 @@
 
 import re
 import runpy
+import shutil
+from pathlib import Path
 
 import pytest
 from mmengine.registry import DATASETS, init_default_scope
@@ -37,7 +39,7 @@ def test_write_check_and_read(config, tiny_config, tmp_path, capsys):
     set_input_size(dataset, (64, 64))
     assert len(dataset) == 6 and dataset[5]['inputs'].shape == (3, 64, 64)
     assert main([*command, '--check']) == 0
-    assert 'all hashes are right, and all 6 instances are in it' in capsys.readouterr().out
+    assert 'all hashes are right, and 6 of 6 instances are in it\n' in capsys.readouterr().out
     damage_middle(out / 'shard-00001.lmdb')
     assert main([*command, '--check']) == 1
     assert 'shard-00001.lmdb is damaged' in capsys.readouterr().out
@@ -58,3 +60,25 @@ def test_what_is_wrong_is_told_in_a_sentence(config, tmp_path, capsys):
     assert main([str(tmp_path / 'two.py'), *out]) == 2
     said = capsys.readouterr().err
     assert 'train_dataloader.dataset has 2 of hsjp_mm.PersonCropDataset, and must have one' in said
+
+
+def test_a_check_needs_no_photographs_and_tells_what_could_not_be_read(
+    config, tiny_config, tmp_path, capsys
+):
+    data = tiny_config().train_dataloader.dataset
+    images = Path(data.get('data_root') or '', data.data_prefix.img)
+    shutil.copytree(images, tmp_path / 'copy')
+    (tmp_path / 'mine.py').write_text(
+        f"_base_ = ['{config}']\n"
+        f"dataset = dict(data_prefix=dict(img='{tmp_path}/copy/'))\n"
+        'train_dataloader = dict(dataset=dataset)\n'
+    )
+    spoilt = DATASETS.build(data).data_list[0]['img_path']
+    (tmp_path / 'copy' / Path(spoilt).name).write_bytes(b'none')
+    command = [str(tmp_path / 'mine.py'), '--out', str(tmp_path / 'store')]
+    assert main(command) == 0
+    lost = int(re.search(r'images of (\d+) instances cannot be read', capsys.readouterr().out)[1])
+    shutil.rmtree(tmp_path / 'copy')
+    assert main([*command, '--check']) == 0
+    told = f'{6 - lost} of 6 instances are in it; the images of {lost} could not be read'
+    assert told in capsys.readouterr().out

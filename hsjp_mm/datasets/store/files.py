@@ -1,8 +1,9 @@
 """What a store of crops is on the disk.
 
-``manifest.json`` says what made it and which shards it has. A shard is ``shard-00000.lmdb``, an
-LMDB file with the encoded crops by their number in it, and ``shard-00000.npz``, what has to be
-known of each. The latter is written last: a shard that has it is whole.
+``manifest.json`` says what made it and which shards it has. ``sizes.npz`` has the sizes of all
+images of an ``ann_file``, also of those that have no crop. A shard is ``shard-00000.lmdb``, an LMDB
+file with the encoded crops by their number in it, and ``shard-00000.npz``, what has to be known of
+each. The latter is written last: a shard that has it is whole.
 """
 
 import json
@@ -14,11 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from hsjp_mm.utils.files import read_json, write_json
+from hsjp_mm.datasets.instances import Texts
+from hsjp_mm.utils.files import file_sha256, read_json, write_arrays, write_json
 
 VERSION = 1
 FORMATS = ('jpg', 'webp')
 MANIFEST = 'manifest.json'
+SIZES = 'sizes.npz'
 
 
 @dataclass(frozen=True)
@@ -83,8 +86,13 @@ def given_box(sample: dict) -> np.ndarray:
 
 
 def image_name(path: str, folder: str) -> str:
-    """The path of an image below the data set's folder, with slashes."""
-    return os.path.relpath(path, folder or '.').replace('\\', '/')
+    """The path of an image below the data set's folder, with slashes.
+
+    It does not depend on the working folder.
+    """
+    inside = bool(folder) and os.path.isabs(path) == os.path.isabs(folder)
+    name = os.path.relpath(path, folder) if inside else os.path.normpath(path)
+    return name.replace('\\', '/')
 
 
 def crop_arrays(rows: Iterable[Mapping[str, Any]]) -> dict[str, np.ndarray]:
@@ -121,6 +129,34 @@ def read_crops(folder: str | Path, shards: int) -> tuple[Crops, np.ndarray, np.n
     counts = np.array([len(part['ids']) for part in parts], int)
     crops = Crops(**{name: np.concatenate([part[name] for part in parts]) for name in KINDS})
     return crops, counts, np.concatenate(missing)
+
+
+def write_sizes(folder: Path, names: Texts, sizes: np.ndarray) -> str:
+    """Write the sizes of images, and get the SHA-256 of the file.
+
+    Args:
+        folder: of the store.
+        names: (I,) of the images, below the data set's folder.
+        sizes: (I, 2) width and height; NaN where an image cannot be read.
+    """
+    arrays = {'names': names.data, 'ends': names.ends, 'sizes': sizes}
+    write_arrays(folder / SIZES, arrays)
+    return file_sha256(folder / SIZES)
+
+
+def read_sizes(folder: str | Path) -> tuple[Texts, np.ndarray]:
+    """Read what :func:`write_sizes` has written.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    if not Path(folder, SIZES).is_file():
+        raise FileNotFoundError(
+            f'store={str(folder)!r} lacks {SIZES}, the sizes of images, of which ann_file lacks '
+            'some; copy it, or write the store anew'
+        )
+    with np.load(Path(folder, SIZES)) as arrays:
+        return Texts(arrays['names'], arrays['ends']), arrays['sizes']
 
 
 def read_manifest(folder: str | Path, argument: str = 'store') -> dict[str, Any]:

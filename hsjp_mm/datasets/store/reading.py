@@ -14,12 +14,14 @@ from hsjp_mm.datasets.encoded_images import EncodedImage, Region
 from hsjp_mm.datasets.image_files import UnreadableImageError
 from hsjp_mm.datasets.instances import Instances
 from hsjp_mm.datasets.store.files import (
+    SIZES,
     crop_key,
     given_box,
     image_name,
     index_path,
     read_crops,
     read_manifest,
+    read_sizes,
     shard_path,
 )
 from hsjp_mm.utils.files import file_sha256
@@ -60,18 +62,30 @@ class CropStore:
         return len(self.crops)
 
     def sizes_of(self, names: Sequence[str]) -> np.ndarray:
-        """(width, height) of images by their names, (N, 2); NaN where there is no crop of one."""
-        if not len(self):
-            return np.full((len(names), 2), np.nan)
-        wanted = np.array(names, np.str_)
-        places = np.searchsorted(self.crops.names, wanted, sorter=self._by_name)
-        places = self._by_name[places.clip(max=len(self) - 1)]
-        known = self.crops.names[places] == wanted
-        return np.where(known[:, None], self.crops.sizes[places], np.nan)
+        """(width, height) of images by their names, (N, 2); NaN where one could not be read.
+
+        Raises:
+            FileNotFoundError: the store lacks the file of the sizes.
+            ValueError: it had no size of an image when it was written.
+        """
+        places, sizes = self._sizes
+        odd = [name for name in names if name not in places]
+        if odd:
+            raise ValueError(
+                f'store={self.folder!r} has no size of {len(odd)} images, such as '
+                f'{", ".join(odd[:3])}, and ann_file gives none. It was made of '
+                f'{_source(self.manifest["dataset"])}'
+            )
+        return sizes[[places[name] for name in names]].reshape(-1, 2)
 
     @cached_property
-    def _by_name(self) -> np.ndarray:
-        return np.argsort(self.crops.names)
+    def _sizes(self) -> tuple[dict[str, int], np.ndarray]:
+        """The place of each image by its name, and sizes: those that were seen when it was read."""
+        names, sizes = read_sizes(self.folder)
+        places = {name: place for place, name in enumerate(names)}
+        own = [places[name] for name in self.crops.names.tolist()]
+        sizes[own] = self.crops.sizes
+        return places, sizes
 
     def take(self, instances: Instances) -> Instances:
         """Take the instances that have a crop.
@@ -293,12 +307,17 @@ def check_store(folder: str) -> list[str]:
     Raises:
         FileNotFoundError, ValueError: see :func:`~hsjp_mm.datasets.store.read_manifest`.
     """
+    manifest = read_manifest(folder)
+    files = {}
+    if manifest.get('sizes_sha256'):
+        files[Path(folder, SIZES)] = manifest['sizes_sha256']
+    for number, shard in enumerate(manifest['shards']):
+        files[shard_path(folder, number)] = shard['sha256']
+        files[index_path(folder, number)] = shard['index_sha256']
     wrong = []
-    for number, shard in enumerate(read_manifest(folder)['shards']):
-        paths = (shard_path(folder, number), 'sha256'), (index_path(folder, number), 'index_sha256')
-        for path, key in paths:
-            if not path.is_file():
-                wrong.append(f'{path} is not here')
-            elif file_sha256(path) != shard[key]:
-                wrong.append(f'{path} is damaged: its SHA-256 is not that of the manifest')
+    for path, expected in files.items():
+        if not path.is_file():
+            wrong.append(f'{path} is not here')
+        elif file_sha256(path) != expected:
+            wrong.append(f'{path} is damaged: its SHA-256 is not that of the manifest')
     return wrong

@@ -18,6 +18,7 @@ from mmcv.transforms import LoadImageFromFile
 from mmpose.datasets.transforms import LoadImage
 
 from hsjp_mm.datasets.image_files import UnreadableImageError, decoding
+from hsjp_mm.datasets.instances import Texts
 from hsjp_mm.datasets.store.files import (
     FORMATS,
     MANIFEST,
@@ -29,6 +30,7 @@ from hsjp_mm.datasets.store.files import (
     index_path,
     plain,
     shard_path,
+    write_sizes,
 )
 from hsjp_mm.datasets.store.reach import Reach, UnknownReachError, find_reach
 from hsjp_mm.utils.files import file_sha256, read_json, write_arrays, write_json
@@ -134,9 +136,21 @@ def write_store(
     manifest['crops'] = sum(shard['crops'] for shard in shards)
     manifest['unreadable'] = sum(shard['unreadable'] for shard in shards)
     manifest['bytes'] = sum(shard['bytes'] for shard in shards)
+    manifest['sizes_sha256'] = _write_sizes(plan)
     manifest['shards'] = shards
     write_json(plan.out / MANIFEST, manifest)
     return manifest
+
+
+def _write_sizes(plan: '_Plan') -> str | None:
+    """Write the sizes of all images that are known; not where whole images are the instances."""
+    images = plan.dataset.data_list
+    if 'size' not in images.columns:
+        return None
+    sizes, folder = images.columns['size'], images.folder
+    known = np.flatnonzero(images.columns['measured'] | np.isfinite(sizes).all(axis=1))
+    names = Texts.of(image_name(images.path(int(image)), folder) for image in known)
+    return write_sizes(plan.out, names, sizes[known])
 
 
 class _Plan:

@@ -156,12 +156,59 @@ def test_photographs_need_not_be_there(photos, store, tmp_path):
         assert np.abs(mine - pictures(there[index])).mean() < 1
 
 
-def test_sizes_of_images_by_their_names(store):
+def test_sizes_of_images_by_their_names(store, own_store):
     crops = CropStore(str(store))
-    names = [*crops.crops.names.tolist(), 'other.jpg', '']
-    expected = [*crops.crops.sizes.tolist(), [np.nan] * 2, [np.nan] * 2]
-    assert np.array_equal(crops.sizes_of(names), expected, equal_nan=True)
+    names = crops.crops.names.tolist()
+    assert np.array_equal(crops.sizes_of(names), crops.crops.sizes)
     assert crops.sizes_of([]).shape == (0, 2)
+    with pytest.raises(ValueError, match=r'has no size of 1 images, such as other\.jpg'):
+        crops.sizes_of([*names, 'other.jpg'])
+    (own_store / 'sizes.npz').unlink()
+    assert check_store(str(own_store)) == [f'{own_store}/sizes.npz is not here']
+    with pytest.raises(FileNotFoundError, match=r'lacks sizes\.npz'):
+        CropStore(str(own_store)).sizes_of(names)
+
+
+def without_sizes(photos, folder):
+    """The photographs with boxes.json that gives no size of any; the second cannot be read."""
+    shutil.copytree(photos, folder)
+    coco = json.loads((folder / 'boxes.json').read_text())
+    for image in coco['images']:
+        del image['width'], image['height']
+    (folder / 'boxes.json').write_text(json.dumps(coco))
+    (folder / '1.jpg').write_bytes(b'none')
+    return folder
+
+
+@pytest.mark.parametrize('choice', [dict(fraction=0.5), dict(num_samples=4), dict(held_out=0.3)])
+def test_a_part_is_chosen_once_where_the_file_gives_no_sizes(photos, tmp_path, choice):
+    """Images that are not in the part have no crop, but the store has their sizes."""
+    folder = without_sizes(photos, tmp_path / 'photos')
+    chosen = open_crops(folder, **choice)
+    store_crops(folder, tmp_path / 'store', open_crops(folder, **choice))
+    stored = open_crops(folder, store=str(tmp_path / 'store'), **choice)
+    assert list(stored.data_list.ids()) == list(chosen.data_list.ids())
+    assert stored.left_out == chosen.left_out
+    assert stored.left_out['of images without a size that cannot be read'] == len(BOXES)
+    with pytest.raises(UnreadableImageError, match=r'1\.jpg could not be read when store='):
+        open_crops(folder, store=str(tmp_path / 'store'), test_mode=True, **choice)
+
+
+def test_boxes_that_are_kept_with_a_store_are_not_those_without(photos, tmp_path):
+    folder = without_sizes(photos, tmp_path / 'photos')
+    store_crops(folder, tmp_path / 'store')
+    kept = dict(cache=str(tmp_path / 'kept'))
+    stored = open_crops(folder, store=str(tmp_path / 'store'), **kept)
+    shutil.copy(photos / '1.jpg', folder)  # mended since
+    assert len(open_crops(folder, **kept)) == len(stored) + len(BOXES)
+
+
+def test_names_do_not_depend_on_the_working_folder(photos, tmp_path, monkeypatch):
+    (tmp_path / 'list.txt').write_text(f'{photos}/2.jpg\n{photos}/0.jpg\n')
+    options = dict(ann_file='', image_list=str(tmp_path / 'list.txt'), data_root='')
+    store_crops(photos, tmp_path / 'store', open_crops(photos, **options))
+    monkeypatch.chdir(tmp_path)
+    assert len(open_crops(photos, store=str(tmp_path / 'store'), **options)) == 2
 
 
 def test_a_list_of_images_is_stored_whole(photos, tmp_path):
