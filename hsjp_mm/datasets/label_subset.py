@@ -11,6 +11,7 @@ from mmengine.dataset import BaseDataset, force_full_init
 from mmengine.logging import print_log
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 
+from hsjp_mm.datasets.segmentations import has_mask
 from hsjp_mm.datasets.stock_files import load_annotations
 from hsjp_mm.datasets.subset_files import (
     UNITS,
@@ -171,7 +172,7 @@ class LabelSubset:
         return kept, [image for image in images if image['img_id'] in chosen.images]
 
     def _require_mask(self, instance: dict) -> None:
-        if self.dataset.data_mode == 'bottomup' and not instance.get('segmentation'):
+        if self.dataset.data_mode == 'bottomup' and not has_mask(instance.get('segmentation')):
             raise ValueError(
                 f"by='persons': person {instance['id']} of {self.dataset.ann_file} has no "
                 'segmentation to mask it by, and bottom-up training would take it for background; '

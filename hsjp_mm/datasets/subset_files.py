@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from hsjp_mm.datasets.coco_files import fill_empty_keypoints, read_coco
+from hsjp_mm.datasets.segmentations import has_mask
 from hsjp_mm.datasets.stock_files import require_stock
 from hsjp_mm.ops.subsets import subset_order
 from hsjp_mm.utils.files import file_sha256
@@ -186,7 +187,9 @@ def write_subset(
         'annotations': len(subset['annotations']),
         'labelled_persons': len(chosen.persons),
         'unlabelled_here': len(dropped),
-        'unlabelled_here_without_segmentation': sum(not a.get('segmentation') for a in dropped),
+        'unlabelled_here_without_segmentation': sum(
+            not has_mask(a.get('segmentation')) for a in dropped
+        ),
         'hsjp_mm': __version__,
     }
     manifest_path(out).write_text(json.dumps(manifest, indent=2) + '\n', encoding='utf-8')

@@ -4,9 +4,9 @@ Points are (x, y) in pixels, boxes and sizes (width, height).
 """
 
 import numpy as np
-import xtcocotools.mask as coco_mask
 from mmpose.datasets import transforms
 
+from hsjp_mm.datasets.segmentations import decode
 from hsjp_mm.registry import TRANSFORMS
 
 
@@ -73,9 +73,9 @@ class BottomupGetHeatmapMask(transforms.BottomupGetHeatmapMask):
     """Mask crowds, persons without keypoints and the border, at the size of each heat map.
 
     The stock transform, which leaves out the segmentations that are run lengths: all of COCO's
-    crowds. It also fails on an empty polygon list, which masks nothing here. Stands after
-    BottomupRandomAffine, RandomFlip and GenerateTarget. The border is what the crop shows beyond
-    the image; the released code masks it, too.
+    crowds. It also fails on an empty polygon list and on polygons of fewer than three corners,
+    which mask nothing here. Stands after BottomupRandomAffine, RandomFlip and GenerateTarget. The
+    border is what the crop shows beyond the image; the released code masks it, too.
 
     Args:
         get_invalid: whether the mask is to be True where nothing can be learnt, not elsewhere. The
@@ -89,9 +89,7 @@ class BottomupGetHeatmapMask(transforms.BottomupGetHeatmapMask):
     """
 
     def _segs_to_mask(self, segs: list, img_shape: tuple[int, int]) -> np.ndarray:
-        mask = super()._segs_to_mask([seg for seg in segs if seg], img_shape)
+        mask = np.zeros(img_shape, np.uint8)
         for seg in segs:
-            if isinstance(seg, dict):
-                plain = isinstance(seg['counts'], list)
-                mask |= coco_mask.decode(coco_mask.frPyObjects(seg, *img_shape) if plain else seg)
+            mask |= decode(seg, img_shape)
         return mask

@@ -8,6 +8,7 @@ import numpy as np
 
 from hsjp_mm.datasets.densepose import NEEDS_SYMMETRY
 from hsjp_mm.datasets.part_masks import paint
+from hsjp_mm.datasets.transforms.flips import stock_flip
 from hsjp_mm.datasets.transforms.topdown import EncodedAffine
 from hsjp_mm.ops.part_labels import IGNORED
 from hsjp_mm.registry import TRANSFORMS
@@ -65,7 +66,7 @@ class TopdownDenseAffine(EncodedAffine):
             )
         shape = results['img_shape'][:2]
         crop = _square(self.matrix(results))  # from the image, flipped if it is
-        place = crop @ _flip(shape[1]) if flipped else crop  # from the image as it was annotated
+        place = crop @ stock_flip(results)  # from the image as it was annotated
         mirror = results['part_mirror'] if flipped else None
         labels = self._part_labels(results, place, crop, shape, mirror)
         results['part_labels'] = labels[None]
@@ -97,11 +98,6 @@ class TopdownDenseAffine(EncodedAffine):
         results['dense_points'] = points[None].astype(np.float32)
         results['dense_charts'] = charts[None].astype(np.int64)
         results['dense_uv'] = uv[None].astype(np.float32)
-
-
-def _flip(width: int) -> np.ndarray:
-    """What the stock RandomFlip does to the points of an image: x to width − 1 − x."""
-    return np.array([[-1, 0, width - 1], [0, 1, 0], [0, 0, 1]], float)
 
 
 def _square(matrix: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from mmcv.transforms import BaseTransform
 from mmpose.datasets.transforms import PackPoseInputs
 
 from hsjp_mm.datasets.encoded_images import warp_image
+from hsjp_mm.datasets.transforms.flips import refuse_flip
 from hsjp_mm.ops.cameras import guess_camera
 from hsjp_mm.ops.keypoint_orders import joint_names, mirror_indices
 from hsjp_mm.ops.part_labels import IGNORED
@@ -61,7 +62,7 @@ class MeshAffine(BaseTransform):
         input_size: (width, height) of the crop in pixels, multiples of 4.
 
     Raises:
-        ValueError: another ``input_size``.
+        ValueError: another ``input_size``; a sample that the stock RandomFlip has flipped.
         FileNotFoundError: a map of parts cannot be read.
 
     Examples:
@@ -104,6 +105,7 @@ class MeshAffine(BaseTransform):
             scale: the side of the crop is that of the box times this.
             shift: what the center of the crop moves by, in sides of the crop.
         """
+        refuse_flip(results, type(self).__name__, 'hsjp_mm.RandomMeshAffine flips the body, too')
         height, width = results['img'].shape[:2]
         camera = _camera(results, width, height)
         virtual = np.eye(3)

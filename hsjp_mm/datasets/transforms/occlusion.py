@@ -3,6 +3,7 @@
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from hsjp_mm.datasets.transforms.flips import refuse_flip
 from hsjp_mm.registry import TRANSFORMS
 
 
@@ -24,7 +25,7 @@ class DropOccluded(BaseTransform):
 
     Raises:
         ValueError: the data set does not tell which keypoints are occluded, or tells it of another
-            number of them.
+            number of them; the sample is flipped.
 
     Examples:
         >>> pipeline = [dict(type='LoadImage'), dict(type='hsjp_mm.DropOccluded')]
@@ -37,6 +38,7 @@ class DropOccluded(BaseTransform):
         """Set ``keypoints_visible`` of occluded keypoints to 0."""
         if not self.drop:
             return results
+        refuse_flip(results, 'DropOccluded', 'put DropOccluded before it')
         occluded = _occluded(results.get('raw_ann_info') or {})
         visible = np.array(results['keypoints_visible'])
         if occluded is None or len(occluded) != visible.shape[1]:

@@ -13,9 +13,11 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmpose.datasets.transforms import TopdownAffine
 from mmpose.structures.bbox import get_warp_matrix
-from pycocotools import mask as coco_mask
 
 from hsjp_mm.datasets.encoded_images import warp_image
+from hsjp_mm.datasets.part_masks import box_frame, paint
+from hsjp_mm.datasets.segmentations import decode, has_mask
+from hsjp_mm.datasets.transforms.flips import stock_flip
 from hsjp_mm.datasets.transforms.pipelines import find_transforms
 from hsjp_mm.registry import TRANSFORMS
 from hsjp_mm.utils.optional import import_optional
@@ -23,8 +25,6 @@ from hsjp_mm.utils.optional import import_optional
 METHODS = ('felzenszwalb', 'grid', 'annotation', 'parts')
 ANNOTATED = {'annotation': 'segmentation', 'parts': 'dp_masks'}
 """The key of a COCO annotation that a method reads."""
-PART_FRAME = 256
-"""Side in pixels of DensePose's part masks, which are stretched over the box."""
 REFERENCE_SIDE = 224
 """Of the square map for which ``scale`` and ``min_size`` are stated."""
 
@@ -91,6 +91,8 @@ class SegmentCrop(BaseTransform):
     How is the model's to say: ``hsjp_mm.PrepareDataHook`` tells it through :func:`set_segments`.
     The crop is the padded box, enlarged to the shape of the map, as the stock TopdownAffine
     enlarges it.
+
+    Masks go with the flip of a stock RandomFlip that stands before it.
 
     Required keys: ``img`` (H, W, 3), ``bbox_center`` (1, 2) and ``bbox_scale`` (1, 2), as
     GetBBoxCenterScale gives them; for the methods 'annotation' and 'parts' ``raw_ann_info``, the
@@ -172,53 +174,31 @@ def _annotated(results: dict, how: Segmentation, matrix: np.ndarray) -> np.ndarr
     """Move the masks of the annotation to the map."""
     key = ANNOTATED[how.method]
     annotation = results.get('raw_ann_info') or {}
-    if not annotation.get(key):
+    there = has_mask(annotation.get(key)) if key == 'segmentation' else annotation.get(key)
+    if not there:
         raise ValueError(
             f'segments by method={how.method!r} need {key!r} of each annotation, which that of '
             f'instance {results.get("id")} lacks; hsjp_mm.PersonCropDataset with '
             f"annotation_keys=['{key}'] hands it on, and leaves out the persons without it"
         )
     if how.method == 'annotation':
-        height, width = results['img'].shape[:2]
-        labels = _decode(annotation[key], (height, width), f'instance {results.get("id")}')
+        labels, frame = _mask(results, annotation[key]), np.eye(3)
     else:
-        labels, from_frame = _part_labels(annotation)
-        matrix = matrix @ from_frame
+        labels = paint(annotation[key])
+        frame = np.vstack([box_frame(annotation['bbox']), [0, 0, 1]])
+    matrix = matrix @ stock_flip(results) @ frame
     return cv2.warpAffine(labels, matrix, how.size, flags=cv2.INTER_NEAREST)
 
 
-def _part_labels(annotation: dict) -> tuple[np.ndarray, np.ndarray]:
-    """Label the pixels of DensePose's frame; and the matrix (3, 3) from the frame to the image."""
-    labels = np.zeros((PART_FRAME, PART_FRAME), np.uint8)
-    for part, mask in enumerate(annotation['dp_masks'], 1):
-        if mask:  # [] is a part that is not seen
-            labels[coco_mask.decode(mask).astype(bool)] = part
-    left, top, width, height = annotation['bbox']
-    across, down = width / PART_FRAME, height / PART_FRAME
-    # pixel i of the frame covers i to i + 1 of its 256; centers of pixels are whole numbers
-    return labels, np.array(
-        [
-            [across, 0, left + across / 2 - 0.5],
-            [0, down, top + down / 2 - 0.5],
-            [0, 0, 1],
-        ]
-    )
-
-
-def _decode(segmentation, size: tuple[int, int], name: str) -> np.ndarray:
-    """Decode a COCO segmentation, polygons or run lengths; (height, width), 0 and 1."""
-    if isinstance(segmentation, dict):
-        if tuple(segmentation['size']) != size:
-            raise ValueError(
-                f'{name}: its mask has height and width {tuple(segmentation["size"])}, its image '
-                f'{size}'
-            )
-        plain = isinstance(segmentation['counts'], list)
-        runs = coco_mask.frPyObjects(segmentation, *size) if plain else segmentation
-    else:
-        polygons = [polygon for polygon in segmentation if polygon]
-        runs = coco_mask.merge(coco_mask.frPyObjects(polygons, *size))
-    return coco_mask.decode(runs)
+def _mask(results: dict, segmentation: Any) -> np.ndarray:
+    """Decode the mask of a person, (height, width) of the image."""
+    size = results['img'].shape[:2]
+    if isinstance(segmentation, dict) and tuple(segmentation['size']) != size:
+        raise ValueError(
+            f'instance {results.get("id")}: its mask has height and width '
+            f'{tuple(segmentation["size"])}, its image {size}'
+        )
+    return decode(segmentation, size)
 
 
 def set_segments(dataset, segments: Mapping[str, Any]) -> int:

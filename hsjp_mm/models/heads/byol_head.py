@@ -1,6 +1,7 @@
 """The head of BYOL: a projector, and a predictor of the target's projections."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor
 
@@ -36,7 +37,7 @@ class BYOLHead(ProjectionHead):
         out_channels: int = 256,
         init_cfg: dict | list | None = None,
     ):
-        layers = dict(
+        layers: dict[str, Any] = dict(
             hidden_channels=hidden_channels,
             out_channels=out_channels,
             with_bias=True,

@@ -4,6 +4,8 @@ Letters: B images of this process, N of all, M segments drawn of each view, C ch
 D of an embedding.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -158,7 +160,7 @@ class DetConBHead(DetConHead):
         temperature: float = 0.1,
         init_cfg: dict | list | None = None,
     ):
-        layers = dict(
+        layers: dict[str, Any] = dict(
             hidden_channels=hidden_channels,
             out_channels=out_channels,
             with_bias=True,

@@ -17,9 +17,9 @@ class MoCoHead(ProjectionHead):
     """Tell the key of a view from those of earlier batches.
 
     Section 3 and equation (1) of `Momentum Contrast <https://arxiv.org/abs/1911.05722>`_ with the
-    projector of `MoCo v2 <https://arxiv.org/abs/2003.04297>`_. mmpretrain's MoCo refuses a batch
-    that does not divide the queue, such as the last one of an epoch; here any batch goes in, and
-    the queue is a ring.
+    projector of `MoCo v2 <https://arxiv.org/abs/2003.04297>`_, which has no batch norm.
+    mmpretrain's MoCo refuses a batch that does not divide the queue, such as the last one of an
+    epoch; here any batch goes in, and the queue is a ring.
 
     Args:
         in_channels: of the map that the neck or else the backbone gives last.
@@ -52,13 +52,7 @@ class MoCoHead(ProjectionHead):
                 f'queue_length={queue_length} must be at least 1 and temperature={temperature} '
                 'positive'
             )
-        layers = dict(
-            hidden_channels=hidden_channels,
-            out_channels=out_channels,
-            with_bias=True,
-            with_last_bn=False,
-            with_last_bias=True,
-        )
+        layers = dict(hidden_channels=hidden_channels, out_channels=out_channels, norm=False)
         super().__init__(in_channels, layers, init_cfg)
         self.temperature = temperature
         # random keys until the first batches have taken their places, as in the authors' code

@@ -17,13 +17,12 @@ from hsjp_mm.utils.optional import import_optional
 class ProjectionHead(BaseModule):
     """A projector, whose outputs are compared.
 
-    Projectors and predictors are mmpretrain's NonLinearNeck, on vectors that are pooled already.
-    Their norms are of torch's BatchNorm, which a config turns into one over all processes by
-    ``sync_bn='torch'``.
+    Projectors and predictors are mmpretrain's, on vectors that are pooled already. Their norms are
+    of torch's BatchNorm, which a config turns into one over all processes by ``sync_bn='torch'``.
 
     Args:
         in_channels: of the map that the neck or else the backbone gives last.
-        projector: arguments of mmpretrain's NonLinearNeck.
+        projector: arguments of :func:`build_mlp`.
         init_cfg: as in MMEngine's BaseModule.
     """
 
@@ -53,23 +52,28 @@ class ProjectionHead(BaseModule):
         return self.embed(feats[-1].mean(dim=(2, 3)))
 
 
-def build_mlp(in_channels: int, hidden_channels: int, out_channels: int, **options: Any):
-    """Build mmpretrain's NonLinearNeck for vectors.
+def build_mlp(
+    in_channels: int, hidden_channels: int, out_channels: int, norm: bool = True, **options: Any
+):
+    """Build mmpretrain's NonLinearNeck for vectors, or without norms its MoCoV2Neck.
 
     Args:
         in_channels, hidden_channels, out_channels: of the layers.
-        options: of NonLinearNeck.
+        norm: whether batch norm follows on hidden layers.
+        options: of the neck.
     """
     import_optional('mmpretrain', 'a projector of mmpretrain')
     import_optional('mmpretrain.models', 'a projector of mmpretrain')
+    kind: dict[str, Any] = dict(type='mmpretrain.MoCoV2Neck')
+    if norm:
+        kind = dict(type='mmpretrain.NonLinearNeck', norm_cfg=dict(type='BN1d'))
     return MODELS.build(
         dict(
-            type='mmpretrain.NonLinearNeck',
+            **kind,
             in_channels=in_channels,
             hid_channels=hidden_channels,
             out_channels=out_channels,
             with_avg_pool=False,
-            norm_cfg=dict(type='BN1d'),
             **options,
         )
     )

@@ -64,7 +64,7 @@ class MoCo(MomentumModel):
         """Split a batch into parts of two images or more, which is what batch norm needs."""
         alone = distributed.get_world_size() == 1
         splits = (ALONE if alone else 1) if self.splits is None else self.splits
-        return images.chunk(max(1, min(splits, len(images) // 2)))
+        return images.tensor_split(max(1, min(splits, len(images) // 2)))
 
     def loss(self, inputs: tuple[Tensor, ...], data_samples=None) -> dict[str, Tensor]:
         """Find the keys of the second views by the first ones, (B, 3, h, w) each."""

@@ -190,7 +190,9 @@ def test_every_kind_of_segmentation():
     transform = BottomupGetHeatmapMask()
     expected = np.zeros((10, 12), np.uint8)
     np.testing.assert_array_equal(transform._segs_to_mask([], (10, 12)), expected)
-    np.testing.assert_array_equal(transform._segs_to_mask([[], None], (10, 12)), expected)
+    np.testing.assert_array_equal(
+        transform._segs_to_mask([[], None, [[]], [[1, 1, 5, 5]]], (10, 12)), expected
+    )
     expected[0:2, 8:11] = 1
     for segmentation in (packed, text):
         np.testing.assert_array_equal(transform._segs_to_mask([segmentation], (10, 12)), expected)

@@ -309,3 +309,12 @@ def test_a_picture_with_a_box_is_enough():
     assert found.metainfo['has_parts'] is False
     # GetBBoxCenterScale pads the box by 1.25, and its height decides
     np.testing.assert_allclose(found.metainfo['crop'], [20, 25, 50])
+
+
+@pytest.mark.parametrize('cls', [MeshAffine, RandomMeshAffine])
+def test_what_the_stock_flip_has_flipped_is_refused(free, cls):
+    """It moves image and keypoints, and neither joints, rotations nor the map of parts."""
+    flip = {'flip': True, 'flip_direction': 'horizontal'}
+    sample = {**make_sample(free), 'img': np.zeros((HEIGHT, WIDTH, 3), np.uint8), **flip}
+    with pytest.raises(ValueError, match=f'{cls.__name__} stands after RandomFlip'):
+        cls((128, 128)).transform(sample)

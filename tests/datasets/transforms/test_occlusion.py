@@ -47,3 +47,11 @@ def test_switched_off_it_asks_for_nothing():
 def test_a_data_set_that_does_not_tell_is_refused(given, told):
     with pytest.raises(ValueError, match=f'the annotation tells of {told}'):
         DropOccluded().transform(given)
+
+
+def test_a_flipped_sample_is_refused():
+    """Its keypoints have changed sides, the annotation has not."""
+    flip = {'flip': True, 'flip_direction': 'horizontal'}
+    results = {**flip, 'keypoints_visible': np.ones((1, 2)), 'raw_ann_info': {'occluded': [0, 1]}}
+    with pytest.raises(ValueError, match='DropOccluded stands after RandomFlip'):
+        DropOccluded()(results)

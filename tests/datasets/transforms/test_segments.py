@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from mmengine.dataset import Compose
 from mmpose.datasets.datasets import CocoDataset
-from mmpose.datasets.transforms import GetBBoxCenterScale, TopdownAffine
+from mmpose.datasets.transforms import GetBBoxCenterScale, RandomFlip, TopdownAffine
 from pycocotools import mask as coco_mask
 
 from hsjp_mm.datasets import MakeViews, PackViews, PersonCropDataset, SegmentCrop, set_segments
@@ -141,6 +141,37 @@ def test_an_annotated_person_in_every_form_of_coco(form):
     np.testing.assert_array_equal(made['segments'], expected)
 
 
+@pytest.mark.parametrize('direction', ['horizontal', 'vertical', 'diagonal'])
+@pytest.mark.parametrize('method', ['annotation', 'parts'])
+def test_masks_go_with_the_stock_flip(method, direction):
+    """The map of a flipped sample is that of the sample, flipped as its crop is."""
+    mask = np.zeros((256, 256), np.uint8)
+    mask[192:, :128] = 1
+    part = coco_mask.encode(np.asfortranarray(mask))
+    labels = dict(segmentation=[OUTLINE], dp_masks=[part])
+
+    def made(flip: bool) -> np.ndarray:
+        results = {**annotated(**labels), 'img_shape': (HEIGHT, WIDTH)}
+        if flip:
+            results = RandomFlip(prob=1.0, direction=direction).transform(results)
+        return crop(results, method=method, size=(80, 90))['segments']
+
+    axes = {'horizontal': 1, 'vertical': 0, 'diagonal': (0, 1)}[direction]
+    plain, flipped = made(False), made(True)
+    assert 0.05 < (plain == 1).mean() < 0.5
+    assert (np.flip(plain, axes) != flipped).mean() < 0.05  # of a pixel along the border
+    assert (plain != flipped).mean() > 0.05
+
+
+def test_parts_of_plain_run_lengths_are_those_of_packed_ones():
+    counts = [256 * 128 + 192, 64, *[192, 64] * 127]  # by columns: the lower quarter at the right
+    plain = {'size': [256, 256], 'counts': counts}
+    packed = coco_mask.frPyObjects(plain, 256, 256)
+    one, other = (crop(annotated(dp_masks=[mask]), method='parts') for mask in (plain, packed))
+    assert one['segments'].any()
+    np.testing.assert_array_equal(one['segments'], other['segments'])
+
+
 def test_parts_lie_in_the_frame_of_the_box():
     """A part over the left half of the box's lower quarter, and one that is not seen."""
     mask = np.zeros((256, 256), np.uint8)
@@ -247,7 +278,8 @@ def test_wrong_segments_are_refused(segments, message):
 
 @pytest.mark.parametrize(('method', 'key'), [('annotation', 'segmentation'), ('parts', 'dp_masks')])
 def test_without_its_annotation_a_person_is_refused(method, key):
-    for results in (sample(), annotated(), annotated(**{key: []})):
+    empty = [[]] if method == 'annotation' else []
+    for results in (sample(), annotated(), annotated(**{key: empty})):
         with pytest.raises(ValueError, match=rf"'{key}'.*instance 5.*annotation_keys=\['{key}'\]"):
             crop(results, method=method)
 

@@ -53,6 +53,14 @@ def test_simclr_by_hand():
     assert float(head.loss([views, views])) == pytest.approx(math.log((math.e + 2) / math.e))
 
 
+def test_mocos_projector_has_no_norm():
+    """Section 3 of MoCo v2: "a 2-layer MLP head (hidden layer 2048-d, with ReLU)"."""
+    head = MoCoHead(4)
+    layers = [type(layer).__name__ for layer in head.projector.modules() if not [*layer.children()]]
+    assert layers == ['Linear', 'ReLU', 'Linear']
+    assert sum(p.numel() for p in head.parameters()) == 4 * 2048 + 2048 + 2048 * 128 + 128
+
+
 # ------------------------------------------------------------------------------ SimSiam and BYOL
 
 

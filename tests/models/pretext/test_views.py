@@ -231,6 +231,17 @@ def test_mocos_keys_come_back_in_order_and_are_normalised_in_other_company():
         make(MoCo, splits=0)
 
 
+@pytest.mark.parametrize('splits', [1, 3, 4, 7])
+def test_mocos_parts_have_two_images_or_more(splits):
+    """Batch norm would refuse one, or tell nothing."""
+    model = make(MoCo, splits=splits)
+    for number in range(2, 40):
+        sizes = [len(part) for part in model._parts(torch.zeros(number, 1))]
+        assert sum(sizes) == number
+        assert len(sizes) == min(splits, number // 2)
+        assert min(sizes) >= 2
+
+
 def test_queries_are_searched_among_keys_alone():
     """The query at 45° lies nearest to the key at 20°, which is another's; the others find theirs.
 
