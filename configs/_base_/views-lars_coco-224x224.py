@@ -3,13 +3,8 @@
 _base_ = ['./views_coco-224x224.py']
 
 optim_wrapper = dict(
+    constructor='hsjp_mm.LARSConstructor',
     optimizer=dict(_delete_=True, type='mmpretrain.LARS', momentum=0.9),
-    # norms and biases are neither decayed nor rescaled
-    paramwise_cfg=dict(
-        custom_keys={
-            name: dict(decay_mult=0, lars_exclude=True) for name in ('bn', 'bias', 'downsample.1')
-        }
-    ),
 )
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-4, by_epoch=True, end=10, convert_to_iter_based=True),

@@ -14,7 +14,4 @@ optim_wrapper = dict(
 )
 sync_bn = 'torch'
 # the predictor's rate stays as it begins
-custom_hooks = [
-    *_base_.custom_hooks,
-    dict(type='mmpretrain.SimSiamHook', fix_pred_lr=True, lr=0.05),
-]
+custom_hooks = [*_base_.custom_hooks, dict(type='hsjp_mm.FixedRateHook')]

@@ -16,4 +16,10 @@ model = dict(
 )
 
 optim_wrapper = dict(optimizer=dict(lr=0.6, weight_decay=1e-6))
+# no warm-up, and not down to 0
+param_scheduler = [
+    dict(
+        type='CosineAnnealingLR', T_max=140, eta_min=6e-4, by_epoch=True, convert_to_iter_based=True
+    )
+]
 sync_bn = 'torch'

@@ -7,5 +7,7 @@ model = dict(
 
 # the paper's optimizer and rate
 optim_wrapper = dict(
-    optimizer=dict(_delete_=True, type='SGD', lr=0.05, momentum=0.9, weight_decay=1e-4)
+    optimizer=dict(_delete_=True, type='SGD', lr=0.05, momentum=0.9, weight_decay=1e-4),
+    paramwise_cfg=dict(custom_keys={'predictor': dict(fix_lr=True)}),
 )
+custom_hooks = [*_base_.custom_hooks, dict(type='hsjp_mm.FixedRateHook')]

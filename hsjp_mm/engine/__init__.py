@@ -10,6 +10,7 @@ if TYPE_CHECKING:
         BottomupVisualizationHook,
         ChannelsLastHook,
         EpochSeedHook,
+        FixedRateHook,
         FreezeHook,
         MeshVisualizationHook,
         PatchHook,
@@ -21,13 +22,16 @@ if TYPE_CHECKING:
         SpatialWarmupHook,
         SteadyLogHook,
     )
+    from hsjp_mm.engine.lars_constructor import LARSConstructor
 
 __all__ = [
     'BFloat16OptimWrapper',
     'BottomupVisualizationHook',
     'ChannelsLastHook',
     'EpochSeedHook',
+    'FixedRateHook',
     'FreezeHook',
+    'LARSConstructor',
     'MeshVisualizationHook',
     'PatchHook',
     'PoseProbeHook',

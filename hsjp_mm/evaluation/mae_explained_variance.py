@@ -48,12 +48,17 @@ class MAEExplainedVariance(BaseMetric):
             mask = sample['gt_instances']['mask'][0]
             truth = sample['gt_instances']['patches'][0].double()
             found = sample['pred_instances']['patches'][0].double()
-            self.results.append(float((truth - found).square().sum()))
+            error = float((truth - found).square().sum())
+            self.results.append((error, float(truth.square().sum())))
             sums = sums_by_place(truth, mask.nonzero()[:, 0], len(mask))
             self._sums = sums if self._sums is None else _add(self._sums, sums)
 
     def evaluate(self, size: int) -> dict[str, float]:
-        """Put the sums of all processes together, then as BaseMetric."""
+        """Put the sums of all processes together, then as BaseMetric.
+
+        The sums hold a sample twice that a sampler repeats to fill the last batches, which changes
+        the chance level by next to nothing; results are cut to ``size`` by BaseMetric.
+        """
         for rank, sums in enumerate(all_gather_object(self._sums)):
             if rank == 0:
                 self._sums = sums
@@ -72,8 +77,9 @@ class MAEExplainedVariance(BaseMetric):
         # the mean of the others is n / (n − 1) times as far as the mean of all
         others = (counts / (counts - 1).clamp(min=1)).square() * around
         blind = others.where(counts > 1, squares)
+        errors, truths = (sum(column) for column in zip(*results, strict=True))
         return {
-            'explained': 1 - sum(results) / variance,
+            'explained': 1 - errors / max(truths, 1e-6),
             'explained_chance': max(0.0, 1 - float(blind.sum()) / variance),
         }
 

@@ -18,6 +18,9 @@ FOCAL = 5000.0
 """Focal length in pixels that HMR, SPIN and PARE assume for a crop of 224 pixels, which is far
 more than of any image: the body is nearly in weak perspective."""
 
+SMALLEST_SPREAD = 1e-6
+"""Of pixels, in focal lengths, from which on they tell how far away a body is."""
+
 NEAREST = 0.1
 """The smallest depth, as a share of the body's, that points are projected from: a network's first
 guesses may reach behind the camera, where an image has no point."""
@@ -182,8 +185,8 @@ def fit_translation(
         principal: (…, 2), the principal point in pixels.
 
     Returns:
-        (…, 3) in meters, in double precision, to add to the points; NaN where fewer than two
-        points have a weight.
+        (…, 3) in meters, in double precision, to add to the points; NaN where the pixels that have
+        a weight lie in one place, or there are none.
     """
     points, weights = points.double(), weights.double()
     focal = torch.as_tensor(focal, dtype=torch.float64, device=points.device)[..., None]
@@ -199,7 +202,9 @@ def fit_translation(
     misses = weights[..., None] * (rays * points[..., 2:] - points[..., :2])
     along = -(rays * misses).sum(dim=(-2, -1))
     goal = torch.cat([misses.sum(dim=-2), along[..., None]], dim=-1)
-    known = (seen.sum(dim=-1) >= 2)[..., None]
+    away = rays - (middle / sums[..., None])[..., None, :]
+    spread = (weights[..., None] * away.square()).sum(dim=(-2, -1)) / sums
+    known = (spread > SMALLEST_SPREAD**2)[..., None]
     identity = torch.eye(3, dtype=matrix.dtype, device=matrix.device)
     found = torch.linalg.solve(torch.where(known[..., None], matrix, identity), goal)
     return torch.where(known, found, torch.nan)

@@ -111,3 +111,11 @@ def test_sums_of_all_processes_are_put_together(monkeypatch):
     found = own.evaluate(8)
     monkeypatch.undo()
     assert found == pytest.approx(whole.evaluate(8))
+
+
+def test_samples_that_fill_the_last_batches_count_once():
+    """A sampler of two processes repeats the first of three; MMEngine cuts the results."""
+    samples = random_samples(3)
+    metric = MAEExplainedVariance()
+    metric.process({}, [*samples, samples[0]])
+    assert metric.evaluate(3)['mae/explained'] == pytest.approx(evaluate(samples)[0])

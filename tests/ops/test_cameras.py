@@ -173,6 +173,22 @@ def test_points_that_are_not_seen_may_be_anything_and_too_few_tell_nothing():
     assert found[1].isnan().all()
 
 
+def test_pixels_in_one_place_tell_nothing():
+    """They are labels by mistake, or of a person far away; the equations are nearly singular."""
+    torch.manual_seed(0)
+    points = 0.5 * torch.randn(300, 9, 3, dtype=torch.float64)
+    weights = (torch.rand(300, 9) < 0.5).double()
+    pixels = (600 * torch.rand(300, 1, 2, dtype=torch.float64)).expand(300, 9, 2)
+    principal = torch.tensor([320.0, 240], dtype=torch.float64)
+    assert fit_translation(points, pixels, weights, 600.0, principal).isnan().all()
+    assert fit_translation(points, pixels, 0 * weights, 600.0, principal).isnan().all()
+    # two that are a pixel apart do
+    pixels = pixels[:1, :2] + torch.tensor([[0.0, 0], [1, 0]])
+    points = torch.tensor([[[0.0, 0, 0], [0.01, 0, 0]]], dtype=torch.float64)
+    found = fit_translation(points, pixels, torch.ones(1, 2), 600.0, principal)
+    assert float(found[0, 2]) == pytest.approx(6)
+
+
 def test_units_of_crops_and_inputs():
     """A crop of 200 px about (100, 90); its right edge is at 1, and the top of an input of 192 px
     by 256 px too is at −1, while its sides are at ∓0.75."""

@@ -1,5 +1,6 @@
 from hsjp_mm.engine.hooks.bottomup_visualization_hook import BottomupVisualizationHook
 from hsjp_mm.engine.hooks.channels_last_hook import ChannelsLastHook
+from hsjp_mm.engine.hooks.fixed_rate_hook import FixedRateHook
 from hsjp_mm.engine.hooks.freeze_hook import FreezeHook
 from hsjp_mm.engine.hooks.mesh_visualization_hook import MeshVisualizationHook
 from hsjp_mm.engine.hooks.pose_probe_hook import PoseProbeHook
@@ -14,6 +15,7 @@ __all__ = [
     'BottomupVisualizationHook',
     'ChannelsLastHook',
     'EpochSeedHook',
+    'FixedRateHook',
     'FreezeHook',
     'MeshVisualizationHook',
     'PatchHook',

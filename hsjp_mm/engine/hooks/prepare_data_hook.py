@@ -16,7 +16,8 @@ class PrepareDataHook(Hook):
 
     So a number stands once, on the model, and an ablation is a line of its config. The model's
     ``prepare`` gets every data set before the loaders start their workers; that of JigClu tells
-    :class:`~hsjp_mm.datasets.PatchAugmentation` the number and size of the patches.
+    :class:`~hsjp_mm.datasets.PatchAugmentation` the number and size of the patches. The model is
+    told how many batches a step of the optimizer gathers.
 
     Raises:
         ValueError: a data set cannot be prepared; the message names its loader.
@@ -28,6 +29,10 @@ class PrepareDataHook(Hook):
     def before_train(self, runner) -> None:
         """Tell the pipelines of training and of the validations in between."""
         loop = runner.train_loop
+        model = unwrapped(runner.model)
+        if hasattr(model, 'accumulative_counts'):
+            # MMEngine has no public name for it
+            model.accumulative_counts = getattr(runner.optim_wrapper, '_accumulative_counts', 1)
         _prepare(runner, 'train', loop.dataloader)
         started = isinstance(loop, IterBasedTrainLoop) and loop.dataloader.num_workers > 0
         # SeedHook restarts them all when the first step begins

@@ -80,4 +80,5 @@ def undo(points: Tensor, angles: Tensor, shifts: Tensor) -> Tensor:
     # rows times this matrix: turned by −angle
     back = torch.stack([torch.stack([cos, -sin], dim=1), torch.stack([sin, cos], dim=1)], dim=1)
     mean = points.mean(dim=1, keepdim=True).detach()
-    return (points - mean) @ back + mean
+    with torch.autocast(points.device.type, enabled=False):  # it would round them
+        return (points - mean) @ back + mean

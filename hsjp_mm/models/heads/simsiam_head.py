@@ -21,7 +21,7 @@ class SimSiamHead(ProjectionHead):
     Section 3 of `Exploring Simple Siamese Representation Learning
     <https://arxiv.org/abs/2011.10566>`_: a projector of three layers whose last norm has no weights
     of its own, and a predictor with a narrow hidden layer. The learning rate of the predictor is
-    held by mmpretrain's SimSiamHook, see the config.
+    held by ``hsjp_mm.FixedRateHook``, see the config.
 
     Args:
         in_channels: of the map that the neck or else the backbone gives last.

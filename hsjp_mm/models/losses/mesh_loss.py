@@ -4,12 +4,13 @@ Letters: B batch, K joints of the set, J joints of the body, S shape components,
 height and width.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from mmengine.logging import MessageHub
+from mmengine.logging import MessageHub, print_log
 from torch import Tensor, nn
 
 from hsjp_mm.models.heads.mesh.mesh_head import MeshPrediction
@@ -129,6 +130,7 @@ class MeshLoss(nn.Module):
             if not weight >= 0:
                 raise ValueError(f'{name}={weight} must be at least 0')
         self.factor, self.part_epochs = factor, part_epochs
+        self.told = False
 
     def forward(
         self,
@@ -177,8 +179,16 @@ class MeshLoss(nn.Module):
         """Whether part labels train in this epoch."""
         if self.part_epochs is None:
             return True
-        epoch = MessageHub.get_current_instance().runtime_info.get('epoch', 0)
-        return int(epoch) < self.part_epochs
+        run = MessageHub.get_current_instance().runtime_info
+        if run.get('max_epochs') == 1 and not self.told:
+            self.told = True
+            print_log(
+                f'MeshLoss: part_epochs={self.part_epochs} changes nothing in a run of one epoch, '
+                'which a run by iterations is, too',
+                'current',
+                logging.WARNING,
+            )
+        return int(run.get('epoch', 0)) < self.part_epochs
 
 
 def keypoint_loss(found: Tensor, truth: Tensor, weights: Tensor) -> Tensor:

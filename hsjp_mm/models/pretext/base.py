@@ -57,6 +57,8 @@ class PretextModel(BasePoseEstimator):
         health: a scalar of training that is near 0 where nothing is learnt or all has collapsed.
         save_best: the key of the measure by which the best checkpoint is kept; higher is better.
         min_batch: the fewest instances that the task can be set with.
+        accumulative_counts: batches that a step of the optimizer gathers, as
+            ``hsjp_mm.PrepareDataHook`` tells it.
         board: the function that draws the task, or the dotted path of one:
             ``board(model, inputs, data_samples, fixed)`` with preprocessed inputs returns a list of
             captions and pictures, see :func:`hsjp_mm.visualization.draw_boards`.
@@ -76,6 +78,7 @@ class PretextModel(BasePoseEstimator):
     health: ClassVar[Measure | None] = None
     save_best: ClassVar[str] = ''
     min_batch: ClassVar[int] = 1
+    accumulative_counts = 1
     board: ClassVar[str | Callable] = ''
 
     def __init__(self, identity: Mapping[str, int | bool] | None = None, **estimator):

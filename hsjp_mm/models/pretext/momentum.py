@@ -1,5 +1,7 @@
 """The moving average of a network that gives the targets: MoCo's key encoder, BYOL's target."""
 
+import math
+
 import torch
 from mmengine.logging import MessageHub
 from mmengine.model import ExponentialMovingAverage
@@ -7,15 +9,15 @@ from torch import Tensor, nn
 
 from hsjp_mm.models.heads.projection_head import run_mlp
 from hsjp_mm.models.pretext.views import ViewsModel
-from hsjp_mm.utils.optional import import_optional
 
 
 class MomentumModel(ViewsModel):
     """A model that compares views with what a moving average of itself makes of others.
 
-    The average is of MMEngine, or with ``anneal`` mmpretrain's CosineEMA. It begins as a copy of
-    the network with the first step, so it starts from whatever the backbone was loaded with. Its
-    norms use the statistics of their own batch, as in the papers' code. It is part of a checkpoint,
+    The average is of MMEngine, or with ``anneal`` a :class:`CosineAverage`. It begins as a
+    copy of the network with the first step, so it starts from whatever the backbone was loaded
+    with. It moves once for each step of the optimizer, however many batches that gathers. Its norms
+    use the statistics of their own batch, as in the papers' code. It is part of a checkpoint,
     as ``target.…``, so that a resumed run is the same; an export leaves it out.
 
     Args:
@@ -32,9 +34,7 @@ class MomentumModel(ViewsModel):
         super().__init__(**arguments)
         if not 0 < momentum < 1:
             raise ValueError(f'momentum={momentum} must be in (0, 1)')
-        average: type[ExponentialMovingAverage] = ExponentialMovingAverage
-        if anneal:
-            average = import_optional('mmpretrain.models', type(self).__name__).CosineEMA
+        average = CosineAverage if anneal else ExponentialMovingAverage
         self.anneal = anneal
         self.target = average(self._network(), momentum=momentum)
 
@@ -45,19 +45,23 @@ class MomentumModel(ViewsModel):
             parts['neck'] = self.neck
         return nn.ModuleDict(parts)
 
+    @torch.compiler.disable  # the number of the iteration, which would compile each anew
     @torch.no_grad()
     def update_target(self) -> None:
-        """Move the average towards the network, once a step.
+        """Move the average towards the network, if the optimizer has changed it since.
 
         Raises:
             RuntimeError: with ``anneal``, outside of a run of MMEngine's Runner, which knows how
                 many steps there are.
         """
-        if self.anneal and 'max_iters' not in MessageHub.get_current_instance().runtime_info:
+        known = MessageHub.get_current_instance().runtime_info
+        if self.anneal and not {'iter', 'max_iters'} <= set(known):
             raise RuntimeError(
                 f"{type(self).__name__}'s target follows a cosine over the run, but no runner has "
-                "told MMEngine's MessageHub how long it is ('max_iters')"
+                "told MMEngine's MessageHub how long it is ('iter', 'max_iters')"
             )
+        if known.get('iter', 0) % self.accumulative_counts and self.target.steps:
+            return
         self.target.update_parameters(self._network())
 
     @torch.no_grad()
@@ -71,3 +75,17 @@ class MomentumModel(ViewsModel):
         """Project views (B, 3, h, w) by the average, (B, D) of any length."""
         vectors = self.target_maps(images)[-1].mean(dim=(2, 3))
         return run_mlp(self.target.module['projector'], vectors)
+
+
+class CosineAverage(ExponentialMovingAverage):
+    """An average whose share falls to 0 by a cosine over the iterations of this run.
+
+    mmpretrain's CosineEMA counts the steps of all runs instead, for a checkpoint holds the count: a
+    second run that loads one would begin where the first has ended, at a share of 0.
+    """
+
+    def avg_func(self, averaged_param: Tensor, source_param: Tensor, steps: int) -> None:
+        """Move a parameter."""
+        run = MessageHub.get_current_instance().runtime_info
+        share = self.momentum * (math.cos(math.pi * run['iter'] / run['max_iters']) + 1) / 2
+        averaged_param.lerp_(source_param, share)

@@ -95,5 +95,6 @@ def lying(matrices: Tensor, centers: Tensor, size: tuple[int, int]) -> tuple[Ten
     """
     linear, moved = matrices[..., :2], matrices[..., 2]
     sides = torch.tensor(size, dtype=matrices.dtype, device=matrices.device)
-    places = (linear @ centers[..., None])[..., 0] + moved
+    # no matrix product: autocast would round the pixels
+    places = (linear * centers[:, None]).sum(dim=2) + moved
     return torch.atan2(linear[:, 1, 0], linear[:, 0, 0]), places / sides - 0.5

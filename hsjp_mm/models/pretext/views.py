@@ -195,8 +195,10 @@ def view_measures(embeddings: Sequence[Tensor]) -> dict[str, Tensor]:
     rows = F.normalize(torch.stack(list(embeddings), dim=1).flatten(0, 1).float(), dim=1)
     number, views = len(embeddings[0]), len(embeddings)
     images = torch.arange(number, device=rows.device).repeat_interleave(views)
+    with torch.autocast(rows.device.type, enabled=False):  # it would make neighbors equal
+        found = regrouping.retrieved(rows, rows, images)
     return {
-        'retrieval': regrouping.retrieved(rows, rows, images).float().mean(),
+        'retrieval': found.float().mean(),
         'retrieval_chance': torch.tensor(regrouping.retrieval_chance(number, views)),
         'feature_std': regrouping.feature_std(rows),
     }
@@ -215,7 +217,8 @@ def key_measures(queries: Tensor, keys: Tensor) -> dict[str, Tensor]:
         ``retrieval``, the share of the queries whose nearest key of this process is their own; its
         ``retrieval_chance``; ``feature_std`` of the queries.
     """
-    nearest = (queries @ keys.T).argmax(dim=1)
+    with torch.autocast(queries.device.type, enabled=False):  # it would make neighbors equal
+        nearest = (queries @ keys.T).argmax(dim=1)
     return {
         'retrieval': (nearest == torch.arange(len(queries), device=nearest.device)).float().mean(),
         'retrieval_chance': torch.tensor(1 / len(queries)),

@@ -110,6 +110,16 @@ def test_a_pipeline_without_patches_stops_the_run_before_it_trains(tiny_config):
         runner.test()
 
 
+@pytest.mark.parametrize('counts', [1, 3])
+def test_the_model_is_told_what_a_step_gathers(tiny_config, counts):
+    cfg = tiny_config()
+    cfg.optim_wrapper.accumulative_counts = counts
+    cfg.custom_hooks = [dict(type='hsjp_mm.PrepareDataHook')]
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    assert runner.model.accumulative_counts == counts
+
+
 def test_the_model_is_found_in_its_wrapper():
     augmentation = PatchAugmentation()
     dataset = SimpleNamespace(pipeline=SimpleNamespace(transforms=[augmentation]))

@@ -269,6 +269,9 @@ def test_peclr_undoes_what_a_view_did_to_points():
     shifts = torch.tensor([[0.1, -0.2], [0.0, 0.3], [0.05, 0.0]], dtype=torch.float64)
     moved = turned + shifts[:, None] * extent
     assert torch.allclose(undo(moved, angles, shifts), points)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        back = undo(moved.float(), angles, shifts)
+    assert torch.allclose(back, points.float(), atol=1e-5)
 
 
 def test_peclr_by_hand():

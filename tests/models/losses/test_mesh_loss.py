@@ -175,6 +175,18 @@ def test_part_labels_train_for_so_many_epochs():
         assert float(MeshLoss()(*parts, HIPS)['loss_parts']) > 0
 
 
+def test_part_epochs_in_a_run_by_iterations_are_told_once(log_file):
+    MessageHub.get_current_instance().update_info_dict({'epoch': 0, 'max_epochs': 1})
+    loss = MeshLoss(part_epochs=2)
+    loss(*made_up(), HIPS)
+    loss(*made_up(), HIPS)
+    assert log_file.read_text().count('part_epochs=2 changes nothing in a run of one epoch') == 1
+    MessageHub.get_current_instance().update_info('max_epochs', 100)
+    loss = MeshLoss(part_epochs=2)
+    loss(*made_up(), HIPS)
+    assert log_file.read_text().count('part_epochs=2') == 1
+
+
 def test_a_head_whose_keypoints_would_not_train_is_refused():
     prediction, *others = made_up()
     places = torch.zeros(*others[1].shape)

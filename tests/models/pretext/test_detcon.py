@@ -37,7 +37,7 @@ PIPELINE = [
 
 @pytest.fixture(autouse=True)
 def length_of_the_run():
-    MessageHub.get_current_instance().update_info('max_iters', 100)
+    MessageHub.get_current_instance().update_info_dict({'iter': 0, 'max_iters': 100})
 
 
 def batch(number: int, seed: int = 5) -> tuple[tuple[torch.Tensor, ...], list[PoseDataSample]]:
@@ -82,7 +82,7 @@ def step(model, number: int, mine: slice, seed: int) -> dict:
 def run_rank(rank: int, folder: str) -> None:
     torch.set_num_threads(1)
     init_default_scope('mmpose')
-    MessageHub.get_current_instance().update_info('max_iters', 100)
+    MessageHub.get_current_instance().update_info_dict({'iter': 0, 'max_iters': 100})
     torch.distributed.init_process_group(
         'gloo', f'file://{folder}/2', timedelta(seconds=60), 2, rank
     )

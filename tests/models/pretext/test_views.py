@@ -31,7 +31,7 @@ from hsjp_mm.models import (
     SwAVHead,
 )
 from hsjp_mm.models.pretext.peclr import lying
-from hsjp_mm.models.pretext.views import key_measures
+from hsjp_mm.models.pretext.views import key_measures, view_measures
 from hsjp_mm.visualization.views import draw_views
 from tests.helpers import ROOT, leave_group
 
@@ -48,8 +48,8 @@ every_method = pytest.mark.parametrize('method', HEADS, ids=lambda cls: cls.__na
 
 @pytest.fixture(autouse=True)
 def known_length():
-    """The length of the run, which BYOL's target follows."""
-    MessageHub.get_current_instance().update_info('max_iters', 100)
+    """The length of the run and the place in it, which BYOL's target follows."""
+    MessageHub.get_current_instance().update_info_dict({'iter': 0, 'max_iters': 100})
 
 
 def make(method: type, size: tuple[int, int] = (64, 96), **options):
@@ -201,11 +201,48 @@ def test_the_target_begins_as_a_copy_and_follows(method):
     optimizer.step()
     before = model.target.module['backbone'].conv1.weight.clone()
     network = model.backbone.conv1.weight.detach().clone()
+    MessageHub.get_current_instance().update_info('iter', 2)
     model.update_target()
     # BYOL's share falls by a cosine over the 100 steps; this is the third
     share = 0.001 if method is MoCo else 0.004 * (np.cos(np.pi * 2 / 100) + 1) / 2
     expected = before + share * (network - before)
     assert torch.allclose(model.target.module['backbone'].conv1.weight, expected, atol=1e-9)
+
+
+def move(model) -> float:
+    """Change the network as a step of the optimizer does; how far the target follows."""
+    weights = model.target.module['backbone'].conv1.weight
+    with torch.no_grad():
+        model.backbone.conv1.weight.add_(1)
+    apart, before = model.backbone.conv1.weight - weights, weights.clone()
+    model.update_target()
+    return float(((weights - before) / apart).mean())
+
+
+def test_a_second_run_from_a_checkpoint_of_the_first_begins_at_the_whole_share():
+    """The checkpoint has the count of the first run's steps."""
+    first = make(BYOL)
+    first.update_target()
+    first.target.steps.fill_(100)
+    second = make(BYOL)
+    second.load_state_dict(first.state_dict())
+    hub = MessageHub.get_current_instance()
+    shares = []
+    for iteration in (0, 50, 99):
+        hub.update_info('iter', iteration)
+        shares.append(move(second))
+    assert shares == pytest.approx([0.004, 0.002, 0.004 * (1 + np.cos(0.99 * np.pi)) / 2], rel=1e-2)
+
+
+@pytest.mark.parametrize('method', [MoCo, BYOL], ids=lambda cls: cls.__name__)
+def test_the_target_moves_once_for_the_batches_that_a_step_gathers(method):
+    model = make(method)
+    model.accumulative_counts = 4
+    moved = []
+    for iteration in range(9):
+        MessageHub.get_current_instance().update_info('iter', iteration)
+        moved.append(move(model) > 0)
+    assert moved == [True, False, False, False, True, False, False, False, True]
 
 
 def test_byol_says_that_it_needs_a_run():
@@ -242,6 +279,16 @@ def test_mocos_parts_have_two_images_or_more(splits):
         assert min(sizes) >= 2
 
 
+def test_measures_tell_near_neighbors_apart_under_autocast():
+    """Embeddings that lie close together, as at the start of a run: bfloat16 makes many equal."""
+    torch.manual_seed(0)
+    crops = torch.ones(64, 16) + 0.05 * torch.randn(64, 16)
+    views = [torch.nn.functional.normalize(crops + 1e-4 * torch.randn(64, 16)) for _ in range(2)]
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        assert float(view_measures(views)['retrieval']) == 1
+        assert float(key_measures(*views)['retrieval']) == 1
+
+
 def test_queries_are_searched_among_keys_alone():
     """The query at 45° lies nearest to the key at 20°, which is another's; the others find theirs.
 
@@ -270,6 +317,17 @@ def test_peclr_reads_how_a_crop_lies_from_the_matrix():
     angles, shifts = lying(torch.column_stack([linear, moved])[None], center[None], (64, 96))
     assert torch.allclose(angles, angle[None])
     assert torch.allclose(shifts, torch.tensor([[8 / 64, -6 / 96]], dtype=torch.float64))
+
+
+def test_pixels_are_not_rounded_by_autocast():
+    """At 1,204 pixels bfloat16 knows every eighth."""
+    matrices = torch.tensor([[[0.8, -0.6, 100.0], [0.6, 0.8, -1000.0]]])
+    centers = torch.tensor([[1204.0, 640.0]])
+    expected = lying(matrices, centers, (224, 224))
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        found = lying(matrices, centers, (224, 224))
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
 
 
 def test_peclr_refuses_views_that_it_cannot_undo():
