@@ -27,6 +27,9 @@ from hsjp_mm.datasets.stock_files import require_stock
 from hsjp_mm.utils.files import existing_folder
 from hsjp_mm.utils.progress import track
 
+CROPS = 'Pretraining on boxes (hsjp_mm.PersonCropDataset)'
+POSE = 'Pose estimation (MMPose data sets and CocoMetric)'
+"""Titles of sections."""
 NAMED = 5
 """Examples that a line has at most."""
 NEEDED = {
@@ -179,15 +182,19 @@ def _check_crops(found: DataCheck, coco: CocoFile, ann_file, folder) -> None:
         rows[row['category_id']].append(row)
     for name in coco.categories.texts('name'):
         boxes = [row for key in coco.category_ids([name]) for row in rows[key]]
+        if not boxes:  # of many categories most may be empty, and there may be many images
+            found.sections[CROPS].append(f'category_names=[{name!r}]: no box')
+            found.problems.append(found.sections[CROPS][-1])
+            continue
         # of many categories each has few images
-        ids = dict.fromkeys(row['image_id'] for row in boxes) if boxes else images
+        ids = dict.fromkeys(row['image_id'] for row in boxes)
         some = [images[key] for key in ids if key in images]
         content = {**coco.content, 'annotations': boxes, 'images': some}
         _check_category(found, name, content, ann_file, folder)
 
 
 def _check_category(found: DataCheck, category: str, content: dict, ann_file, folder) -> None:
-    lines = found.sections['Pretraining on boxes (hsjp_mm.PersonCropDataset)']
+    lines = found.sections[CROPS]
     dataset = _attempt(
         found, lines, category,
         lambda: _Crops(
@@ -219,7 +226,7 @@ def _attempt(found: DataCheck, lines: list[str], what: str, act: Callable):
 
 def _check_keypoints(found: DataCheck, coco: CocoFile) -> None:
     """What MMPose's data sets, its CocoMetric, LabelSubset and the like make of the persons."""
-    title = 'Pose estimation (MMPose data sets and CocoMetric)'
+    title = POSE
     lines = found.sections[title]
     rows = list(coco.annotations)
     with_key = [row for row in rows if row.get('keypoints')]
@@ -274,11 +281,24 @@ def _is_labelled(row: dict) -> bool:
 
 
 def _collect_boxes(found: DataCheck, coco: CocoFile) -> None:
+    odd = []
     for row in coco.annotations:
         if _length(row.get('bbox')) != 4:
             continue
         use = 'pose' if _is_labelled(row) else 'crops' if row['id'] in found.crops else 'nothing'
         points = row.get('keypoints') or []
         count = _length(points) if _length(points) % 3 == 0 else 0
-        array = np.array(points[:count] if count > 0 else [], float).reshape(-1, 3)
-        found.boxes[row['image_id']].append((row['bbox'], array, use))
+        array, box = _finite(points[:count] if count > 0 else []), _finite(row['bbox'])
+        if array is None or box is None:
+            odd.append(row.get('id'))
+            continue
+        found.boxes[row['image_id']].append((box.tolist(), array.reshape(-1, 3), use))
+    found.note(POSE, 'annotations have a box or keypoints that are no finite numbers, ids', odd)
+
+
+def _finite(values: list) -> np.ndarray | None:
+    try:
+        array = np.array(values, float)
+    except (TypeError, ValueError):
+        return None
+    return array if np.isfinite(array).all() else None

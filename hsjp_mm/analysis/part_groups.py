@@ -17,6 +17,7 @@ from mmengine.logging import print_log
 
 from hsjp_mm.analysis.persons import Persons, poses_of, read_poses
 from hsjp_mm.models.utils.part_groups import PartGroups, read_part_groups
+from hsjp_mm.utils.files import write_text
 from hsjp_mm.utils.moved import moved_names
 from hsjp_mm.utils.optional import import_optional
 
@@ -327,9 +328,7 @@ def write_part_groups(
     if source:
         lines = ',\n'.join(f'    {_json(key)}: {_json(value)}' for key, value in source.items())
         entries.append(f'"source": {{\n{lines}\n  }}')
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text('{\n  ' + ',\n  '.join(entries) + '\n}\n', encoding='utf-8')
+    write_text(path, '{\n  ' + ',\n  '.join(entries) + '\n}\n')
 
 
 def _json(value: str | Sequence | Any) -> str:

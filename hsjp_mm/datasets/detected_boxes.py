@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -40,11 +41,9 @@ def read_boxes(
     results = read_results(path)
     corners = results.numbers('bbox', 4).copy() if len(results) else np.zeros((0, 4))
     corners[:, 2:] += corners[:, :2]
-    scores = np.array([row.get('score', 1) for row in results], float)
-    owners = results.ids('image_id')
-    return {
-        name: corners[
-            [i for i, owner in enumerate(owners) if owner == ids[name] and scores[i] >= score_thr]
-        ].astype(np.float32)
-        for name in names
-    }
+    scores = results.numbers('score', default=1.0)
+    rows: dict[Any, list[int]] = {ids[name]: [] for name in names}
+    for row, owner in enumerate(results.ids('image_id')):
+        if owner in rows and scores[row] >= score_thr:
+            rows[owner].append(row)
+    return {name: corners[rows[ids[name]]].astype(np.float32) for name in names}

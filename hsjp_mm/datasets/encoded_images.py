@@ -15,9 +15,9 @@ import numpy as np
 from PIL import Image
 
 from hsjp_mm.datasets.image_files import (
-    ORIENTATION,
     UnreadableImageError,
     decoding,
+    read_head,
     turned_size,
 )
 
@@ -217,15 +217,9 @@ def read_encoded(content: bytes, path: str, label: str = '') -> EncodedImage | N
     """Read the head of a JPEG file; None for a file of another format or without such a head."""
     try:
         with Image.open(io.BytesIO(content), formats=('JPEG', 'MPO')) as image:
-            # not getexif(), which looks into XMP data as well, by which OpenCV turns nothing
-            exif = Image.Exif()
-            exif.load(image.info.get('exif', b''))
-            size = image.size
+            size, orientation = read_head(image)
     except Exception:  # Pillow's readers raise what they meet; the decoder has the last word
         return None
-    orientation = exif.get(ORIENTATION, 1)
-    if orientation not in MIRRORED:
-        orientation = 1
     flags = MIRRORED[orientation]
     mirrored = (bool(flags & 1), bool(flags & 2))
     return EncodedImage(content, path, turned_size(size, orientation), mirrored, label)

@@ -4,18 +4,21 @@ Sizes are (width, height) in pixels.
 """
 
 import contextlib
+import io
 import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
+import cv2
 import mmcv
 import numpy as np
 from PIL import Image
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
-ORIENTATION = 0x0112
+ORIENTATION, IMAGE_WIDTH, IMAGE_LENGTH = 0x0112, 0x0100, 0x0101
 """Tag of EXIF."""
 DAMAGE = (
     'Corrupt JPEG data',
@@ -179,20 +182,48 @@ def read_image(path: str | Path) -> np.ndarray:
 
 
 def stored_size(path: str | Path) -> tuple[tuple[int, int], int]:
-    """Read from its head the size in which an image is stored, and its EXIF orientation.
+    """Read from its head the size in which an image is stored, and how it is turned when read.
 
     Returns:
-        (width, height), and 1 to 8; 1 if it does not say.
+        (width, height); and the EXIF orientation, 1 to 8, 1 if the file does not say one or OpenCV
+        does not turn files of this format.
 
     Raises:
         UnreadableImageError: it has no such head.
     """
     try:
         with Image.open(path) as image:
-            orientation = image.getexif().get(ORIENTATION, 1)
-            return image.size, orientation if orientation in range(1, 9) else 1
+            return read_head(image)
     except Exception as error:  # Pillow's readers raise what they meet
         raise UnreadableImageError(f'{path} cannot be read: {error}', str(path)) from error
+
+
+def read_head(image: Image.Image) -> tuple[tuple[int, int], int]:
+    """What :func:`stored_size` returns, of an image that Pillow has opened."""
+    if image.format == 'TIFF':  # of which Pillow tells the turned size
+        tags = image.tag_v2  # type: ignore[attr-defined]
+        size, orientation = (tags[IMAGE_WIDTH], tags[IMAGE_LENGTH]), tags.get(ORIENTATION, 1)
+    else:
+        # not getexif(), which looks into XMP data as well, by which OpenCV turns nothing
+        exif = Image.Exif()
+        exif.load(image.info.get('exif', b''))
+        size, orientation = image.size, exif.get(ORIENTATION, 1)
+    turns = orientation in range(2, 9) and turns_files(image.format or '')
+    return size, orientation if turns else 1
+
+
+@cache
+def turns_files(format: str) -> bool:
+    """Whether OpenCV turns images of a format as EXIF says, which depends on its version."""
+    exif, file = Image.Exif(), io.BytesIO()
+    exif[ORIENTATION] = 6
+    kind = 'JPEG' if format == 'MPO' else format
+    try:
+        Image.new('RGB', (1, 2)).save(file, kind, exif=exif)
+    except (KeyError, OSError, ValueError):  # Pillow cannot write it
+        return False
+    pixels = cv2.imdecode(np.frombuffer(file.getvalue(), np.uint8), cv2.IMREAD_COLOR)
+    return pixels is not None and pixels.shape[:2] == (1, 2)
 
 
 def turned_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:

@@ -207,7 +207,8 @@ class Instances(Rows):
         place = {'img_path': self.path(image), 'img_index': image}
         place |= {key: int(columns[key][row]) for key in STORED if key in columns}
         if 'bbox' not in columns:
-            return {'id': self.names[image], 'img_id': image, **place}
+            name = self.names[image]
+            return {'id': name, 'img_id': name, **place}  # names stay if files are added
         sample = {
             'id': get_id(columns['id'], row),
             'img_id': get_id(columns['image_id'], image),

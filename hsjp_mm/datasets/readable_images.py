@@ -21,8 +21,8 @@ class ReadableImageDataset(BaseDataset):
 
     An image that is missing, damaged or not the one that is annotated is reported once with its
     path; the sample in its place carries the paths in its meta value ``skipped``, which
-    ``hsjp_mm.SkippedImagesHook`` counts. With ``test_mode=True`` it is an error. MMEngine's own
-    refetching, for a pipeline that returns None, says nothing.
+    ``hsjp_mm.SkippedImagesHook`` counts. With ``test_mode=True`` it is an error. A sample that a
+    transform leaves out, which returns None, is replaced in silence, as in MMEngine.
 
     Attributes:
         num_images: of the source; ``load_data_list`` sets it, and gives each sample ``id``,
@@ -76,7 +76,7 @@ class ReadableImageDataset(BaseDataset):
         """Get a sample; in training, in place of one that cannot be read, a random other one."""
         if self.test_mode:
             return super().__getitem__(index)
-        skipped = []
+        skipped: list[str] = []
         for _ in range(self.max_refetch + 1):
             try:
                 data = self.prepare_data(index)
@@ -86,9 +86,16 @@ class ReadableImageDataset(BaseDataset):
                 reason = error
                 index = self._rand_another()
                 continue
+            if data is None:
+                index = self._rand_another()
+                continue
             if skipped:
-                data['data_samples'].set_metainfo({'skipped': skipped})
+                _note(data, skipped)
             return data
+        if not skipped:
+            raise RuntimeError(
+                f'a transform leaves out all of {self.max_refetch + 1} drawn samples'
+            )
         raise RuntimeError(
             f'none of {len(skipped)} drawn images could be read, {len(set(skipped))} different '
             f'ones, such as {", ".join(sorted(set(skipped))[:10])}; the last one: {reason}'
@@ -99,8 +106,8 @@ class ReadableImageDataset(BaseDataset):
             self.reported[image] = 1
             print_log(f'{type(self).__name__}: skipped, {error}', 'current', logging.WARNING)
 
-    def prepare_data(self, index: int) -> dict:
-        """Load the image of a sample and run the pipeline.
+    def prepare_data(self, index: int) -> dict | None:
+        """Load the image of a sample and run the pipeline; None if a transform leaves it out.
 
         Raises:
             UnreadableImageError: the image cannot be read, is damaged or not the one annotated.
@@ -113,7 +120,17 @@ class ReadableImageDataset(BaseDataset):
                 sample = self.load_image(transform, sample)
             else:
                 sample = _run(transform, sample)
+            if sample is None:
+                return None
         return sample
+
+
+def _note(data: dict, skipped: list[str]) -> None:
+    """Tell what a sample stands in for; one that is not packed yet, as in a CombinedDataset."""
+    if 'data_samples' in data:
+        data['data_samples'].set_metainfo({'skipped': skipped})
+    else:
+        data['skipped'] = skipped
 
 
 def _run(transform: Callable, sample: dict) -> dict:

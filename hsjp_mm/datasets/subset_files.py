@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from hsjp_mm.datasets.coco_files import fill_empty_keypoints, read_coco
+from hsjp_mm.datasets.coco_files import CocoFile, fill_empty_keypoints, read_coco
 from hsjp_mm.datasets.segmentations import has_mask
 from hsjp_mm.datasets.stock_files import require_stock
 from hsjp_mm.ops.subsets import subset_order
-from hsjp_mm.utils.files import file_sha256
+from hsjp_mm.utils.files import file_sha256, write_json, write_text
 from hsjp_mm.version import __version__
 
 UNITS = {'images': 'img_id', 'persons': 'id'}
@@ -143,7 +143,7 @@ def write_subset(
     A stock data set loads from it what :class:`LabelSubset` makes of the whole file. The kept
     images keep all their annotations, also those of crowds, of persons without keypoints, and of
     other categories; by persons, the labelled persons that were not chosen stay as persons without
-    keypoints.
+    keypoints. Keypoints that are empty or null, which stop a stock data set, are written as zeros.
 
     Args:
         ann_file: COCO JSON with keypoints.
@@ -159,14 +159,15 @@ def write_subset(
     """
     require_choice(fraction, number, by)
     source, out = Path(ann_file), Path(out)
-    coco = read_coco(source).content
+    whole = read_coco(source)
+    fill_empty_keypoints(whole)
+    coco = whole.content
     if out.resolve() == source.resolve():
         raise ValueError(f'out={str(out)!r} is the ann_file itself')
-    chosen = choose(labelled_persons(source), fraction, number, by, seed, str(source))
+    chosen = choose(labelled_persons(whole), fraction, number, by, seed, str(source))
     subset = _cut(coco, chosen)
     text = json.dumps(subset)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(text, encoding='utf-8')
+    write_text(out, text)
     dropped = [a for a in subset['annotations'] if a['id'] in chosen.dropped]
     manifest = {
         'file': out.name,
@@ -192,22 +193,23 @@ def write_subset(
         ),
         'hsjp_mm': __version__,
     }
-    manifest_path(out).write_text(json.dumps(manifest, indent=2) + '\n', encoding='utf-8')
+    write_json(manifest_path(out), manifest)
     return manifest
 
 
-def labelled_persons(ann_file: str | Path) -> list[dict[str, Any]]:
+def labelled_persons(coco: CocoFile) -> list[dict[str, Any]]:
     """List the persons that stock data sets train on, by ``id`` and ``img_id``.
 
     The rules are those of MMPose's BaseCocoStyleDataset, which imports torch: a person has a box
     and keypoints, is no crowd, has a labelled keypoint by ``num_keypoints`` if there is one, the
     box has an area inside the picture, and some coordinate of its keypoints is above 0.
 
+    Args:
+        coco: Without empty keypoints.
+
     Raises:
-        FileNotFoundError, ValueError: as :func:`write_subset`.
+        ValueError: as :func:`write_subset`.
     """
-    coco = read_coco(ann_file)
-    fill_empty_keypoints(coco)
     require_stock(coco)
     sizes = {image['id']: (image['width'], image['height']) for image in coco.images}
     return [

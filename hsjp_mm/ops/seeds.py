@@ -37,4 +37,5 @@ def seed_generators(*key: int | str) -> None:
 
 def _words(*key: int | str) -> np.ndarray:
     """Hash a key to eight words of 32 bits."""
-    return np.frombuffer(hashlib.sha256('/'.join(map(str, key)).encode()).digest(), dtype='<u4')
+    text = '/'.join(map(str, key)).encode('utf-8', 'surrogatepass')  # names may not be UTF-8
+    return np.frombuffer(hashlib.sha256(text).digest(), dtype='<u4')

@@ -25,8 +25,11 @@ def subset_order(ids: Iterable[int | str], seed: int) -> list[int]:
         >>> order = subset_order(['a', 'b', 'c', 'd'], seed=0)
         >>> half = sorted(order[:2])
     """
-    # the words are those with which version 0.1 of LabelSubset chose
-    digests = (hashlib.sha256(f'label subset {seed}/{key}'.encode()).digest() for key in ids)
+    # the words are those with which version 0.1 of LabelSubset chose; names may not be UTF-8
+    digests = (
+        hashlib.sha256(f'label subset {seed}/{key}'.encode('utf-8', 'surrogatepass')).digest()
+        for key in ids
+    )
     # in one array, for ten million texts take 650 MB; S compares bytes as Python does
     places = np.fromiter(digests, 'S32')
     return np.argsort(places, kind='stable').tolist()

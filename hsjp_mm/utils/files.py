@@ -116,8 +116,8 @@ def read_json(path: str | Path, argument: str) -> Any:
         raise ValueError(f'{argument}={str(path)!r} is no JSON: {error}') from error
 
 
-def write_json(path: str | Path, value: Any) -> None:
-    """Write JSON so that the file is there whole or not at all, whenever the process is killed.
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text so that the file is there whole or not at all, whenever the process is killed.
 
     The folders on its way are made.
     """
@@ -125,10 +125,15 @@ def write_json(path: str | Path, value: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f'.{path.name}.{os.getpid()}')
     try:
-        new.write_text(json.dumps(value, indent=1) + '\n', encoding='utf-8')
+        new.write_text(text, encoding='utf-8')
         new.replace(path)
     finally:
         new.unlink(missing_ok=True)
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write JSON as :func:`write_text` does."""
+    write_text(path, json.dumps(value, indent=1) + '\n')
 
 
 def write_arrays(path: str | Path, arrays: Mapping[str, Any]) -> None:

@@ -11,6 +11,8 @@ from hsjp_mm.visualization.pictures import write
 
 SIDE = 240
 """Of a thumbnail in pixels, the longer one."""
+FAR = 10_000
+"""Pixels from a thumbnail's corner; OpenCV draws within 16 bits."""
 COLUMNS, LINE, GAP = 6, 20, 8
 YELLOW = (255, 220, 0)
 LEGEND = {
@@ -70,10 +72,10 @@ def _thumbnail(found: DataCheck, key) -> np.ndarray:
     size = (max(round(pixels.shape[1] * zoom), 1), max(round(pixels.shape[0] * zoom), 1))
     picture = np.ascontiguousarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
     for box, points, use in found.boxes.get(key, ()):
-        left, top, width, height = (round(value * zoom) for value in box)
+        left, top, width, height = (round(np.clip(value * zoom, -FAR, FAR)) for value in box)
         cv2.rectangle(picture, (left, top), (left + width, top + height), LEGEND[use][0], 1)
         for x, y, visible in points.tolist():
-            if visible:
+            if visible and abs(x) * zoom < FAR and abs(y) * zoom < FAR:
                 cv2.circle(picture, (round(x * zoom), round(y * zoom)), 2, YELLOW, -1, cv2.LINE_AA)
     return picture
 

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hsjp_mm.analysis import data_check
 from hsjp_mm.analysis.data_check import DAMAGED, check_data
+from hsjp_mm.visualization.data_check import contact_sheet
 
 
 @pytest.fixture
@@ -101,6 +103,32 @@ def test_what_would_fail(export):
     found = check(export, images=images)
     assert any(text.startswith('6 of 8 have no width and height') for text in found.problems)
     assert any('training: fails: ' in text and 'needs width' in text for text in found.problems)
+
+
+def test_numbers_that_are_none_are_told_and_not_drawn(export):
+    content, _, _ = export
+    people = [{**person} for person in content['annotations']]
+    people[0]['keypoints'] = [float('nan'), *people[0]['keypoints'][1:]]
+    people[1]['bbox'] = [1e12, 2, 1e12, 4]
+    found = check(export, annotations=people)
+    told = [text for text in found.problems if 'no finite numbers' in text]
+    assert told == [
+        f'1 annotations have a box or keypoints that are no finite numbers, ids: {people[0]["id"]}'
+    ]
+    assert contact_sheet(found, 8).any()
+
+
+def test_categories_without_a_box_are_told_without_a_look_at_the_images(export, monkeypatch):
+    content, _, _ = export
+    built = []
+    crops = data_check._Crops
+    monkeypatch.setattr(
+        data_check, '_Crops', lambda *given, **options: built.append(1) or crops(*given, **options)
+    )
+    categories = [*content['categories'], *({'id': 50 + i, 'name': f'no {i}'} for i in range(9))]
+    found = check(export, categories=categories)
+    assert len([text for text in found.problems if text.endswith(': no box')]) >= 9
+    assert len(built) <= len(content['categories'])
 
 
 def check_problems(export, people) -> list[str]:

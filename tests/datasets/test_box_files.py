@@ -18,6 +18,7 @@ from hsjp_mm.ops.subsets import subset_order
 from hsjp_mm.utils import json_lists
 
 NAMES = ['person', 'dog', 'person']
+TRIANGLE = [[1.5, 2, 3, 4, 5, 6]]
 
 
 def made_up(number: int = 60, texts: bool = False) -> dict:
@@ -33,7 +34,7 @@ def made_up(number: int = 60, texts: bool = False) -> dict:
             'id': 3 * i, 'image_id': rng.randrange(14), 'category_id': rng.choice([10, 20, 30]),
             'bbox': [rng.uniform(-20, 80), rng.randrange(60), rng.uniform(1, 60), 30.5],
             'iscrowd': int(rng.random() < 0.1), 'score': rng.random(),
-            'segmentation': rng.choice([[[1.5, 2, 3, 4]], [], None, {'counts': '},', 'size': [1]}]),
+            'segmentation': rng.choice([TRIANGLE, [], None, {'counts': '},', 'size': [1]}]),
         }
         for i in range(number)
     ]  # fmt: skip

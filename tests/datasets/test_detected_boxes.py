@@ -35,3 +35,16 @@ def test_no_boxes_at_all(written):
 def test_a_picture_that_no_detector_has_seen_is_refused(written):
     with pytest.raises(ValueError, match=r'has not seen d.jpg \(1 of 2 pictures\)'):
         read_boxes(written, ['c.jpg', 'd.jpg'])
+
+
+def test_a_box_without_a_score_is_sure_and_one_that_is_none_is_refused(written):
+    """As everywhere else that results are read."""
+    boxes = json.loads(written.read_text())
+    del boxes[1]['score']
+    written.write_text(json.dumps(boxes))
+    assert len(read_boxes(written, ['a/b.jpg'], score_thr=0.7)['a/b.jpg']) == 1
+    for score in (None, 'high'):
+        boxes[1]['score'] = score
+        written.write_text(json.dumps(boxes))
+        with pytest.raises(ValueError, match=r'\[1\]: score=.+ must be a finite number'):
+            read_boxes(written, ['c.jpg'])

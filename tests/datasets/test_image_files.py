@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from hsjp_mm.datasets.image_files import (
+    ORIENTATION,
     UnreadableImageError,
     decoding,
     find_images,
@@ -163,6 +164,28 @@ def test_boxes_turn_as_opencv_turns_the_image(orientation, tmp_path):
     turned = turn_boxes(boxes, SIZE, orientation)
     assert turned.tolist() == [found, [0, 0, *turned_size(SIZE, orientation)]]
     assert turned.dtype == np.float32
+
+
+@pytest.mark.parametrize('orientation', [1, 3, 6, 8])
+@pytest.mark.parametrize('ending', ['jpg', 'png', 'webp', 'tif'])
+def test_turned_sizes_are_those_of_the_image_as_it_is_read(tmp_path, ending, orientation):
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    path = tmp_path / f'a.{ending}'
+    Image.new('RGB', SIZE).save(path, exif=exif)
+    assert turned_size(*stored_size(path)) == read_image(path).shape[1::-1]
+    assert stored_size(path)[0] == SIZE
+
+
+def test_an_orientation_in_xmp_alone_turns_nothing(tmp_path):
+    xmp = (
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-'
+        b'syntax-ns#"><rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" '
+        b'tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>'
+    )
+    Image.new('RGB', SIZE).save(tmp_path / 'a.jpg', xmp=xmp)
+    assert stored_size(tmp_path / 'a.jpg') == (SIZE, 1)
+    assert read_image(tmp_path / 'a.jpg').shape[1::-1] == SIZE
 
 
 def test_sizes_without_exif_and_without_an_image(photo, tmp_path):

@@ -49,3 +49,27 @@ def test_nothing_that_can_be_read_is_an_error(dataset, monkeypatch):
     dataset.max_refetch = 3
     with pytest.raises(RuntimeError, match='none of 4 drawn images could be read, 2 different'):
         dataset[0]
+
+
+def test_a_sample_that_is_not_packed_carries_it_too(dataset, tmp_path):
+    """As inside MMPose's CombinedDataset, whose own pipeline packs."""
+    dataset.pipeline.transforms.pop()
+    sample = dataset[0]
+    assert sample['id'] == 1
+    assert sample['skipped'] == [str(tmp_path / '0.png'), str(tmp_path / '2.png')]
+
+
+def test_what_a_transform_leaves_out_is_replaced(dataset, monkeypatch):
+    """MMEngine's rule: a transform that returns None wants another sample."""
+
+    def leave_out(results):
+        return None if results['id'] == 0 else results
+
+    dataset.pipeline.transforms.insert(0, leave_out)
+    monkeypatch.setattr(dataset, '_rand_another', lambda: 1)
+    sample = dataset[0]['data_samples']
+    assert sample.id == 1 and 'skipped' not in sample.metainfo
+    dataset.max_refetch = 2
+    monkeypatch.setattr(dataset, '_rand_another', lambda: 0)
+    with pytest.raises(RuntimeError, match='leaves out all of 3 drawn samples'):
+        dataset[0]

@@ -5,10 +5,12 @@ import random
 import subprocess
 import sys
 
+import pytest
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 
+from hsjp_mm.datasets.coco_files import fill_empty_keypoints, read_coco
 from hsjp_mm.datasets.stock_files import load_annotations
-from hsjp_mm.datasets.subset_files import labelled_persons
+from hsjp_mm.datasets.subset_files import labelled_persons, write_subset
 from tests.helpers import ROOT
 
 
@@ -42,7 +44,32 @@ def test_the_same_persons_are_labelled_as_for_the_stock_data_set(tmp_path):
     instances, _ = load_annotations(dataset)
     expected = {one['id']: one['img_id'] for one in instances if dataset._is_valid_instance(one)}
     assert 50 < len(expected) < 300
-    assert {one['id']: one['img_id'] for one in labelled_persons(path)} == expected
+    coco = read_coco(path)
+    fill_empty_keypoints(coco)
+    assert {one['id']: one['img_id'] for one in labelled_persons(coco)} == expected
+
+
+@pytest.mark.parametrize('empty', [[], None])
+@pytest.mark.parametrize('mode', ['topdown', 'bottomup'])
+def test_a_stock_data_set_loads_a_subset_of_persons_without_keypoints(tmp_path, empty, mode):
+    points = [10, 10, 2] * 17
+    persons = [
+        dict(id=i, image_id=i // 2, category_id=1, bbox=[2, 2, 30, 30], area=900, iscrowd=0,
+             num_keypoints=17 * (1 - i % 2), keypoints=empty if i % 2 else points)
+        for i in range(8)
+    ]  # fmt: skip
+    images = [{'id': k, 'file_name': f'{k}.jpg', 'width': 64, 'height': 48} for k in range(4)]
+    path = tmp_path / 'persons.json'
+    categories = [{'id': 1, 'name': 'person'}]
+    path.write_text(
+        json.dumps({'images': images, 'annotations': persons, 'categories': categories})
+    )
+    write_subset(path, tmp_path / 'half.json', fraction=0.5)
+    metainfo = dict(from_file='configs/_base_/datasets/coco.py')
+    stock = BaseCocoStyleDataset(str(tmp_path / 'half.json'), data_mode=mode, metainfo=metainfo)
+    assert len(stock) == 2
+    written = json.loads((tmp_path / 'half.json').read_text())['annotations']
+    assert sorted(len(row['keypoints']) for row in written) == [51] * 4
 
 
 def test_no_torch_is_imported():

@@ -71,3 +71,8 @@ def test_derived_seeds_are_pinned_forever_and_fit_into_numpy():
     seeds = [derived_seed('step', 2**31 - 1, i) for i in range(1000)]
     assert len({*seeds}) == 1000
     assert all(0 <= seed < 2**32 for seed in seeds)
+
+
+def test_names_that_are_no_utf_8_have_numbers_of_their_own():
+    first, second = (instance_random_state(0, name).rand() for name in ('\udce9.jpg', 'e.jpg'))
+    assert first != second

@@ -46,3 +46,10 @@ def test_every_id_is_as_likely_as_any_other():
     first = [subset_order(range(5), seed)[0] for seed in range(2000)]
     counts = [first.count(key) for key in range(5)]
     assert sum(counts) == 2000 and all(330 < count < 470 for count in counts)  # 400 ± 4 · 18
+
+
+def test_names_that_are_no_utf_8_have_a_place_too():
+    """A file named in Latin-1 is listed with a lone surrogate, and works everywhere else."""
+    ids = ['caf\udce9.jpg', 'a.jpg', 'b.jpg']
+    assert sorted(subset_order(ids, 0)) == [0, 1, 2]
+    assert [i - 1 for i in subset_order(ids, 0) if i] == subset_order(ids[1:], 0)

@@ -41,7 +41,7 @@ class SkippedImagesHook(Hook):
         self.samples += len(data_batch['data_samples'])
         for sample in data_batch['data_samples']:
             self.skipped += sample.metainfo.get('skipped', ())
-        epoch = math.ceil(len(runner.train_dataloader.dataset) / get_world_size())
+        epoch = _epoch_length(runner)
         if len(self.skipped) > self.max_share * epoch:
             raise RuntimeError(
                 f'{len(self.skipped)} images could not be read in this epoch, more than '
@@ -72,3 +72,14 @@ class SkippedImagesHook(Hook):
         runner.message_hub.update_scalar('train/skipped_images', int(count))
         runner.logger.info(f'{int(count)} images of the last epoch could not be read')
         self.samples, self.skipped = 0, []
+
+
+def _epoch_length(runner) -> int:
+    """How many samples a process draws in an epoch, which only its sampler knows.
+
+    That of a run by iterations goes on without end: a pass through the data set is an epoch there.
+    """
+    loader = runner.train_dataloader
+    if isinstance(runner.train_loop, IterBasedTrainLoop):
+        return math.ceil(len(loader.dataset) / get_world_size())
+    return len(loader.sampler)

@@ -12,7 +12,7 @@ from hsjp_mm.engine import SkippedImagesHook
 def fake_runner(samples: int, loop: type = IterBasedTrainLoop, **options) -> SimpleNamespace:
     return SimpleNamespace(
         train_loop=loop.__new__(loop),
-        train_dataloader=SimpleNamespace(dataset=range(samples)),
+        train_dataloader=SimpleNamespace(dataset=range(samples), sampler=range(samples)),
         message_hub=MessageHub.get_instance(f'skipped-{samples}'),
         logger=MMLogger.get_current_instance(),
         **options,
@@ -35,6 +35,16 @@ def test_skipped_images_are_counted_and_logged_for_each_epoch(log_file):
         hook.after_train_iter(runner, 1, batch(14, *second))
         assert runner.message_hub.get_scalar('train/skipped_images').current() == count
         assert f'{count} images of the last epoch could not be read' in log_file.read_text()
+
+
+def test_an_epoch_is_as_long_as_its_sampler():
+    """FixedLengthSampler and SharesSampler draw more samples, or fewer, than a data set has."""
+    hook, runner = SkippedImagesHook(0.02), fake_runner(100, EpochBasedTrainLoop)
+    runner.train_dataloader.sampler = range(1000)
+    for _ in range(20):
+        hook.after_train_iter(runner, 0, batch(8, 'a.jpg'))
+    with pytest.raises(RuntimeError, match=r'21 images .* more than max_share=0.02 of its 1000'):
+        hook.after_train_iter(runner, 0, batch(8, 'a.jpg'))
 
 
 def test_an_epoch_that_drop_last_left_short_is_logged_when_it_ends(log_file):
