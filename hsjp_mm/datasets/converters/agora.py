@@ -13,6 +13,7 @@ from hsjp_mm.datasets.converters.samples import (
     Samples,
     box_of_xywh,
     inside,
+    item,
     numbers,
     parse_gender,
 )
@@ -63,6 +64,7 @@ def convert(
     points = 'smpl_24' if bodies else ''
     samples = Samples(path.name, keypoint_set=points, joint_set=points)
     coco.annotations.ids('image_id')
+    children = 0
     for row in track(list(coco.annotations), 'persons'):
         where = f'{path.name}, annotation {row["id"]}'
         if not row.get('is_valid', True):
@@ -72,15 +74,17 @@ def convert(
         if box is None:
             samples.leave_out('outside of the image')
             continue
+        image = item(images, row['image_id'], f'{where}: images')
         samples.add(
             id=row['id'],
-            image_path=images[row['image_id']]['file_name_1280x720'],
+            image_path=item(image, 'file_name_1280x720', f'{path.name}, image {image["id"]}'),
             image_size=SMALL,
             box=box,
             **_body(row, folder, where, bodies),
         )
-        if row.get('kid', False):
-            samples.leave_out('children, of which shape and translation are not taken')
+        children += bool(row.get('kid', False))
+    if children:
+        samples.notes.append(f'{children:,} children, of whom shape and translation are not taken')
     if bodies is None:
         samples.notes.append('no joints and keypoints: they need the files of SMPL (--body)')
     return samples.write(out)
@@ -88,21 +92,23 @@ def convert(
 
 def _box(row: dict, where: str) -> np.ndarray | None:
     """The box in the small image, without its margin."""
-    given = numbers(row['bbox'], (4,), f'{where}: bbox') * SCALE
+    given = numbers(row.get('bbox'), (4,), f'{where}: bbox') * SCALE
     middle, size = given[:2] + given[2:] / 2, given[2:] / MARGIN
     return box_of_xywh(np.concatenate([middle - size / 2, size]), np.array(SMALL))
 
 
 def _body(row: dict, folder: Path, where: str, bodies: Bodies | None) -> dict[str, Any]:
     """Pose, shape and place of a person, the camera of the small image, and the body's points."""
-    fit = read_json(existing_file(folder / row['smpl_param_path'], 'source'), 'source')
-    seen = read_json(existing_file(folder / row['cam_param_path'], 'source'), 'source')
-    root = numbers(fit['global_orient'], (1, 3), f'{where}: global_orient')
-    pose = np.concatenate([root, numbers(fit['body_pose'], (23, 3), f'{where}: body_pose')])
-    shape = numbers(fit['betas'], (-1,), f'{where}: betas')[:10]
-    translation = numbers(fit['transl'], (3,), f'{where}: transl')
-    focal = numbers(seen['focal'], (2,), f'{where}: focal')
-    principal = numbers(seen['princpt'], (2,), f'{where}: princpt')
+    fit, seen = (
+        read_json(existing_file(folder / item(row, key, where), 'source'), 'source')
+        for key in ('smpl_param_path', 'cam_param_path')
+    )
+    root = numbers(fit.get('global_orient'), (1, 3), f'{where}: global_orient')
+    pose = np.concatenate([root, numbers(fit.get('body_pose'), (23, 3), f'{where}: body_pose')])
+    shape = numbers(fit.get('betas'), (-1,), f'{where}: betas')[:10]
+    translation = numbers(fit.get('transl'), (3,), f'{where}: transl')
+    focal = numbers(seen.get('focal'), (2,), f'{where}: focal')
+    principal = numbers(seen.get('princpt'), (2,), f'{where}: princpt')
     camera = SCALE * np.concatenate([focal, principal])
     gender = parse_gender(row.get('gender', 'neutral'))
     found = {'pose': pose, 'gender': gender, 'camera': camera}

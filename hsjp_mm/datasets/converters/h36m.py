@@ -12,6 +12,7 @@ from hsjp_mm.datasets.converters.samples import (
     Samples,
     box_of_xywh,
     inside,
+    item,
     numbers,
     turn_pose,
     turn_translation,
@@ -103,7 +104,11 @@ def _convert_subject(
         fits = read_json(there[0], 'source')
     coco.annotations.ids('image_id')
     for index, row in enumerate(track(list(coco.annotations), f'frames of subject {subject}')):
-        image = images[row['image_id']]
+        image = item(
+            images, row['image_id'], f'{name("data").name}, annotation {row["id"]}: images'
+        )
+        for key in ('frame_idx', 'cam_idx', 'file_name'):
+            item(image, key, f'{name("data").name}, image {image["id"]}')
         if image['frame_idx'] % step:
             samples.leave_out('of frames between')
             continue
@@ -111,14 +116,14 @@ def _convert_subject(
             samples.leave_out('of other cameras')
             continue
         where = f'{name("joint_3d").name}, {image["file_name"]}'
-        rotation, shift, camera = cameras[str(image['cam_idx'])]
+        rotation, shift, camera = item(cameras, str(image['cam_idx']), name('camera').name)
         world = _of_frame(joints, image)
         if world is None:
             samples.leave_out('without joints')
             continue
         points = (numbers(world, (17, 3), where) @ rotation.T + shift) / 1000
         size = np.array([image['width'], image['height']])
-        box = box_of_xywh(numbers(row['bbox'], (4,), f'bbox of {row["id"]}'), size)
+        box = box_of_xywh(numbers(row.get('bbox'), (4,), f'bbox of {row["id"]}'), size)
         if box is None:
             samples.leave_out('with an empty box')
             continue

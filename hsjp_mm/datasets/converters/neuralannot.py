@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from hsjp_mm.datasets.coco_files import fill_empty_keypoints, read_coco
-from hsjp_mm.datasets.converters.samples import Conversion, Samples, box_of_xywh, numbers
+from hsjp_mm.datasets.converters.samples import Conversion, Samples, box_of_xywh, item, numbers
 from hsjp_mm.utils.files import read_json
 from hsjp_mm.utils.progress import track
 
@@ -47,7 +47,8 @@ def convert(source: str | Path, out: str | Path, labels: str | Path) -> Conversi
         if not labelled.any():
             samples.leave_out('without keypoints')
             continue
-        size = sizes[row['image_id']]
+        image = item(images, row['image_id'], f'annotation {row["id"]}: images')
+        size = sizes[image['id']]
         box = box_of_xywh(numbers(row.get('bbox'), (4,), f'bbox of {row["id"]}'), size)
         if box is None:
             samples.leave_out('with an empty box')
@@ -58,7 +59,7 @@ def convert(source: str | Path, out: str | Path, labels: str | Path) -> Conversi
         used.add(str(row['id']))
         samples.add(
             id=row['id'],
-            image_path=images[row['image_id']]['file_name'],
+            image_path=item(image, 'file_name', f'image {image["id"]}'),
             image_size=size.astype(int),
             box=box,
             keypoints=keypoints,

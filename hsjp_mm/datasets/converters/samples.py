@@ -179,6 +179,22 @@ def parse_gender(value: Any) -> str:
     raise ValueError(f'gender={value!r} must be one of {known}')
 
 
+def item(table: Mapping, key: Any, where: str) -> Any:
+    """What a table of a file holds under a key.
+
+    Args:
+        table: Of the file.
+        key: In it.
+        where: The table stands, for messages.
+
+    Raises:
+        ValueError: There is nothing.
+    """
+    if key not in table:
+        raise ValueError(f'{where} has no {key!r}')
+    return table[key]
+
+
 def numbers(value: Any, shape: tuple[int, ...], where: str) -> np.ndarray:
     """Read numbers of a file.
 

@@ -10,7 +10,7 @@ from hsjp_mm.utils.progress import track
 
 SHAPES: dict[str, tuple[int, ...]] = {
     'center': (2,), 'scale': (), 'part': (24, 3), 'openpose': (25, 3), 'S': (24, 4),
-    'pose': (72,), 'shape': (10,),
+    'pose': (72,), 'shape': (10,), 'has_smpl': (), 'gender': (),
 }  # fmt: skip
 
 
@@ -45,7 +45,7 @@ def convert(source: str | Path, out: str | Path) -> Conversion:
             continue
         name = arrays['imgname'][index]
         values = {
-            'image_path': name.decode() if isinstance(name, bytes) else str(name),
+            'image_path': _text(name).replace('\\', '/'),
             'box': box_of_scale(arrays['center'][index], float(arrays['scale'][index])),
             'id': index,
         }
@@ -70,6 +70,10 @@ def convert(source: str | Path, out: str | Path) -> Conversion:
     return samples.write(out)
 
 
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
 def _confident(points: np.ndarray) -> np.ndarray:
     """With confidences from 0 to 1, which OpenPose's sometimes are above, and zeros without one."""
     points = np.array(points, np.float64)
@@ -79,7 +83,7 @@ def _confident(points: np.ndarray) -> np.ndarray:
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:
-    known = {*SHAPES, 'imgname', 'has_smpl', 'gender'}
+    known = {*SHAPES, 'imgname'}
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files if key in known}

@@ -54,10 +54,8 @@ def test_persons(folder, tmp_path):
     )
     labels = read_mesh_file(tmp_path / 'out.npz')
     assert labels['id'].tolist() == [0, 1]
-    assert found.left_out == {
-        'that are not valid': 1,
-        'children, of which shape and translation are not taken': 1,
-    }
+    assert found.left_out == {'that are not valid': 1}
+    assert '1 children, of whom shape and translation are not taken' in found.notes
     assert_same_body(labels, 0, person(0, (0, 0.1, 8)))
     seen = person(0, (0, 0.1, 8)).joints
     pixels = project(seen, CAMERA) / 3
@@ -85,3 +83,22 @@ def test_pickles_of_pandas_are_not_read(tmp_path):
         convert(tmp_path, tmp_path / 'out.npz')
     with pytest.raises(ValueError, match="split='test' must be one of train, validation"):
         convert(tmp_path, tmp_path / 'out.npz', split='test')
+
+
+@pytest.mark.parametrize(
+    ('list_of', 'key', 'message'),
+    [
+        ('annotations', 'image_id', 'annotation 0: images has no 99'),
+        ('annotations', 'smpl_param_path', "annotation 0 has no 'smpl_param_path'"),
+        ('images', 'file_name_1280x720', "image 0 has no 'file_name_1280x720'"),
+    ],
+)
+def test_what_is_missing_is_named(folder, tmp_path, list_of, key, message):
+    content = json.loads((folder / 'AGORA_train_SMPL.json').read_text())
+    if key == 'image_id':
+        content[list_of][0][key] = 99
+    else:
+        del content[list_of][0][key]
+    (folder / 'AGORA_train_SMPL.json').write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=message):
+        convert(folder, tmp_path / 'out.npz')

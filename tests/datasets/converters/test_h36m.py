@@ -153,3 +153,22 @@ def test_mistakes(annotations, tmp_path):
     (annotations / 'Human36M_subject5_joint_3d.json').unlink()
     with pytest.raises(FileNotFoundError, match='Human36M_subject5_joint_3d'):
         convert(annotations, tmp_path / 'out.npz')
+
+
+@pytest.mark.parametrize(
+    ('list_of', 'key', 'message'),
+    [
+        ('annotations', 'image_id', 'subject1_data.json, annotation 0: images has no 99'),
+        ('images', 'frame_idx', "subject1_data.json, image 0 has no 'frame_idx'"),
+        ('images', 'cam_idx', "subject1_camera.json has no '99'"),
+    ],
+)
+def test_what_is_missing_is_named(annotations, tmp_path, list_of, key, message):
+    path = annotations / 'Human36M_subject1_data.json'
+    content = json.loads(path.read_text())
+    content[list_of][0][key] = 99
+    if key == 'frame_idx':
+        del content[list_of][0][key]
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=message):
+        convert(annotations, tmp_path / 'out.npz')

@@ -74,6 +74,24 @@ def test_a_person_behind_the_camera_has_no_translation(files):
     assert labels['has_pose'].tolist() == [True, True, False]
 
 
+@pytest.mark.parametrize(
+    ('list_of', 'key', 'message'),
+    [
+        ('annotations', 'image_id', 'annotation [0-9]+: images has no 99'),
+        ('images', 'file_name', "image 7 has no 'file_name'"),
+    ],
+)
+def test_what_is_missing_is_named(files, list_of, key, message):
+    content = json.loads((files / 'coco.json').read_text())
+    for row in content[list_of]:
+        row[key] = 99
+        if key == 'file_name':
+            del row[key]
+    (files / 'coco.json').write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=message):
+        convert(files / 'coco.json', files / 'out.npz', files / 'fits.json')
+
+
 def test_mistakes(files):
     fits = json.loads((files / 'fits.json').read_text())
     (files / 'other.json').write_text(json.dumps({f'9{key}': fit for key, fit in fits.items()}))

@@ -58,10 +58,21 @@ def test_a_test_set_without_points(tmp_path):
     assert 'keypoints' not in labels
 
 
+def test_paths_with_backslashes_are_those_with_slashes(tmp_path):
+    names = np.array([f'S1\\{i}.jpg' for i in range(NUMBER)])
+    np.savez(tmp_path / 'spin.npz', **{**arrays(), 'imgname': names})
+    convert(tmp_path / 'spin.npz', tmp_path / 'out.npz')
+    labels = read_mesh_file(tmp_path / 'out.npz')
+    assert labels['image_path'].tolist() == ['S1/0.jpg', 'S1/1.jpg']
+
+
 def test_mistakes(tmp_path):
     path = tmp_path / 'spin.npz'
     np.savez(path, **{**arrays(), 'pose': np.zeros((NUMBER, 24, 3))})
     with pytest.raises(ValueError, match=r'pose must be \(3, 72\), it is \(3, 24, 3\)'):
+        convert(path, tmp_path / 'out.npz')
+    np.savez(path, **{**arrays(), 'has_smpl': np.ones(2)})
+    with pytest.raises(ValueError, match=r'has_smpl must be \(3,\), it is \(2,\)'):
         convert(path, tmp_path / 'out.npz')
     np.savez(path, imgname=np.array(['a']))
     with pytest.raises(ValueError, match='lacks center, scale'):
