@@ -214,7 +214,7 @@ def read_poses(
     change = {'metainfo': {'from_file': metainfo}} if metainfo else {}
     if str(path).endswith('.py'):  # mmpose::… is a config too
         data = required(read_config(str(path), argument='path'), 'train_dataloader.dataset')
-        return poses_of(build_dataset({**data, **change}))
+        return poses_of(build_dataset(_changed(data, change)))
     path = existing_file(path, 'path')
     if path.suffix == '.json':
         return _load_json(path, dataset, change)
@@ -232,6 +232,15 @@ def read_poses(
             f'{f"metainfo={metainfo!r}" if metainfo else f"dataset={dataset!r}"} has {len(names)}'
         )
     return persons_of_points(keypoints, names, links)
+
+
+def _changed(data: dict, change: dict) -> dict:
+    """The config of a data set, in which those that read files have other arguments."""
+    if 'datasets' in data:
+        return {**data, 'datasets': [_changed(part, change) for part in data['datasets']]}
+    if 'dataset' in data:
+        return {**data, 'dataset': _changed(data['dataset'], change)}
+    return {**data, **change}
 
 
 def poses_of(dataset: 'BaseDataset') -> Persons:
@@ -282,6 +291,8 @@ def _metainfo(dataset: str) -> dict:
 def _read_csv(path: Path) -> np.ndarray:
     poses: list[list[float]] = []
     for number, row in enumerate(csv.reader(StringIO(read_text(path, 'path'), newline='')), 1):
+        if not row:  # a blank line
+            continue
         try:
             poses.append([float(cell or 'nan') for cell in row[1:]])
         except ValueError as error:

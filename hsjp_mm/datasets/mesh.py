@@ -23,6 +23,7 @@ from hsjp_mm.ops.keypoint_orders import joint_names, shared
 from hsjp_mm.ops.rotations import axis_angle_to_matrix
 from hsjp_mm.ops.subsets import subset_order
 from hsjp_mm.registry import DATASETS
+from hsjp_mm.utils.numbers import require_whole
 
 __all__ = ['MeshDataset', 'MeshLabels', 'mesh_labels', 'read_mesh_file', 'write_mesh_file']
 
@@ -147,8 +148,7 @@ class MeshDataset(ReadableImageDataset):
             raise ValueError(f'fraction={fraction} must be in (0, 1]')
         if by not in UNITS:
             raise ValueError(f'by={by!r} must be one of {", ".join(UNITS)}')
-        if num_shape < 0:
-            raise ValueError(f'num_shape={num_shape} must be at least 0')
+        require_whole('num_shape', num_shape, least=0)
         if unknown := sorted((data_prefix or {}).keys() - {'img', 'parts'}):
             raise ValueError(f'data_prefix: {", ".join(unknown)} must be of img, parts')
         self.joint_set, self.num_shape, self.body = joint_set, num_shape, body
@@ -220,8 +220,11 @@ class MeshDataset(ReadableImageDataset):
             return everything
         units = labels[UNITS[self.by]]
         distinct = np.unique(units).tolist()
-        if distinct == ['']:
-            raise ValueError(f"by={self.by!r}: {self.ann_file} has no sequences; choose 'images'")
+        if '' in distinct:
+            raise ValueError(
+                f'by={self.by!r}: {int((units == "").sum())} of {len(units)} samples of '
+                f"{self.ann_file} are of no sequence; choose 'images'"
+            )
         number = max(1, round(self.fraction * len(distinct)))
         taken = [distinct[index] for index in subset_order(distinct, self.seed)[:number]]
         rows = everything[np.isin(units, taken)]

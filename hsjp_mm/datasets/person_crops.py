@@ -1,6 +1,7 @@
 """Person (or animal) crops without labels: one instance is one box."""
 
 import logging
+import math
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -26,6 +27,7 @@ from hsjp_mm.datasets.store.reading import CropStore
 from hsjp_mm.ops.subsets import subset_order
 from hsjp_mm.registry import DATASETS
 from hsjp_mm.utils.files import read_text
+from hsjp_mm.utils.numbers import require_whole
 
 PARTS = ('train', 'val')
 WITHOUT_CROP = 'without a readable image in the store'
@@ -178,8 +180,12 @@ class PersonCropDataset(BoxFileDataset):
             raise ValueError(f'give fraction={fraction} or num_samples={num_samples}, not both')
         if fraction is not None and not 0 < fraction <= 1:
             raise ValueError(f'fraction={fraction} must be in (0, 1]')
-        if min_size <= 0:
+        if num_samples is not None:
+            require_whole('num_samples', num_samples)
+        if not min_size > 0:
             raise ValueError(f'min_size={min_size} pixels must be positive')
+        if not math.isfinite(score_thr):
+            raise ValueError(f'score_thr={score_thr} must be a finite number')
         self.bbox_file = bbox_file
         self.image_list = image_list
         self.category_names = tuple(category_names)

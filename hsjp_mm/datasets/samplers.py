@@ -10,6 +10,7 @@ from mmengine.dataset import DefaultSampler
 
 from hsjp_mm.datasets.instances import STORED, Instances
 from hsjp_mm.registry import DATA_SAMPLERS
+from hsjp_mm.utils.numbers import require_whole
 
 
 @DATA_SAMPLERS.register_module()
@@ -39,10 +40,9 @@ class FixedLengthSampler(DefaultSampler):
         self, dataset: Sized, num_samples: int, shuffle: bool = True, seed: int | None = None
     ) -> None:
         super().__init__(dataset, shuffle=shuffle, seed=seed)
-        if num_samples < 1 or not len(dataset):
-            raise ValueError(
-                f'num_samples={num_samples} and the data set ({len(dataset)}) must be at least 1'
-            )
+        require_whole('num_samples', num_samples)
+        if not len(dataset):
+            raise ValueError('the data set must have at least 1 sample, and has none')
         self.num_samples = -(-num_samples // self.world_size)
         self.total_size = self.num_samples * self.world_size
 
@@ -113,7 +113,7 @@ class SharesSampler(FixedLengthSampler):
                 f'shares={list(shares)} must be one for each of the {len(self.sizes)} parts of the '
                 'data set'
             )
-        if min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
+        if not (min(shares) >= 0 and abs(sum(shares) - 1) <= 1e-6):  # nor NaN
             raise ValueError(f'shares={list(shares)} must be 0 or more, and sum to 1')
         if empty := [i for i, size in enumerate(self.sizes) if not size and shares[i]]:
             raise ValueError(f'shares={list(shares)}: part {empty[0]} of the data set is empty')
@@ -183,8 +183,7 @@ class SameImageSampler(DefaultSampler):
         round_up: bool = True,
     ) -> None:
         super().__init__(dataset, shuffle=shuffle, seed=seed, round_up=round_up)
-        if group < 1:
-            raise ValueError(f'group={group} must be at least 1')
+        require_whole('group', group)
         self.group = group
         self.images = _images_of(dataset)
 
@@ -246,9 +245,9 @@ class PartSampler(FixedLengthSampler):
         shuffle: bool = True,
         seed: int | None = None,
     ) -> None:
-        super().__init__(dataset, num_samples or len(dataset), shuffle, seed)
-        if window < 1:
-            raise ValueError(f'window={window} must be at least 1')
+        number = len(dataset) if num_samples is None else num_samples
+        super().__init__(dataset, number, shuffle, seed)
+        require_whole('window', window)
         self.window = window
         shards = _shards_of(dataset)
         mine = [s for s in np.unique(shards) if s % self.world_size == self.rank]

@@ -17,6 +17,7 @@ from hsjp_mm.datasets.segmentations import has_mask
 from hsjp_mm.datasets.stock_files import require_stock
 from hsjp_mm.ops.subsets import subset_order
 from hsjp_mm.utils.files import file_sha256, write_json, write_text
+from hsjp_mm.utils.numbers import require_whole
 from hsjp_mm.version import __version__
 
 UNITS = {'images': 'img_id', 'persons': 'id'}
@@ -112,8 +113,8 @@ def require_choice(fraction: float | None, number: int | None, by: str) -> None:
         raise ValueError(f'give one of fraction={fraction} and number={number}')
     if fraction is not None and not 0 < fraction <= 1:
         raise ValueError(f'fraction={fraction} must be in (0, 1]')
-    if number is not None and (not isinstance(number, int) or number < 1):
-        raise ValueError(f'number={number} must be a whole number of at least 1')
+    if number is not None:
+        require_whole('number', number)
 
 
 def without_keypoints(annotation: dict) -> dict:

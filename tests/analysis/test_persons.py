@@ -144,7 +144,7 @@ def test_faults_of_mpii_files(tmp_path, changes, message):
 def test_csv_with_missing_keypoints(tmp_path):
     rows = ['x.jpg,' + ','.join(map(str, range(32))), 'y.jpg,' + ','.join(['1.5'] * 32)]
     rows[1] = rows[1].replace('1.5', '', 1).replace('1.5,1.5,1.5', '1.5,nan,1.5', 1)
-    (tmp_path / 'poses.csv').write_text('\n'.join(rows))
+    (tmp_path / 'poses.csv').write_text('\n'.join(rows) + '\n\n')  # a blank line at the end
     poses = read_poses(tmp_path / 'poses.csv')
     np.testing.assert_array_equal(poses.points[0], np.arange(32).reshape(16, 2))
     # neither of a keypoint whose x or whose y is missing
@@ -293,6 +293,21 @@ def test_own_keypoints(coco_file, tmp_path, suffix):
     poses = read_poses(path, 'CocoDataset', str(tmp_path / 'own.py'))
     assert poses.names == ('tip', 'left', 'right', 'tail') and poses.links == ((0, 3),)
     np.testing.assert_array_equal(poses.points[0], points)
+
+
+def test_own_keypoints_of_the_data_set_in_a_label_subset(coco_file, tmp_path):
+    (tmp_path / 'own.py').write_text(OWN)
+    content = json.loads(coco_file.read_text())
+    for person in content['annotations']:
+        del person['keypoints'][12:]
+    coco_file.write_text(json.dumps(content))
+    inner = f"dict(type='CocoDataset', pipeline=[], ann_file={str(coco_file)!r})"
+    (tmp_path / 'config.py').write_text(
+        'train_dataloader = dict(dataset=dict(\n'
+        f"    type='hsjp_mm.LabelSubset', number=1, dataset={inner}))"
+    )
+    poses = read_poses(tmp_path / 'config.py', metainfo=str(tmp_path / 'own.py'))
+    assert poses.names == ('tip', 'left', 'right', 'tail')
 
 
 def test_own_keypoints_that_do_not_fit(tmp_path):

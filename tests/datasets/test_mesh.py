@@ -191,7 +191,7 @@ def test_works_in_forked_workers_by_its_name(labels):
         (dict(by='frames'), "by='frames' must be one of images, sequences"),
         (dict(joint_set='coco'), "joint_set='coco' must be one of"),
         (dict(data_prefix=dict(image='a')), 'data_prefix: image must be of img, parts'),
-        (dict(num_shape=-1), 'num_shape=-1 must be at least 0'),
+        (dict(num_shape=-1), 'num_shape=-1 must be a whole number of at least 0'),
     ],
 )
 def test_mistakes(labels, options, message):
@@ -201,7 +201,17 @@ def test_mistakes(labels, options, message):
 
 def test_sequences_that_are_not_there(tmp_path):
     path = write_made_up(tmp_path, sequence=None)
-    with pytest.raises(ValueError, match='has no sequences'):
+    with pytest.raises(ValueError, match=r'are of no sequence; choose .images'):
+        MeshDataset(str(path), data_root=str(tmp_path), fraction=0.5, by='sequences')
+
+
+def test_samples_of_no_sequence_among_others_are_not_taken_for_one(tmp_path):
+    write_made_up(tmp_path / 'all')
+    number = len(np.load(tmp_path / 'all/labels.npz')['id'])
+    names = np.array(['' if i % 2 else 'a' for i in range(number)])
+    path = write_made_up(tmp_path, sequence=names)
+    message = f'{number // 2} of {number} samples of .* are of no sequence'
+    with pytest.raises(ValueError, match=message):
         MeshDataset(str(path), data_root=str(tmp_path), fraction=0.5, by='sequences')
 
 

@@ -40,10 +40,17 @@ def test_processes_share_the_epoch(monkeypatch):
     assert max(Counter(joined).values()) - min(Counter(joined).values()) <= 1
 
 
-@pytest.mark.parametrize(('number', 'length'), [(0, 3), (3, 0)])
-def test_nothing_to_sample(number, length):
-    with pytest.raises(ValueError, match='must be at least 1'):
-        FixedLengthSampler(range(length), num_samples=number, seed=0)
+@pytest.mark.parametrize('number', [0, 10.5, '3'])
+def test_a_length_that_is_none(number):
+    with pytest.raises(
+        ValueError, match=f'num_samples={number!r} must be a whole number of at lea'
+    ):
+        FixedLengthSampler(range(3), num_samples=number, seed=0)
+
+
+def test_nothing_to_sample():
+    with pytest.raises(ValueError, match='the data set must have at least 1 sample'):
+        FixedLengthSampler(range(0), num_samples=3, seed=0)
 
 
 class Parts:
@@ -144,6 +151,7 @@ def test_of_data_sets_and_of_a_share_of_each(tmp_path):
         (Parts(5, 5), [1.0], ValueError, r'shares=\[1.0\] must be one for each of the 2 parts'),
         (Parts(5, 5), [0.5, 0.6], ValueError, r'shares=\[0.5, 0.6\] must be 0 or more, and sum'),
         (Parts(5, 5), [-0.5, 1.5], ValueError, 'must be 0 or more'),
+        (Parts(5, 5), [float('nan'), 1.0], ValueError, 'must be 0 or more'),
         (Parts(5, 0), [0.5, 0.5], ValueError, 'part 1 of the data set is empty'),
     ],
 )
@@ -246,7 +254,7 @@ class Boxes:
 
 
 def test_groups_that_cannot_be():
-    with pytest.raises(ValueError, match='group=0 must be at least 1'):
+    with pytest.raises(ValueError, match='group=0 must be a whole number of at least 1'):
         SameImageSampler(CROPS, 0, seed=0)
     with pytest.raises(TypeError, match='a range does not tell img_path'):
         SameImageSampler(range(3), seed=0)
@@ -323,7 +331,7 @@ def test_parts_are_those_of_the_store(monkeypatch):
 
 
 def test_parts_that_cannot_be(monkeypatch):
-    with pytest.raises(ValueError, match='window=0 must be at least 1'):
+    with pytest.raises(ValueError, match='window=0 must be a whole number of at least 1'):
         PartSampler(Shards(), window=0, seed=0)
     with pytest.raises(TypeError, match='a range does not tell the shards'):
         PartSampler(range(3), seed=0)

@@ -104,11 +104,10 @@ def _convert_subject(
         fits = read_json(there[0], 'source')
     coco.annotations.ids('image_id')
     for index, row in enumerate(track(list(coco.annotations), f'frames of subject {subject}')):
-        image = item(
-            images, row['image_id'], f'{name("data").name}, annotation {row["id"]}: images'
-        )
+        where = name('data').name
+        image = item(images, row['image_id'], f'{where}, annotation {row["id"]}: images')
         for key in ('frame_idx', 'cam_idx', 'file_name'):
-            item(image, key, f'{name("data").name}, image {image["id"]}')
+            item(image, key, f'{where}, image {image["id"]}')
         if image['frame_idx'] % step:
             samples.leave_out('of frames between')
             continue
