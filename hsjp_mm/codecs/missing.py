@@ -69,38 +69,38 @@ class _Search:
 
     def find(self) -> tuple[np.ndarray, np.ndarray]:
         """Find locations and heat (Q,), both zero where the heat is not positive."""
-        floor = self._reached()
-        response, locations, heat = self._read(*self._promising(floor), floor)
+        floor = self._floor()
+        response, locations, heat = self._read(*self._candidates(floor), floor)
         known = heat > 0
         # Where no response is positive, that of a pixel without heat may be the greatest.
         unsure = known & (response <= 0)
         if unsure.any():
             blocks = np.flatnonzero((self.warmest <= 0) & unsure[:, None, None])
             penalties = np.round(self._gaps(0, blocks))
-            blocks, penalties = self._still(blocks, penalties, response)
-            others, where, _ = self._read(blocks, penalties, response)
+            kept = self._above(blocks, penalties, response)
+            others, where, _ = self._read(blocks[kept], penalties[kept], response)
             known &= (others < response) | ((others == response) & (locations <= where))
         return locations * known, heat * known
 
-    def _reached(self) -> np.ndarray:
-        """The best response (Q,) in a few blocks that promise much, −∞ where they are cold."""
+    def _floor(self) -> np.ndarray:
+        """The best response (Q,) in a few blocks of high guesses, −∞ where they are cold."""
         floor = np.full(len(self.warmest), -np.inf, np.float32)
-        promise = self._promise()
+        guesses = self._guesses()
         for number in SEARCH_FIRST:
-            blocks = self._warm(_likely(promise, number))
+            blocks = self._warm(_highest(guesses, number))
             floor = np.maximum(
                 floor, self._read(blocks, np.zeros(len(blocks), np.float32), floor)[0]
             )
         return floor
 
-    def _promise(self) -> np.ndarray:
+    def _guesses(self) -> np.ndarray:
         """Guess what blocks (Q, h, w) hold from their greatest heat and the tag in their middle."""
-        promise = _middles(self.tags, self.keypoints)
-        promise -= self.person_tags[:, :1, None]
-        np.round(np.abs(promise, out=promise), out=promise)
-        return np.subtract(self.warmest, promise, out=promise)
+        guesses = _middles(self.tags, self.keypoints)
+        guesses -= self.person_tags[:, :1, None]
+        np.round(np.abs(guesses, out=guesses), out=guesses)
+        return np.subtract(self.warmest, guesses, out=guesses)
 
-    def _promising(self, floor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _candidates(self, floor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Blocks that may hold the best response, of at least floor (Q,), and their penalties.
 
         The range of one tag bounds all of them. Where that leaves many blocks of a map, the other
@@ -109,15 +109,16 @@ class _Search:
         blocks = self._warm(np.flatnonzero(self.warmest >= floor[:, None, None]))
         gap = self._gaps(0, blocks)
         penalties = np.round(gap)
-        enough = self._enough(blocks, penalties, floor)
-        blocks, gap, penalties = blocks[enough], gap[enough], penalties[enough]
+        kept = self._above(blocks, penalties, floor)
+        blocks, gap, penalties = blocks[kept], gap[kept], penalties[kept]
         pairs = self._pairs(blocks)
         many = np.flatnonzero((np.bincount(pairs, minlength=len(floor)) > SEARCH_MANY)[pairs])
         if not len(many) or self.person_tags.shape[1] == 1:
             return blocks, penalties
         others = [self._gaps(n, blocks[many]) for n in range(1, self.person_tags.shape[1])]
         penalties[many] = _rounded_length(np.stack([gap[many], *others]))
-        return self._still(blocks, penalties, floor)
+        kept = self._above(blocks, penalties, floor)
+        return blocks[kept], penalties[kept]
 
     def _pairs(self, blocks: np.ndarray) -> np.ndarray:
         """Of which of the Q missing keypoints blocks are."""
@@ -126,16 +127,9 @@ class _Search:
     def _warm(self, blocks: np.ndarray) -> np.ndarray:
         return blocks[self.warmest.take(blocks) > 0]
 
-    def _enough(self, blocks: np.ndarray, penalties: np.ndarray, least: np.ndarray) -> np.ndarray:
+    def _above(self, blocks: np.ndarray, penalties: np.ndarray, least: np.ndarray) -> np.ndarray:
         """Which of blocks may reach the least response (Q,), after penalties (M,)."""
         return np.flatnonzero(self.warmest.take(blocks) - penalties >= least[self._pairs(blocks)])
-
-    def _still(
-        self, blocks: np.ndarray, penalties: np.ndarray, least: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Keep the blocks that may reach the least response, and their penalties."""
-        enough = self._enough(blocks, penalties, least)
-        return blocks[enough], penalties[enough]
 
     def _gaps(self, n: int, blocks: np.ndarray) -> np.ndarray:
         """How far the n-th tags of blocks (M,) are at least from those of the persons: (M,).
@@ -234,17 +228,17 @@ def _extremes(tags: Tensor, channels: np.ndarray, asked: np.ndarray) -> np.ndarr
     return extremes
 
 
-def _likely(promise: np.ndarray, number: int) -> np.ndarray:
-    """Choose a number of blocks that promise much of (Q, h, w), each from another row of blocks.
+def _highest(guesses: np.ndarray, number: int) -> np.ndarray:
+    """Choose a number of blocks (Q, h, w) of high guesses, each from another row of blocks.
 
     Returns:
         flat indices, in ascending order.
     """
-    num_pairs, _, width = promise.shape
-    best = promise.max(axis=2)
+    num_pairs, _, width = guesses.shape
+    best = guesses.max(axis=2)
     rows = np.argsort(-best, axis=1)[:, :number] + np.arange(num_pairs)[:, None] * best.shape[1]
     rows = rows.ravel()
-    return np.sort(rows * width + promise.reshape(-1, width)[rows].argmax(axis=1))
+    return np.sort(rows * width + guesses.reshape(-1, width)[rows].argmax(axis=1))
 
 
 def _rounded_length(differences: np.ndarray) -> np.ndarray:
