@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 
-def similarity(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def similarity_transform(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Find the similarity that brings source closest to target, by the sum of squared distances.
 
     From `Least-squares estimation of transformation parameters between two point patterns
@@ -65,7 +65,7 @@ def align(source: Tensor, target: Tensor) -> Tensor:
     Raises:
         ValueError: as :func:`similarity`.
     """
-    scale, rotation, translation = similarity(source, target)
+    scale, rotation, translation = similarity_transform(source, target)
     return scale[..., None, None] * source.double() @ rotation.mT + translation[..., None, :]
 
 

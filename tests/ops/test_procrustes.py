@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hsjp_mm.ops.procrustes import align, similarity
+from hsjp_mm.ops.procrustes import align, similarity_transform
 from hsjp_mm.ops.rotations import axis_angle_to_matrix
 
 
@@ -45,7 +45,7 @@ def test_any_similarity_is_undone():
     rotation = axis_angle_to_matrix(random_points(2, 5))
     scale = torch.linspace(0.1, 9, 10, dtype=torch.float64).view(2, 5)
     moved = scale[..., None, None] * points @ rotation.mT + 100 * random_points(2, 5, 1, seed=2)
-    found_scale, found_rotation, _ = similarity(points, moved)
+    found_scale, found_rotation, _ = similarity_transform(points, moved)
     torch.testing.assert_close(found_scale, scale)
     torch.testing.assert_close(found_rotation, rotation)
     torch.testing.assert_close(align(points, moved), moved)
@@ -56,7 +56,7 @@ def test_any_similarity_is_undone():
 def test_a_mirror_image_is_not_turned_into_its_pose():
     points = random_points(14)
     mirrored = points * torch.tensor([-1.0, 1, 1])
-    _, rotation, _ = similarity(mirrored, points)
+    _, rotation, _ = similarity_transform(mirrored, points)
     assert rotation.det().item() == pytest.approx(1)
     found = align(mirrored, points)
     np.testing.assert_allclose(found, horn(mirrored.numpy(), points.numpy()), atol=1e-10)
@@ -67,7 +67,7 @@ def test_by_hand():
     """A right triangle twice as large, turned by a quarter about z and moved."""
     source = torch.tensor([[0.0, 0, 0], [3, 0, 0], [0, 4, 0]])
     target = torch.tensor([[1.0, 2, 3], [1, 8, 3], [-7, 2, 3]])
-    scale, rotation, translation = similarity(source, target)
+    scale, rotation, translation = similarity_transform(source, target)
     assert scale.item() == pytest.approx(2)
     assert rotation.flatten().tolist() == pytest.approx([0, -1, 0, 1, 0, 0, 0, 0, 1], abs=1e-12)
     assert translation.tolist() == pytest.approx([1, 2, 3])
@@ -76,7 +76,7 @@ def test_by_hand():
 def test_degenerate_points():
     line = torch.linspace(0, 1, 6)[:, None] * torch.tensor([1.0, 2, 2])
     turned = line[:, [2, 0, 1]] * 4 - 1
-    _, rotation, _ = similarity(line, turned)
+    _, rotation, _ = similarity_transform(line, turned)
     assert rotation.det().item() == pytest.approx(1)
     torch.testing.assert_close(align(line, turned), turned.double(), rtol=0, atol=1e-6)
     flat = random_points(9) * torch.tensor([1.0, 1, 0])
@@ -95,7 +95,7 @@ def test_what_is_not_finite_is_an_error(name, value):
     with pytest.raises(ValueError, match=rf'{name} .* in 1 of 6 point sets \(first: 4\)'):
         align(**points)
     with pytest.raises(ValueError, match=rf'{name} .* in 1 of 1 point sets'):
-        similarity(points['source'][1, 1], points['target'][1, 1])
+        similarity_transform(points['source'][1, 1], points['target'][1, 1])
 
 
 @pytest.mark.parametrize(
@@ -103,4 +103,4 @@ def test_what_is_not_finite_is_an_error(name, value):
 )
 def test_shapes_are_checked(shapes):
     with pytest.raises(ValueError, match='source'):
-        similarity(*(torch.zeros(shape) for shape in shapes))
+        similarity_transform(*(torch.zeros(shape) for shape in shapes))

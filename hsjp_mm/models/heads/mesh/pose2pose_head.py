@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from hsjp_mm.models.heads.mesh.mesh_head import MeshHead, MeshPrediction, small_linear
-from hsjp_mm.models.heads.mesh.pymaf_head import sample_points
+from hsjp_mm.models.heads.mesh.pymaf_head import sample_maps
 from hsjp_mm.ops.soft_argmax import cells_to_crop, soft_argmax
 from hsjp_mm.registry import MODELS
 
@@ -92,7 +92,7 @@ class Pose2PoseHead(MeshHead):
         scores = self.volume(maps).unflatten(1, (self.num_keypoints, DEPTH))
         cells = soft_argmax(scores.float())  # (B, K, 3), (x, y, z) in cells
         last = cells.new_tensor([max(width - 1, 1), max(height - 1, 1)])
-        read = sample_points(self.thin(maps), cells[..., :2].detach() / last * 2 - 1)
+        read = sample_maps(self.thin(maps), cells[..., :2].detach() / last * 2 - 1)
         extra = self.extra(maps, box_info)
         together = torch.cat([read, cells.detach().to(read)], dim=2).flatten(1)
         together = torch.cat([together, extra], dim=1)

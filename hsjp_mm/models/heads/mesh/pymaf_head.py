@@ -126,7 +126,7 @@ class PyMAFHead(MeshHead):
                     places = project(guesses[-1])[:, self.points]
             else:
                 places = self.grid.expand(len(maps), -1, -1)
-            read = self.point_networks[step](sample_points(maps, places)).flatten(1)
+            read = self.point_networks[step](sample_maps(maps, places)).flatten(1)
             read = torch.cat([read, self.extra(read, box_info)], dim=1)
             state = self._correct(step, read, [part.detach() for part in state])
             guesses.append(self.prediction(*state))
@@ -159,7 +159,7 @@ class PointNetwork(nn.Module):
         return F.relu(self.layers[-1](torch.cat([hidden, features], dim=2)))
 
 
-def sample_points(maps: Tensor, places: Tensor) -> Tensor:
+def sample_maps(maps: Tensor, places: Tensor) -> Tensor:
     """Read maps (B, C, h, w) between their cells.
 
     Args:

@@ -5,7 +5,7 @@ import torch
 
 from hsjp_mm.models import Pose2PoseHead
 from hsjp_mm.models.heads.mesh.pose2pose_head import weak_of
-from hsjp_mm.models.heads.mesh.pymaf_head import sample_points
+from hsjp_mm.models.heads.mesh.pymaf_head import sample_maps
 from hsjp_mm.ops.rotations import rotation6d_to_matrix
 
 
@@ -49,7 +49,7 @@ def test_rotations_are_read_at_the_keypoints():
          (found.places[..., 2] + 1) * 4], dim=2,
     )  # fmt: skip
     grid = cells[..., :2] / torch.tensor([5.0, 7]) * 2 - 1
-    read = sample_points(head.thin(maps), grid)
+    read = sample_maps(head.thin(maps), grid)
     together = torch.cat([read, cells], dim=2).flatten(1)
     six = torch.cat([head.root(together), head.pose(together), torch.zeros(2, 12)], dim=1)
     expected = rotation6d_to_matrix((head.mean_pose + six).unflatten(1, (24, 6)))

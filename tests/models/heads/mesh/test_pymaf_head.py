@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from hsjp_mm.models import BodyModel, MeshPrediction, PyMAFHead
-from hsjp_mm.models.heads.mesh.pymaf_head import GRID, PointNetwork, sample_points
+from hsjp_mm.models.heads.mesh.pymaf_head import GRID, PointNetwork, sample_maps
 
 
 def small_head(**options) -> PyMAFHead:
@@ -29,7 +29,7 @@ def test_parameters_are_those_of_the_paper():
 def test_points_are_read_between_the_cells():
     maps = torch.arange(12.0).reshape(1, 1, 3, 4)
     places = torch.tensor([[[-1.0, -1], [1, 1], [0, 0], [-1 / 3, 1], [3, 0]]])
-    assert sample_points(maps, places).flatten().tolist() == pytest.approx([0, 11, 5.5, 9, 0])
+    assert sample_maps(maps, places).flatten().tolist() == pytest.approx([0, 11, 5.5, 9, 0])
 
 
 def test_the_point_network_sees_the_features_in_each_layer():
@@ -66,7 +66,7 @@ def test_each_step_reads_the_next_map_where_the_last_guess_is():
             state = [part.expand(2, -1) for part in state]
         else:
             places = flat(guess)[:, head.points]
-        read = head.point_networks[step](sample_points(maps, places)).flatten(1)
+        read = head.point_networks[step](sample_maps(maps, places)).flatten(1)
         hidden = head.regressors[step](torch.cat([read, *state], dim=1))
         changes = head.decoders[step](hidden).split([144, 4, 3], dim=1)
         state = [a + b for a, b in zip(state, changes, strict=True)]
