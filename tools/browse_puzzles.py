@@ -35,7 +35,6 @@ def arguments() -> Parser:
 
 @command(arguments)
 def main(args: argparse.Namespace) -> None:
-    import cv2
     from mmengine.registry import DATASETS, MODELS, init_default_scope
     from mmengine.runner import set_random_seed
 
@@ -44,6 +43,7 @@ def main(args: argparse.Namespace) -> None:
     from hsjp_mm.probing.features import draw_weights
     from hsjp_mm.utils.configs import read_config, required
     from hsjp_mm.visualization import draw_boards
+    from hsjp_mm.visualization.picture_files import write_picture
 
     cfg = read_config(args.config, args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmpose'))
@@ -60,12 +60,11 @@ def main(args: argparse.Namespace) -> None:
     dataset = DATASETS.build(loader.dataset)
     model.prepare(dataset)
     out = Path(args.out)
-    out.mkdir(parents=True, exist_ok=True)
     set_random_seed(args.seed)
     indices = list(range(min(args.num, len(dataset))))
     for i, (text, board) in enumerate(draw_boards(model, dataset, indices, args.split == 'val')):
         path = out / f'{args.split}_{i}.png'
-        cv2.imwrite(str(path), board[..., ::-1])
+        write_picture(path, board[..., ::-1])
         print(f'{path}: {text}')
 
 

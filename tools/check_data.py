@@ -31,12 +31,12 @@ def arguments() -> Parser:
 
 @command(arguments)
 def main(args: argparse.Namespace) -> int:
-    import cv2
     from mmengine.registry import init_default_scope
 
     from hsjp_mm.analysis.data_check import check_data
     from hsjp_mm.analysis.mesh_check import check_mesh
     from hsjp_mm.visualization.data_check import contact_sheet
+    from hsjp_mm.visualization.picture_files import write_picture
 
     init_default_scope('mmpose')
     check = check_mesh if Path(args.annotations).suffix == '.npz' else check_data
@@ -45,8 +45,7 @@ def main(args: argparse.Namespace) -> int:
         print(f'{title}\n' + ''.join(f'  {line}\n' for line in lines))
     if found.paths:
         sheet = Path(args.out) / 'contact_sheet.png'
-        sheet.parent.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(sheet), contact_sheet(found)[..., ::-1])
+        write_picture(sheet, contact_sheet(found)[..., ::-1])
         print(sheet)
     number = len(found.problems)
     print('1 problem' if number == 1 else f'{number} problems')

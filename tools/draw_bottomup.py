@@ -5,7 +5,6 @@ hsjp-mm draw CONFIG CHECKPOINT photo.jpg folder --out DIR
 
 import argparse
 import sys
-from pathlib import Path
 
 from hsjp_mm.cli import Parser, command
 from hsjp_mm.utils.configs import config_file
@@ -30,7 +29,6 @@ def arguments() -> Parser:
 
 @command(arguments)
 def main(args: argparse.Namespace) -> None:
-    import cv2
     from mmengine.dataset import Compose, pseudo_collate
     from mmengine.registry import MODELS, init_default_scope
     from mmpose.apis.inference import dataset_meta_from_config
@@ -41,12 +39,10 @@ def main(args: argparse.Namespace) -> None:
     from hsjp_mm.utils.configs import read_config, required
     from hsjp_mm.utils.progress import track
     from hsjp_mm.visualization import draw_bottomup
+    from hsjp_mm.visualization.picture_files import picture_paths, write_picture
 
     folder, names = named_images(args.images)
-    out = Path(args.out)
-    paths = [out / Path(name).with_suffix('.png') for name in names]
-    if len(set(paths)) < len(paths):
-        raise ValueError('IMAGES: two have the same name, so their pictures would too')
+    paths = picture_paths(folder, names, args.out)
     cfg = read_config(args.config, args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmpose'))
     model = MODELS.build(required(cfg, 'model'))
@@ -61,8 +57,7 @@ def main(args: argparse.Namespace) -> None:
     for name, path in track(list(zip(names, paths, strict=True)), 'images'):
         batch = pseudo_collate([pipeline({'img_path': str(folder / name), **meta})])
         (board,) = draw_bottomup(model, batch, meta['skeleton_links'])
-        path.parent.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(path), board[..., ::-1])
+        write_picture(path, board[..., ::-1])
         print(path)
 
 

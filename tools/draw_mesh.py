@@ -10,7 +10,6 @@ its focal length in pixels.
 
 import argparse
 import sys
-from pathlib import Path
 
 from hsjp_mm.cli import Parser, command
 from hsjp_mm.utils.configs import config_file
@@ -42,7 +41,6 @@ def arguments() -> Parser:
 
 @command(arguments)
 def main(args: argparse.Namespace) -> None:
-    import cv2
     import numpy as np
     from mmengine.registry import MODELS, init_default_scope
     from mmpose.apis import inference_topdown
@@ -55,14 +53,12 @@ def main(args: argparse.Namespace) -> None:
     from hsjp_mm.utils.progress import track
     from hsjp_mm.visualization.mesh_files import WRITERS
     from hsjp_mm.visualization.mesh_predictions import draw_bodies, placed_vertices
+    from hsjp_mm.visualization.picture_files import picture_paths, write_picture
 
     if args.focal is not None and not args.focal > 0:
         raise ValueError(f'focal={args.focal} must be above 0 pixels')
     folder, names = named_images(args.images)
-    out = Path(args.out)
-    paths = [out / Path(name).with_suffix('.png') for name in names]
-    if len(set(paths)) < len(paths):
-        raise ValueError('IMAGES: two have the same name, so their pictures would too')
+    paths = picture_paths(folder, names, args.out)
     boxes = read_boxes(args.boxes, names, args.score_thr) if args.boxes else {}
     cfg = read_config(args.config, args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmpose'))
@@ -87,8 +83,7 @@ def main(args: argparse.Namespace) -> None:
             model.dataset_meta['camera'] = np.array(camera, np.float32)
         # without boxes the stock function would take the whole picture for a person
         samples = inference_topdown(model, image, found) if len(found) else []
-        path.parent.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(path), draw_bodies(image, samples, faces))
+        write_picture(path, draw_bodies(image, samples, faces))
         print(f'{path}: {len(samples)} persons')
         for number, sample in enumerate(samples if args.meshes else []):
             file = path.with_name(f'{path.stem}_{number}{args.meshes}')

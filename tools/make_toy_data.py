@@ -40,10 +40,9 @@ def main(args: argparse.Namespace) -> None:
     options = {name: getattr(args, name) for name in ONLY_BODIES if getattr(args, name) is not None}
     if options and args.kind != 'bodies':
         raise ValueError(f'{", ".join(f"--{name}" for name in options)} needs --kind bodies')
-    import cv2
-
     people = import_module(f'hsjp_mm.datasets.{PACKAGES[args.kind]}')
     from hsjp_mm.utils.progress import track
+    from hsjp_mm.visualization.picture_files import write_picture
 
     start = time.perf_counter()
     folder = Path(args.out)
@@ -51,9 +50,7 @@ def main(args: argparse.Namespace) -> None:
     people.render(folder, args.train, args.val, args.seed, progress=progress, **options)
     print(f'{args.train + args.val} images in {time.perf_counter() - start:.1f} s: {folder}')
     if args.preview:
-        args.preview.parent.mkdir(parents=True, exist_ok=True)
-        if not cv2.imwrite(str(args.preview), people.contact_sheet(folder, 'train')):
-            raise ValueError(f'preview={str(args.preview)!r} could not be written')
+        write_picture(args.preview, people.contact_sheet(folder, 'train'))
         print(f'preview: {args.preview}')
 
 

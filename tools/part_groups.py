@@ -59,12 +59,12 @@ def arguments() -> Parser:
 
 @command(arguments)
 def main(args: argparse.Namespace) -> None:
-    import cv2
     from mmengine.registry import init_default_scope
 
     from hsjp_mm.analysis.part_groups import group_parts, overlap, write_part_groups
     from hsjp_mm.analysis.persons import read_poses
     from hsjp_mm.visualization import affinity_picture, groups_picture
+    from hsjp_mm.visualization.picture_files import write_picture
 
     init_default_scope('mmpose')
     also = dict(text.split('=', 1) for text in args.also)
@@ -86,7 +86,7 @@ def main(args: argparse.Namespace) -> None:
         'skeleton': groups_picture(part_groups, found.mean_pose, poses.links),
     }
     for kind, picture in pictures.items():
-        cv2.imwrite(str(out.with_suffix(f'.{kind}.png')), picture[..., ::-1])
+        write_picture(out.with_suffix(f'.{kind}.png'), picture[..., ::-1])
     print(
         f'{found.num_poses} of {len(poses.keypoints)} poses have the unit of length; any two '
         f'keypoints have {found.fewest_poses} or more in common; {found.outside:.1%} of the '

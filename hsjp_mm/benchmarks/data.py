@@ -16,6 +16,7 @@ from torch import Tensor
 from hsjp_mm.datasets.image_files import read_image
 from hsjp_mm.ops.keypoint_orders import joint_names
 from hsjp_mm.utils.files import read_json
+from hsjp_mm.visualization.picture_files import write_picture
 
 DRAWN = 128
 """The maps to decode are drawn with so many cells a side, and then enlarged."""
@@ -128,7 +129,7 @@ def enlarge_coco(
         cv2.randn(noise, np.zeros(3), np.full(3, NOISE, float))
         path = places[split] / Path(image['file_name']).with_suffix('.jpg').name
         image['file_name'] = path.name
-        cv2.imwrite(str(path), cv2.add(large, noise, dtype=cv2.CV_8U))
+        write_picture(path, cv2.add(large, noise, dtype=cv2.CV_8U))
         size += path.stat().st_size
     for row in persons:
         factor = factors[row['image_id']]

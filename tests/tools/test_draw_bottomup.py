@@ -75,7 +75,8 @@ def test_mistakes_are_one_sentence_and_status_2(model_files, tiny_coco, tmp_path
     hsjp = ROOT / 'configs/demo/hsjp_hrnet-tiny_1xb32-1000i_toy-96x96.py'
     config, weights = model_files
     for arguments, message in (
-        ((config, weights, tmp_path / '1.png', tmp_path / '1.jpg'), 'have the same name'),
+        ((config, weights, tmp_path / '1.png', tmp_path / '1.jpg'), '1.png and '),
+        ((config, weights, tmp_path / '1.png', '--out', tmp_path), 'must be another folder'),
         ((config, weights, tmp_path / 'no.png'), "no.png' does not exist"),
         ((config, weights, config), 'is no image'),
         ((hsjp, weights, tmp_path / '1.png'), 'must have a hsjp_mm.HigherHRNetHead'),

@@ -129,6 +129,15 @@ def test_faults_are_told_at_once(folder, options, message, capsys):
     assert message in capsys.readouterr().err
 
 
+def test_the_pictures_themselves_are_kept(folder, capsys):
+    image = folder / 'images/train/0.png'
+    before = image.read_bytes()
+    assert draw(folder, image, '--out', image.parent) == 2
+    said = capsys.readouterr().err
+    assert f"--out='{image.parent}' must be another folder: a picture would replace {image}" in said
+    assert image.read_bytes() == before
+
+
 @pytest.mark.slow
 def test_boards_have_a_tile_for_the_attention(folder):
     config = Config.fromfile(folder / 'config.py')
