@@ -9,12 +9,12 @@ import difflib
 import functools
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hsjp_mm.environment.requirements import VersionError, check_versions
-from hsjp_mm.utils.files import PACKAGE
+from hsjp_mm.utils.files import PACKAGE, is_same_file
 from hsjp_mm.utils.keypoint_numbers import have_mmpose_go_by_number
 from hsjp_mm.utils.scripts import hide_harmless_warnings, run_script
 from hsjp_mm.version import __version__
@@ -126,6 +126,7 @@ class Parser(argparse.ArgumentParser):
         self.flags = flags or {}
         self.needs_out = False
         self.inputs: dict[str, Callable[[str, str], Any]] = {}
+        self.outputs: dict[str, Callable[[str, str], Any]] = {}
 
     def add_input(self, name: str, check: Callable[[str, str], Any], **options: Any) -> None:
         """Take a path, which is looked at before the imports, for these take seconds.
@@ -140,11 +141,39 @@ class Parser(argparse.ArgumentParser):
 
     def check_inputs(self, args: argparse.Namespace) -> None:
         """Raise what is wrong with the paths of :meth:`add_input`."""
-        for name, check in self.inputs.items():
+        for name, path in self._paths(args, self.inputs):
+            self.inputs[name](path, name)
+
+    def add_output(self, name: str, check: Callable[[str, str], Any], **options: Any) -> None:
+        """Take a path to write, which is looked at before any work that could be lost.
+
+        Args:
+            name: of the flag, with dashes.
+            check: raises OSError or ValueError if the path cannot be written; is given it and the
+                name of the flag.
+            options: as for ``add_argument``.
+        """
+        self.outputs[self.add_argument(name, **options).dest] = check
+
+    def check_outputs(self, args: argparse.Namespace) -> None:
+        """Raise what is wrong with the paths of :meth:`add_output`, a file that is read too."""
+        for name, path in self._paths(args, self.outputs):
+            self.outputs[name](path, name)
+            for other, read in self._paths(args, self.inputs):
+                if is_same_file(path, read):
+                    raise ValueError(
+                        f'{name}={str(path)!r} must be another file than {other}={str(read)!r}, '
+                        'which it would replace'
+                    )
+
+    @staticmethod
+    def _paths(args: argparse.Namespace, names: Iterable[str]) -> Iterator[tuple[str, str]]:
+        """The arguments' names with their paths, each of several, if they were given."""
+        for name in names:
             given = getattr(args, name)
             for path in given if isinstance(given, list) else [given]:
                 if path is not None:
-                    check(path, name)
+                    yield name, path
 
     def add_cfg_options(self, flag: str = '--cfg-options', what: str = 'the config') -> None:
         """Take changes to a config, for :func:`~hsjp_mm.utils.configs.read_config`."""
@@ -153,21 +182,36 @@ class Parser(argparse.ArgumentParser):
             help=f'changes to {what}',
         )  # fmt: skip
 
-    def add_out(self, what: str, default: str | None = None, **options: Any) -> None:
-        """Take ``--out``, what is written; needed if it has no default.
+    def add_out(
+        self,
+        what: str,
+        default: str | None = None,
+        check: Callable[[str, str], Any] | None = None,
+        needed: bool | None = None,
+    ) -> None:
+        """Take ``--out``, what is written.
 
         A command of version 0.1 that had it as its last positional argument still takes it there.
+
+        Args:
+            what: for the help.
+            default: where it goes if nothing is said.
+            check: as in :meth:`add_output`; by default the command looks itself.
+            needed: whether it must be given; by default if it has no default.
         """
-        self.needs_out = default is None
-        said = f'{what} (%(default)s)' if default else f'{what}; needed'
-        self.add_argument('--out', default=default, help=said, **options)
+        self.needs_out = default is None if needed is None else needed
+        said = f'{what} (%(default)s)' if default else f'{what}{"; needed" * self.needs_out}'
+        if check is None:
+            self.add_argument('--out', default=default, help=said)
+        else:
+            self.add_output('--out', check, default=default, help=said)
 
     def parse_args(self, args=None, namespace=None):  # type: ignore[override]
         """Read the arguments, also in the forms of version 0.1."""
         found, rest = self.parse_known_args(args, namespace)
         if self.needs_out and found.out is None:
             if len(rest) != 1 or rest[0].startswith('-'):
-                self.error(' '.join(['--out is needed', *(['; unknown:', *rest] if rest else [])]))
+                self.error('--out is needed' + (f'; unknown: {" ".join(rest)}' if rest else ''))
             print(
                 f'{self.prog}: write --out {rest[0]}; without --out it is taken until version 1.0',
                 file=sys.stderr,
@@ -221,6 +265,7 @@ def command(arguments: Callable[[], Parser]) -> Callable[[Main], Callable[..., i
 
             def act() -> int | None:
                 parser.check_inputs(args)
+                parser.check_outputs(args)
                 return function(args)
 
             return report_mistakes(act, parser.prog, parser.in_flags)

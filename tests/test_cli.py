@@ -120,6 +120,84 @@ def test_a_mistyped_path_is_told_before_the_long_imports(tmp_path):
         assert any(words in said for words in ('does not exist', 'is not a file', 'is a folder'))
 
 
+# What stands in the place of --out, and the rest of a command whose inputs are there.
+OUT_IS_A_FOLDER = {
+    'subset': ['a.json', '--number', '1'],
+    'groups': ['a.json'],
+    'extract': ['a.pth'],
+    'convert': ['a.pth'],
+    'convert-lsp': ['a.mat', '--images', 'folder'],
+    'convert-mesh': ['eft', 'a.json'],
+    'convert-body': ['a.pkl'],
+    'build-body': [],
+    'draw-body': ['a.npz'],
+    'probe': ['a.py', 'none', 'folder', '--protocol', 'knn'],
+    'probe-pose': ['a.py', 'a.pth'],
+    'detect': ['a.py', 'a.pth', 'folder'],
+}
+OUT_IS_A_FILE = {
+    'check-data': ['a.json', 'folder'],
+    'priors': ['a.json'],
+    'analyze': ['a.json', '--ann', 'a.json'],
+    'browse': ['a.py'],
+    'draw': ['a.py', 'a.pth', 'folder'],
+    'draw-mesh': ['a.py', 'a.pth', 'folder'],
+    'toy': [],
+}
+OUT_IS_AN_INPUT = {
+    'convert': ['out.pth'],
+    'groups': ['out.pth'],
+    'probe-pose': ['a.py', 'a.pth', 'out.pth'],
+}
+WRONG_OUT = f"""
+import contextlib, io, json, sys
+from hsjp_mm.cli import main
+found = []
+for commands, out in (
+    ({OUT_IS_A_FOLDER!r}, 'folder'), ({OUT_IS_A_FILE!r}, 'a.json'), ({OUT_IS_AN_INPUT!r}, 'out.pth')
+):
+    for name, arguments in commands.items():
+        err = io.StringIO()
+        with contextlib.redirect_stderr(err):
+            try:
+                status = main([name, *arguments, '--out', out])
+            except SystemExit as end:
+                status = end.code
+        found.append([name, status, err.getvalue(), 'torch' in sys.modules])
+print(json.dumps(found))
+"""
+
+
+def test_an_out_that_cannot_be_is_told_before_the_long_imports(tmp_path):
+    (tmp_path / 'folder').mkdir()
+    for name in ('a.json', 'a.pth', 'a.mat', 'a.pkl', 'a.npz', 'a.py', 'out.pth'):
+        (tmp_path / name).touch()
+    done = subprocess.run(
+        [sys.executable, '-c', WRONG_OUT],
+        check=True, capture_output=True, text=True, cwd=tmp_path,
+        env={**os.environ, 'PYTHONPATH': str(ROOT)},
+    )  # fmt: skip
+    told = json.loads(done.stdout)
+    assert len(told) == len(OUT_IS_A_FOLDER) + len(OUT_IS_A_FILE) + len(OUT_IS_AN_INPUT)
+    for name, status, said, torch in told:
+        assert (status, torch) == (2, False), name
+        assert said.startswith(f'hsjp-mm {name}: --out=') and len(said.splitlines()) == 1
+        assert any(w in said for w in ('is a folder', 'is a file', 'must be another file than'))
+    assert not any((tmp_path / name).read_bytes() for name in ('a.json', 'out.pth'))
+
+
+def test_a_needed_out_and_what_is_unknown(capsys):
+    for rest, said in (
+        ([], '--out is needed'),
+        (['a', 'b', '--bogus'], '--out is needed; unknown: a b --bogus'),
+    ):
+        parser = Parser('Writes.')
+        parser.add_out('what')
+        with pytest.raises(SystemExit):
+            parser.parse_args(rest)
+        assert capsys.readouterr().err.splitlines()[-1].endswith(f'error: {said}')
+
+
 def test_every_tool_is_a_command():
     tools = {path.stem for path in ROOT.glob('tools/*.py')}
     assert set(FILES.values()) == tools

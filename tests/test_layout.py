@@ -220,20 +220,21 @@ def default_outputs() -> dict[str, str]:
     found = {}
     for path in sorted(ROOT.glob('tools/*.py')):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and any(
-                isinstance(a, ast.Constant) and a.value in ('--out', '--work-dir')
-                for a in node.args
-            ):
-                values = [k.value for k in node.keywords if k.arg == 'default']
-                if values and isinstance(values[0], ast.Constant) and values[0].value:
-                    found[path.name] = values[0].value
-    return found
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+                continue
+            constants = [a.value if isinstance(a, ast.Constant) else None for a in node.args]
+            values = [k.value for k in node.keywords if k.arg == 'default']
+            if node.func.attr == 'add_out':
+                found[path.name] = constants[1] if len(constants) > 1 else None
+            elif {'--out', '--work-dir'} & {*constants} and values:
+                found[path.name] = ast.literal_eval(values[0])
+    return {name: out for name, out in found.items() if out}
 
 
 @in_git
 def test_git_ignores_what_the_tools_write_by_default():
     outputs = default_outputs()
-    assert outputs['probe_pose.py'] == 'probe_pose.json'
+    assert (outputs['probe_pose.py'], outputs['demo.py']) == ('probe_pose.json', 'demo')
     asked = [out if Path(out).suffix else f'{out}/' for out in outputs.values()] + ['work_dirs/']
     done = subprocess.run(['git', 'check-ignore', *asked], cwd=ROOT, capture_output=True, text=True)
     assert sorted(done.stdout.split()) == sorted(asked)

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from hsjp_mm.cli import Parser, command
-from hsjp_mm.utils.files import existing_file
+from hsjp_mm.utils.files import existing_file, writable_folder
 
 IOU_TYPES = ('keypoints', 'keypoints_crowd')
 METAINFO = 'configs/_base_/datasets/coco.py'
@@ -38,7 +38,7 @@ def arguments() -> Parser:
     parser.add_argument(
         '--no-area', action='store_true', help='take areas from the boxes, as for CrowdPose'
     )
-    parser.add_argument('--out', default='keypoint_errors', help='folder (%(default)s)')
+    parser.add_out('folder', 'keypoint_errors', writable_folder)
     return parser
 
 

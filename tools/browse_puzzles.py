@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hsjp_mm.cli import Parser, command
 from hsjp_mm.utils.configs import config_file
-from hsjp_mm.utils.files import checkpoint_file
+from hsjp_mm.utils.files import checkpoint_file, writable_folder
 
 
 def arguments() -> Parser:
@@ -15,7 +15,7 @@ def arguments() -> Parser:
     parser.add_input(
         'checkpoint', checkpoint_file, nargs='?', help='without it the network is untrained'
     )
-    parser.add_argument('--out', default='puzzles', help='folder of the pictures (%(default)s)')
+    parser.add_out('folder of the pictures', 'puzzles', writable_folder)
     parser.add_argument(
         '--num',
         type=int,

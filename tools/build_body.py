@@ -12,11 +12,12 @@ import sys
 from pathlib import Path
 
 from hsjp_mm.cli import Parser, command
+from hsjp_mm.utils.files import writable_file
 
 
 def arguments() -> Parser:
     parser = Parser(__doc__)
-    parser.add_out('name.npz')
+    parser.add_out('name.npz', check=writable_file)
     parser.add_argument('--number', type=int, default=1000, help='of bodies drawn (%(default)s)')
     parser.add_argument('--seed', type=int, default=0, help='of the draw (%(default)s)')
     return parser

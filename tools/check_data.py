@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from hsjp_mm.cli import Parser, command
-from hsjp_mm.utils.files import existing_file, existing_folder
+from hsjp_mm.utils.files import existing_file, existing_folder, writable_folder
 
 
 def arguments() -> Parser:
@@ -25,7 +25,7 @@ def arguments() -> Parser:
         help='COCO-style JSON, with keypoints or without, or .npz of meshes',
     )
     parser.add_input('images', existing_folder, help='folder of the images')
-    parser.add_out('folder of the contact sheet', 'data_check')
+    parser.add_out('folder of the contact sheet', 'data_check', writable_folder)
     return parser
 
 

@@ -11,15 +11,16 @@ import argparse
 import sys
 
 from hsjp_mm.cli import Parser, command
+from hsjp_mm.utils.files import existing_path, writable_file
 
 GENDERS = ('neutral', 'male', 'female')
 
 
 def arguments() -> Parser:
     parser = Parser(__doc__)
-    parser.add_argument('file', help=".pkl, or the folder of SMPL's files")
+    parser.add_input('file', existing_path, help=".pkl, or the folder of SMPL's files")
     parser.add_argument('--gender', choices=GENDERS, default='neutral', help='which of a folder')
-    parser.add_argument('--out', help='name.npz; by default beside the file')
+    parser.add_out('name.npz; by default beside the file', check=writable_file, needed=False)
     return parser
 
 

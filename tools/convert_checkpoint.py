@@ -11,7 +11,7 @@ import argparse
 import sys
 
 from hsjp_mm.cli import Parser, command
-from hsjp_mm.utils.files import checkpoint_file
+from hsjp_mm.utils.files import checkpoint_file, writable_file
 
 
 def arguments() -> Parser:
@@ -19,7 +19,7 @@ def arguments() -> Parser:
     parser.add_input(
         'checkpoint', checkpoint_file, help="the authors' or MMPose 0.x's file, or its address"
     )
-    parser.add_out('name.pth')
+    parser.add_out('name.pth', check=writable_file)
     parser.add_argument(
         '--trust', action='store_true', help='unpickle any object: can run any code of the file'
     )

@@ -13,7 +13,7 @@ import argparse
 import sys
 
 from hsjp_mm.cli import Parser, command
-from hsjp_mm.utils.files import existing_file, existing_folder, write_json
+from hsjp_mm.utils.files import existing_file, existing_folder, writable_file, write_json
 
 
 def arguments() -> Parser:
@@ -22,7 +22,7 @@ def arguments() -> Parser:
     parser.add_input('--images', existing_folder, required=True, help='folder of the images')
     parser.add_argument('--first', type=int, default=1, help='number of the first image (1)')
     parser.add_argument('--last', type=int, help='number of the last image (of the last person)')
-    parser.add_out('name.json')
+    parser.add_out('name.json', check=writable_file)
     return parser
 
 

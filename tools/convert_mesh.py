@@ -25,7 +25,7 @@ import importlib
 import sys
 
 from hsjp_mm.cli import Parser, command
-from hsjp_mm.utils.files import existing_path
+from hsjp_mm.utils.files import existing_path, writable_file, writable_folder
 
 OPTIONS = {
     'h36m': ('split', 'every', 'body'),
@@ -45,11 +45,13 @@ def arguments() -> Parser:
     parser = Parser(__doc__, {'file=': '--body='})
     parser.add_argument('kind', choices=OPTIONS, help='which data set')
     parser.add_input('source', existing_path, help='its file or folder')
-    parser.add_out('name.npz')
+    parser.add_out('name.npz', check=writable_file)
     parser.add_argument('--split', help='train, test …, as the data set has them')
     parser.add_argument('--labels', help='JSON of the fits (neuralannot)')
     parser.add_argument('--every', type=int, help='take every how many frames (h36m, surreal)')
-    parser.add_argument('--frames', help='folder to decode the videos into (surreal)')
+    parser.add_output(
+        '--frames', writable_folder, help='folder to decode the videos into (surreal)'
+    )
     parser.add_argument('--joints', help='universal or metric (mupots)')
     parser.add_argument('--body', help="folder of SMPL's files (h36m, agora, surreal)")
     return parser

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from hsjp_mm.cli import Parser, command
 from hsjp_mm.utils.configs import config_file, read_config
-from hsjp_mm.utils.files import checkpoint_file, existing_path
+from hsjp_mm.utils.files import checkpoint_file, existing_path, writable_file
 
 
 def arguments() -> Parser:
@@ -57,6 +57,7 @@ def main(args: argparse.Namespace) -> None:
     checkpoint_file(args.checkpoint)
     for path in args.images:
         existing_path(path, 'images')
+    writable_file(args.out, 'out')
 
     from hsjp_mm.datasets.detected_boxes import images_file
     from hsjp_mm.datasets.detections import detect

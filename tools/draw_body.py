@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from hsjp_mm.cli import Parser, command
-from hsjp_mm.utils.files import existing_file
+from hsjp_mm.utils.files import existing_file, writable_file
 
 
 def arguments() -> Parser:
@@ -20,7 +20,7 @@ def arguments() -> Parser:
     parser.add_input('file', existing_file, help='.npz of meshes')
     parser.add_argument('--id', type=int, help='of the sample; by default the first with a pose')
     parser.add_argument('--body', help="the body's file or folder; by default the free body")
-    parser.add_out('file', default='body.html')
+    parser.add_out('file', 'body.html', writable_file)
     return parser
 
 

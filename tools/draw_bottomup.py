@@ -8,7 +8,7 @@ import sys
 
 from hsjp_mm.cli import Parser, command
 from hsjp_mm.utils.configs import config_file
-from hsjp_mm.utils.files import checkpoint_file, existing_path
+from hsjp_mm.utils.files import checkpoint_file, existing_path, writable_folder
 
 
 def arguments() -> Parser:
@@ -21,7 +21,7 @@ def arguments() -> Parser:
         nargs='+',
         help='files, or folders with their subfolders',
     )
-    parser.add_argument('--out', default='boards', help='folder of the pictures (%(default)s)')
+    parser.add_out('folder of the pictures', 'boards', writable_folder)
     parser.add_argument('--device', default='cpu', help='cpu, cuda:0, … (%(default)s)')
     parser.add_cfg_options()
     return parser

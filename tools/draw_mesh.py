@@ -13,7 +13,7 @@ import sys
 
 from hsjp_mm.cli import Parser, command
 from hsjp_mm.utils.configs import config_file
-from hsjp_mm.utils.files import checkpoint_file, existing_file, existing_path
+from hsjp_mm.utils.files import checkpoint_file, existing_file, existing_path, writable_folder
 
 ENDINGS = ('.obj', '.ply', '.gif', '.html')
 
@@ -33,7 +33,7 @@ def arguments() -> Parser:
     )
     parser.add_argument('--focal', type=float, help='focal length in pixels of the pictures')
     parser.add_argument('--meshes', choices=ENDINGS, help='also write each body as such a file')
-    parser.add_argument('--out', default='meshes', help='folder of the pictures (%(default)s)')
+    parser.add_out('folder of the pictures', 'meshes', writable_folder)
     parser.add_argument('--device', default='cpu', help='cpu, cuda:0, … (%(default)s)')
     parser.add_cfg_options()
     return parser

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from hsjp_mm.cli import Parser, command
-from hsjp_mm.utils.files import checkpoint_file
+from hsjp_mm.utils.files import checkpoint_file, writable_file
 
 VALIDATION = {
     'validation': 'of these weights',
@@ -23,7 +23,7 @@ VALIDATION = {
 def arguments() -> Parser:
     parser = Parser(__doc__)
     parser.add_input('checkpoint', checkpoint_file, help='what MMEngine wrote while pretraining')
-    parser.add_out('name.safetensors or name.pth; a hash joins the name')
+    parser.add_out('name.safetensors or name.pth; a hash joins the name', check=writable_file)
     parser.add_argument('--prefix', default='backbone.', help='of the backbone (%(default)s)')
     parser.add_argument(
         '--trust', action='store_true', help='unpickle any object: can run any code of the file'

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hsjp_mm.cli import Parser, command
-from hsjp_mm.utils.files import existing_file
+from hsjp_mm.utils.files import existing_file, writable_folder
 
 if TYPE_CHECKING:
     from hsjp_mm.analysis.keypoint_priors import KeypointPriors
@@ -28,7 +28,7 @@ def arguments() -> Parser:
         help='COCO-style or MPII-style JSONs of the same keypoints',
     )
     parser.add_argument('--grid', type=int, default=3, help='patches along a side (%(default)s)')
-    parser.add_argument('--out', default='keypoint_priors', help='folder (%(default)s)')
+    parser.add_out('folder', 'keypoint_priors', writable_folder)
     return parser
 
 

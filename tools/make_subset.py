@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from hsjp_mm.cli import Parser, command
-from hsjp_mm.utils.files import existing_file
+from hsjp_mm.utils.files import existing_file, writable_file
 
 UNITS = ('images', 'persons')
 
@@ -21,7 +21,7 @@ UNITS = ('images', 'persons')
 def arguments() -> Parser:
     parser = Parser(__doc__, {'ann_file=': 'ANNOTATIONS=', 'the ann_file': 'ANNOTATIONS'})
     parser.add_input('annotations', existing_file, help='COCO JSON with keypoints')
-    parser.add_out('JSON to write; OUT.manifest.json goes beside it')
+    parser.add_out('JSON to write; OUT.manifest.json goes beside it', check=writable_file)
     size = parser.add_mutually_exclusive_group(required=True)
     size.add_argument('--fraction', type=float, help='share to take, in (0, 1]')
     size.add_argument('--number', type=int, help='or how many to take')

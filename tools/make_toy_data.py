@@ -15,6 +15,7 @@ from importlib import import_module
 from pathlib import Path
 
 from hsjp_mm.cli import Parser, command
+from hsjp_mm.utils.files import writable_file, writable_folder
 
 PACKAGES = {'figures': 'toy', 'bodies': 'toy_bodies'}
 ONLY_BODIES = ('backgrounds', 'look', 'workers')
@@ -23,7 +24,7 @@ ONLY_BODIES = ('backgrounds', 'look', 'workers')
 def arguments() -> Parser:
     names = {'num_train': '--train', 'num_val': '--val', 'folder=': '--out=', 'look=': '--look='}
     parser = Parser(__doc__, names)
-    parser.add_out('folder to write it to; new or empty')
+    parser.add_out('folder to write it to; new or empty', check=writable_folder)
     parser.add_argument('--kind', choices=[*PACKAGES], default='figures', help='of people')
     parser.add_argument('--train', type=int, default=400, help='training images (%(default)s)')
     parser.add_argument('--val', type=int, default=100, help='validation images (%(default)s)')
@@ -31,7 +32,9 @@ def arguments() -> Parser:
     parser.add_argument('--backgrounds', type=Path, help='folder of pictures to put behind bodies')
     parser.add_argument('--look', help='of bodies: varied, or plain, one color each (varied)')
     parser.add_argument('--workers', type=int, help='processes that draw bodies (1)')
-    parser.add_argument('--preview', type=Path, help='picture of labelled training images to write')
+    parser.add_output(
+        '--preview', writable_file, type=Path, help='picture of labelled training images to write'
+    )
     return parser
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from hsjp_mm.cli import Parser, command, pair
 from hsjp_mm.utils.configs import config_file
-from hsjp_mm.utils.files import existing_file
+from hsjp_mm.utils.files import existing_file, writable_file
 
 HEAD = ('upper_neck', 'head_top')
 EXTENT = 5.75
@@ -53,7 +53,7 @@ def arguments() -> Parser:
         '--also', nargs='+', action='extend', default=[], type=pair, metavar='KEYPOINT=OTHER',
         help='put KEYPOINT in the group of OTHER too',
     )  # fmt: skip
-    parser.add_argument('--out', default='part_groups.json', help='(%(default)s)')
+    parser.add_out('JSON to write', 'part_groups.json', writable_file)
     return parser
 
 

@@ -14,14 +14,23 @@ from pathlib import Path
 
 from hsjp_mm.cli import Parser, command
 from hsjp_mm.utils.configs import config_file
+from hsjp_mm.utils.files import checkpoint_file, writable_file
 
 PROTOCOLS = ('linear', 'knn', 'finetune')
+
+
+def weights_or_none(name: str, argument: str) -> None:
+    """Expect a checkpoint, or 'none'."""
+    if name != 'none':
+        checkpoint_file(name, argument)
 
 
 def arguments() -> Parser:
     parser = Parser(__doc__)
     parser.add_input('config', config_file, help='any config with model.backbone')
-    parser.add_argument('checkpoint', help="a file or address with the backbone, or 'none'")
+    parser.add_input(
+        'checkpoint', weights_or_none, help="a file or address with the backbone, or 'none'"
+    )
     parser.add_argument('data', help='image folder, cifar10:PATH or cifar100:PATH')
     parser.add_argument('--protocol', required=True, choices=PROTOCOLS)
     parser.add_argument(
@@ -44,7 +53,7 @@ def arguments() -> Parser:
     parser.add_argument('--size', type=int, default=224, help='side of the crops (%(default)s)')
     parser.add_argument('--workers', type=int, default=2, help='loading processes (%(default)s)')
     parser.add_argument('--device', default='cpu', help='cpu, cuda:0, … (%(default)s)')
-    parser.add_argument('--out', default='probe.json', help='(%(default)s)')
+    parser.add_out('JSON to write', 'probe.json', writable_file)
     parser.add_cfg_options()
     return parser
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from hsjp_mm.cli import Parser, command
 from hsjp_mm.utils.configs import config_file
-from hsjp_mm.utils.files import checkpoint_file
+from hsjp_mm.utils.files import checkpoint_file, writable_file
 
 PERSONS, ITERATIONS = 500, 300
 
@@ -37,7 +37,7 @@ def arguments() -> Parser:
     )
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--device', default='cpu', help='cpu, cuda:0, … (%(default)s)')
-    parser.add_argument('--out', default='probe_pose.json', help='(%(default)s)')
+    parser.add_out('JSON to write', 'probe_pose.json', writable_file)
     parser.add_cfg_options()
     return parser
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from hsjp_mm.checkpoint import read_checkpoint
 from hsjp_mm.checkpoint.coverage import CheckpointError, Tensors, compare, networks_of, shorten
+from hsjp_mm.utils.files import is_same_file
 
 # A module is a Sequential of deconvolution, norm, ReLU and blocks here; there the first three
 # stand in a Sequential of their own, and so does each block.
@@ -83,12 +84,14 @@ def convert_checkpoint(
         The path of the file and the config of the model, see :func:`convert`.
 
     Raises:
-        ValueError: Another suffix.
+        ValueError: Another suffix, or the checkpoint itself.
         CheckpointError: Unreadable, or see :func:`convert`.
     """
     out = Path(out).expanduser()
     if out.suffix != '.pth':
         raise ValueError(f'out={str(out)!r} must end in .pth')
+    if is_same_file(out, checkpoint):
+        raise ValueError(f'out={str(out)!r} must be another file than the checkpoint')
     state = read_checkpoint(checkpoint, trust)
     try:
         tensors, config = convert(networks_of(state).get('', {}))

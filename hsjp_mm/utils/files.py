@@ -52,6 +52,50 @@ def existing_path(path: str | Path, argument: str) -> Path:
     return Path(path)
 
 
+def writable_file(path: str | Path, argument: str) -> Path:
+    """Expect the path of a file that can be written; its folders may have to be made.
+
+    Args:
+        path: of the file, which may be there already.
+        argument: what names it in messages: an argument of a function, or a flag.
+
+    Raises:
+        IsADirectoryError: a folder.
+        NotADirectoryError: a part of the path is a file.
+        PermissionError: it may not be written.
+    """
+    if Path(path).is_dir():
+        raise IsADirectoryError(f'{argument}={str(path)!r} is a folder; give the name of a file')
+    return _writable(path, argument)
+
+
+def writable_folder(path: str | Path, argument: str) -> Path:
+    """Expect a folder that can be written in or made; arguments and errors as for a file."""
+    if Path(path).exists() and not Path(path).is_dir():
+        raise NotADirectoryError(f'{argument}={str(path)!r} is a file; give the name of a folder')
+    return _writable(path, argument)
+
+
+def _writable(path: str | Path, argument: str) -> Path:
+    """Check the path, or else the nearest folder above it that is there."""
+    there = Path(path)
+    while not there.exists():
+        there = there.parent
+        if there.is_file():
+            raise NotADirectoryError(
+                f'{argument}={str(path)!r} cannot be written: {there} is a file and no folder'
+            )
+    if not os.access(there, os.W_OK):
+        raise PermissionError(f'{argument}={str(path)!r} cannot be written: {there} is read-only')
+    return Path(path)
+
+
+def is_same_file(first: str | Path, second: str | Path) -> bool:
+    """Whether two paths lead to one file that is there."""
+    first, second = Path(first).expanduser(), Path(second).expanduser()
+    return first.is_file() and second.is_file() and first.samefile(second)
+
+
 def is_address(name: str) -> bool:
     """Whether a file is named by its http(s) address."""
     return name.startswith(('http://', 'https://'))

@@ -223,4 +223,6 @@ def test_a_refused_file_is_named_and_writes_nothing(tmp_path):
         convert_checkpoint(tmp_path / 'old.pth', tmp_path / 'new.pth')
     with pytest.raises(ValueError, match=r'out=.* must end in \.pth'):
         convert_checkpoint(tmp_path / 'old.pth', tmp_path / 'new.safetensors')
+    with pytest.raises(ValueError, match=r'out=.*old\.pth. must be another file than the check'):
+        convert_checkpoint(tmp_path / 'old.pth', tmp_path / 'old.pth')
     assert [path.name for path in tmp_path.iterdir()] == ['old.pth']

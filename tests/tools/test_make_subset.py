@@ -11,6 +11,7 @@ from mmpose.datasets import CocoDataset
 from mmpose.evaluation import CocoMetric
 
 from hsjp_mm.datasets import LabelSubset
+from hsjp_mm.datasets.subset_files import write_subset
 from hsjp_mm.datasets.toy import render
 from tests.helpers import ROOT
 
@@ -201,7 +202,7 @@ def test_files_that_do_not_fit_are_named(ann_file, tmp_path, capsys):
         ('no-such.json', "ANNOTATIONS='no-such.json' does not exist"),
         (tmp_path / 'list.json', 'must be in COCO format'),
         (tmp_path / 'text.json', 'is no JSON'),
-        (ann_file, 'is ANNOTATIONS itself'),
+        (ann_file, 'must be another file than ANNOTATIONS='),
     ):
         out = ann_file if path == ann_file else tmp_path / 'out.json'
         assert main([str(path), '--out', str(out), '--number', '1']) == 2
@@ -216,3 +217,8 @@ def test_the_order_of_0_1_is_taken_with_a_word(ann_file, tmp_path, capsys):
     with pytest.raises(SystemExit, match='2'):
         main([str(ann_file), '--number', '1'])
     assert '--out is needed' in capsys.readouterr().err
+
+
+def test_the_file_itself_is_not_written_over(ann_file):
+    with pytest.raises(ValueError, match=r"out='.*' is the ann_file itself"):
+        write_subset(ann_file, ann_file, None, 1, 'images', 0)

@@ -1,8 +1,19 @@
 import hashlib
+import os
+from pathlib import Path
 
 import pytest
 
-from hsjp_mm.utils.files import file_sha256, make_whole, read_json, read_text, write_json
+from hsjp_mm.utils.files import (
+    file_sha256,
+    is_same_file,
+    make_whole,
+    read_json,
+    read_text,
+    writable_file,
+    writable_folder,
+    write_json,
+)
 
 TEXT = '{"Zoë": [1, 2.5]}\n'
 
@@ -73,3 +84,36 @@ def test_a_folder_is_made_once_and_whole(tmp_path):
         make_whole(folder, lambda path: made.append(path.mkdir()))
     assert len(made) == 1 and list(folder.iterdir()) == []
     assert list(tmp_path.iterdir()) == [folder]
+
+
+@pytest.mark.parametrize('check', [writable_file, writable_folder])
+def test_what_can_be_written_is_taken_and_nothing_made(check, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for path in ('a.json', 'new/folder/a.json', tmp_path / 'a'):
+        assert check(path, '--out') == Path(path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_written_is_named(tmp_path, monkeypatch):
+    (tmp_path / 'file').touch()
+    for path in ('file/a', 'file/a/b'):
+        for check in (writable_file, writable_folder):
+            with pytest.raises(NotADirectoryError, match=r"--out='.*' cannot be .*file is a file"):
+                check(tmp_path / path, '--out')
+    with pytest.raises(IsADirectoryError, match=r"--out='.*' is a folder; give the name of a file"):
+        writable_file(tmp_path, '--out')
+    with pytest.raises(NotADirectoryError, match=r"--out='.*file' is a file; give the name of a f"):
+        writable_folder(tmp_path / 'file', '--out')
+    monkeypatch.setattr(os, 'access', lambda path, mode: False)
+    for check, path in ((writable_folder, tmp_path), (writable_file, tmp_path / 'file')):
+        with pytest.raises(PermissionError, match=r"--out='.*' cannot be written: .* is read-only"):
+            check(path, '--out')
+
+
+def test_one_file_by_two_names(tmp_path):
+    (tmp_path / 'a').touch()
+    (tmp_path / 'b').touch()
+    (tmp_path / 'link').symlink_to('a')
+    assert is_same_file(tmp_path / 'a', tmp_path / 'link')
+    assert not is_same_file(tmp_path / 'a', tmp_path / 'b')
+    assert not is_same_file(tmp_path / 'c', tmp_path / 'c')
