@@ -347,13 +347,13 @@ def test_from_any_folder_in_a_process_of_its_own(tmp_path):
             capture_output=True, text=True, cwd=tmp_path, env=environment,
         )  # fmt: skip
 
-    done = run('toy', '--out', 'toy', '--train', '2', '--val', '1')
+    done = run('toy', '--out', 'toy ä', '--train', '2', '--val', '1')
     assert (done.returncode, done.stderr) == (0, '')
-    done = run('priors', 'toy/annotations/person_keypoints_train.json')
+    done = run('priors', 'toy ä/annotations/person_keypoints_train.json')
     assert (done.returncode, done.stderr) == (0, '')
     assert (tmp_path / 'keypoint_priors/head.png').is_file()
     config = 'hsjp_mm::demo/hsjp_hrnet-tiny_1xb32-1000i_toy-96x96.py'
-    done = run('browse', config, '--cfg-options', 'val_dataloader.dataset.data_root=toy')
+    done = run('browse', config, '--cfg-options', 'val_dataloader.dataset.data_root=toy ä')
     assert (done.returncode, done.stderr) == (0, '')
     assert (tmp_path / 'puzzles/val_0.png').is_file()
     done = run('train', 'hsjp_mm::demo/hsjp_hrnet-tiny.py')

@@ -8,7 +8,12 @@ import sys
 from pathlib import Path
 
 from hsjp_mm.engine.data_files import require_annotations
-from hsjp_mm.utils.configs import config_file, parse_options, read_config
+from hsjp_mm.utils.configs import (
+    config_file,
+    parse_options,
+    read_config,
+    stock_options_with_spaces,
+)
 from hsjp_mm.utils.files import checkpoint_file
 from hsjp_mm.utils.scripts import run_script
 from hsjp_mm.utils.unread_names import warn_of_unread_names
@@ -27,13 +32,13 @@ def run_stock_tool(name: str) -> None:
     """Run a script of MMPose's ``tools`` folder in this process, with its own arguments.
 
     MMPose's script itself rather than a copy, so that its arguments stay MMPose's. What is added
-    is that mistakes in them are told before the long imports, and that a config may be
-    ``CODEBASE::PATH``; that hsjp_mm has been imported (``hsjp_mm::`` bases resolve, MMEngine
-    checkpoints load); that training says something every half minute; that
-    names which a config sets in vain are a warning; that data sets and model of other keypoints
-    than each other are an error; and that under torchrun
-    without a GPU the processes talk through gloo, which MMEngine's own launcher cannot set up;
-    batch norm then has each process's own statistics.
+    is that mistakes in them are told before the long imports, that options keep the spaces in
+    their values, and that a config may be ``CODEBASE::PATH``; that hsjp_mm has been imported
+    (``hsjp_mm::`` bases resolve, MMEngine checkpoints load); that training says something every
+    half minute; that names which a config sets in vain are a warning; that data sets and model of
+    other keypoints than each other are an error; and that under torchrun without a GPU the
+    processes talk through gloo, which MMEngine's own launcher cannot set up; batch norm then has
+    each process's own statistics.
 
     Raises:
         FileNotFoundError: MMPose was installed without its ``.mim`` folder; no such config,
@@ -66,7 +71,8 @@ def run_stock_tool(name: str) -> None:
         if not torch.cuda.is_available():
             torch.distributed.init_process_group('gloo')
             sys.argv[1:] = with_cfg_options(sys.argv[1:], CPU_OPTIONS)
-    run_script(script)
+    with stock_options_with_spaces():
+        run_script(script)
 
 
 def stock_script(name: str) -> Path:

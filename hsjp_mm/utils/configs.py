@@ -1,9 +1,10 @@
 """Configs that a user names on the command line: found, read and changed, or refused in words."""
 
-import argparse
+import contextlib
 import difflib
 import importlib.util
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,16 +61,56 @@ def parse_options(pairs: Iterable[str]) -> dict[str, Any]:
     """Read ``KEY=VALUE`` as MMEngine's DictAction does, which costs its import in time.
 
     Raises:
-        ValueError: a pair without a key.
+        ValueError: a pair without a key, or brackets that do not match.
     """
-    from mmengine.config import DictAction
-
+    options = {}
     for pair in pairs:
-        if not pair.partition('=')[0] or '=' not in pair:
+        key, sign, text = pair.partition('=')
+        if not key or not sign:
             raise ValueError(f'cfg_options={pair!r} must be KEY=VALUE')
-    found = argparse.Namespace()
-    DictAction([], 'options')(argparse.ArgumentParser(), found, list(pairs))
-    return found.options
+        try:
+            options[key] = parse_value(text)
+        except AssertionError as error:
+            raise ValueError(f'cfg_options={pair!r} has brackets that do not match') from error
+    return options
+
+
+def parse_value(text: str) -> Any:
+    """Read a value as MMEngine's DictAction does, but keep the spaces in texts, such as paths.
+
+    Raises:
+        AssertionError: MMEngine's, of brackets that do not match.
+    """
+    from mmengine.config.config import DictAction  # the stock one, see stock_options_with_spaces
+
+    value = DictAction._parse_iterable(text)
+    if isinstance(value, str):  # the whole of it, brackets too
+        return text.strip('\'"')
+    tight = re.sub(r'(?<=[\[(,]) +| +(?=[\]),])', '', text.strip('\'" '))
+    return _with_spaces(DictAction._parse_iterable(tight.replace(' ', '\0')))
+
+
+def _with_spaces(value: Any) -> Any:
+    """Put spaces back where :func:`parse_value` hid them, which no argument has as NUL."""
+    if isinstance(value, list | tuple):
+        return type(value)(map(_with_spaces, value))
+    return value.replace('\0', ' ') if isinstance(value, str) else value
+
+
+@contextlib.contextmanager
+def stock_options_with_spaces() -> Iterator[None]:
+    """Have a script that imports MMEngine's DictAction inside read values as we do."""
+    from mmengine import config
+    from mmengine.config.config import DictAction
+
+    class Action(DictAction):
+        _parse_iterable = staticmethod(parse_value)
+
+    config.DictAction = Action
+    try:
+        yield
+    finally:
+        config.DictAction = DictAction
 
 
 def read_config(

@@ -2,6 +2,7 @@ import sys
 
 import pytest
 
+from hsjp_mm.engine import launch
 from hsjp_mm.engine.launch import read_arguments, run_stock_tool, stock_script, with_cfg_options
 
 
@@ -62,3 +63,21 @@ def test_names_that_a_config_sets_in_vain_are_a_warning(monkeypatch, tmp_path, l
     data, size = log_file.read_text().splitlines()
     assert 'mine.py: data_root is set' in data and 'set train_dataloader.dataset.data_root' in data
     assert 'mine.py: input_size is set' in size
+
+
+def test_options_reach_the_script_with_their_spaces(monkeypatch, tmp_path):
+    """Run MMPose's own script up to its reading of the arguments."""
+    path = tmp_path / 'c.py'
+    path.write_text("a = 'x'\n")
+    found = {}
+
+    def run_script(script):
+        names: dict = {}
+        exec(compile(script.read_bytes(), str(script), 'exec'), names)
+        found.update(names['parse_args']().cfg_options)
+
+    monkeypatch.setattr(launch, 'run_script', run_script)
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    monkeypatch.setattr(sys, 'argv', ['train.py', str(path), '--cfg-options', 'a=toy ä/b'])
+    run_stock_tool('train.py')
+    assert found['a'] == 'toy ä/b'

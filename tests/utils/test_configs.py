@@ -1,8 +1,17 @@
 """Configs that a user names: found, read, or refused in words."""
 
+import argparse
+
+import mmengine.config
 import pytest
 
-from hsjp_mm.utils.configs import config_file, parse_options, read_config, required
+from hsjp_mm.utils.configs import (
+    config_file,
+    parse_options,
+    read_config,
+    required,
+    stock_options_with_spaces,
+)
 from tests.helpers import ROOT
 
 DEMO = 'demo/hsjp_hrnet-tiny_1xb32-1000i_toy-96x96.py'
@@ -63,6 +72,42 @@ def test_options_are_mmengines():
     assert parse_options([]) == {}
     with pytest.raises(ValueError, match="cfg_options='a' must be KEY=VALUE"):
         parse_options(['a'])
+
+
+@pytest.mark.parametrize(
+    ('text', 'value'),
+    [
+        ('toy ä/a  b', 'toy ä/a  b'),
+        ("'toy ä'", 'toy ä'),
+        ('/data (1)/toy [x] ', '/data (1)/toy [x] '),
+        (' 3 ', 3),
+        ('None ', None),
+        ('[a b, c,1 , (2, d e)]', ['a b', 'c', 1, (2, 'd e')]),
+        ('a b, c', ['a b', 'c']),
+        ("['a b', 'c']", ['a b', 'c']),
+        ('[ 1, 2 ]', [1, 2]),
+        ('[]', []),
+    ],
+)
+def test_spaces_of_texts_are_kept(text, value):
+    assert parse_options([f'a={text}']) == {'a': value}
+    with stock_options_with_spaces():
+        from mmengine.config import DictAction
+
+        parser = argparse.ArgumentParser()
+        parser.add_argument('--o', action=DictAction, nargs='+')
+        assert parser.parse_args(['--o', f'a={text}', 'b=2']).o == {'a': value, 'b': 2}
+
+
+def test_the_stock_action_is_put_back():
+    with pytest.raises(OSError), stock_options_with_spaces():
+        raise OSError
+    assert mmengine.config.DictAction is mmengine.config.config.DictAction
+
+
+def test_brackets_that_do_not_match_are_named():
+    with pytest.raises(ValueError, match=r"cfg_options='a=\[1,\(2\]' has brackets that do not m"):
+        parse_options(['a=[1,(2]'])
 
 
 def test_options_that_do_not_fit_are_named(tmp_path):
