@@ -11,7 +11,12 @@ from mmengine.registry import DefaultScope, Registry
 from hsjp_mm import registry
 from tests.helpers import ROOT
 
-NOT_BUILT = (registry.DATASETS, registry.DATA_SAMPLERS, registry.OPTIM_WRAPPERS)
+NOT_BUILT = (
+    registry.DATASETS,
+    registry.DATA_SAMPLERS,
+    registry.OPTIM_WRAPPERS,
+    registry.OPTIM_WRAPPER_CONSTRUCTORS,
+)
 """Registries whose classes cannot be built without data or an optimizer; the names are looked up
 all the same."""
 NEED_FILES = {'PCKh'}
@@ -59,6 +64,11 @@ def settings(value) -> Iterator[dict]:
             yield from settings(item)
 
 
+def named(part: dict) -> str:
+    """What a dictionary is there for: a constructor, which wraps the type, or the type."""
+    return part.get('constructor', part['type'])
+
+
 def is_registered(name: str) -> bool:
     return any(kind.get(name) for kind in REGISTRIES)
 
@@ -78,7 +88,7 @@ def test_example_works(name, monkeypatch):
         unknown = {one['type'] for one in shown if not is_registered(one['type'])}
         assert not unknown
         own = f'hsjp_mm.{name}'
-        whole = [one for one in shown if own in [part['type'] for part in settings(one)]]
+        whole = [one for one in shown if own in map(named, settings(one))]
         assert whole, f'{name}: no example names it'
         if kind not in NOT_BUILT and name not in NEED_FILES:
             assert any(builds(one) for one in whole)

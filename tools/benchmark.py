@@ -38,6 +38,7 @@ import sys
 from pathlib import Path
 
 from hsjp_mm.cli import Parser, command
+from hsjp_mm.utils.configs import config_file
 from hsjp_mm.utils.files import existing_file
 
 MEASURES = (
@@ -57,6 +58,12 @@ OF_DATA = (
 )
 
 
+COUNTS = (
+    'batch', 'side', 'processes', 'rounds', 'persons', 'map_sizes', 'crowds', 'images', 'boxes',
+    'threads',
+)  # fmt: skip
+
+
 def arguments() -> Parser:
     parser = Parser(__doc__)
     parser.add_argument('what', choices=MEASURES, metavar='WHAT', help='one of the above')
@@ -66,8 +73,9 @@ def arguments() -> Parser:
     parser.add_argument(
         '--side', type=int, help='of the images of a step, in pixels (256 for pbn-step, else 224)'
     )
-    parser.add_argument(
+    parser.add_input(
         '--configs',
+        config_file,
         nargs='+',
         metavar='CONFIG',
         help='of pretext-step, step-options and communication: training configs',
@@ -96,8 +104,20 @@ def arguments() -> Parser:
     return parser
 
 
+def check_numbers(args: argparse.Namespace) -> None:
+    """Refuse numbers with which there is nothing to measure."""
+    for name in COUNTS:
+        given = getattr(args, name)
+        for number in given if isinstance(given, list) else [given]:
+            if number is not None and number < 1:
+                raise ValueError(f'{name}={number} must be at least 1')
+    if not 0 < args.megapixels < float('inf'):
+        raise ValueError(f'megapixels={args.megapixels} must be above 0')
+
+
 @command(arguments)
 def main(args: argparse.Namespace) -> None:
+    check_numbers(args)
     if args.what in OF_DATA:  # before the imports, which take seconds
         existing_file(Path(args.data, f'annotations/person_keypoints_{args.split}.json'), 'data')
 

@@ -62,7 +62,9 @@ def main(args: argparse.Namespace) -> None:
     from hsjp_mm.datasets.detected_boxes import images_file
     from hsjp_mm.datasets.detections import detect
     from hsjp_mm.datasets.image_files import named_images
+    from hsjp_mm.utils.devices import require_device
 
+    require_device(args.device)
     folder, _ = named_images(args.images)
     images, boxes = detect(
         args.images,

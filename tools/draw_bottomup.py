@@ -37,12 +37,14 @@ def main(args: argparse.Namespace) -> None:
     from hsjp_mm.datasets.image_files import named_images
     from hsjp_mm.models import HigherHRNetHead
     from hsjp_mm.utils.configs import read_config, required
+    from hsjp_mm.utils.devices import require_device
     from hsjp_mm.utils.progress import track
     from hsjp_mm.visualization import draw_bottomup
     from hsjp_mm.visualization.picture_files import picture_paths, write_picture
 
     folder, names = named_images(args.images)
     paths = picture_paths(folder, names, args.out)
+    require_device(args.device)
     cfg = read_config(args.config, args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmpose'))
     model = MODELS.build(required(cfg, 'model'))

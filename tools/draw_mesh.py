@@ -50,6 +50,7 @@ def main(args: argparse.Namespace) -> None:
     from hsjp_mm.datasets.image_files import named_images, read_image
     from hsjp_mm.models.pose_estimators.mesh_estimator import BodyEstimator
     from hsjp_mm.utils.configs import read_config, required
+    from hsjp_mm.utils.devices import require_device
     from hsjp_mm.utils.progress import track
     from hsjp_mm.visualization.mesh_files import WRITERS
     from hsjp_mm.visualization.mesh_predictions import draw_bodies, placed_vertices
@@ -59,6 +60,7 @@ def main(args: argparse.Namespace) -> None:
         raise ValueError(f'focal={args.focal} must be above 0 pixels')
     folder, names = named_images(args.images)
     paths = picture_paths(folder, names, args.out)
+    require_device(args.device)
     boxes = read_boxes(args.boxes, names, args.score_thr) if args.boxes else {}
     cfg = read_config(args.config, args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmpose'))

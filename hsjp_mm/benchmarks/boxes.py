@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 import threading
@@ -18,7 +17,7 @@ from mmengine.registry import DATASETS
 from torch.utils.data import DataLoader, RandomSampler
 
 from hsjp_mm.benchmarks.data import synthetic_coco
-from hsjp_mm.benchmarks.measuring import TOOL, peak_memory
+from hsjp_mm.benchmarks.measuring import TOOL, peak_memory, run_process
 from hsjp_mm.datasets import PersonCropDataset
 
 STEP = 100_000
@@ -45,8 +44,7 @@ def measure_boxes(args: argparse.Namespace) -> None:
             print(f'{number:,} boxes, {path.stat().st_size / 1e6:.0f} MB', flush=True)
             for start in ('first start', 'second start, from the cache'):
                 command = [sys.executable, '-c', LOAD, str(path), start]
-                output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-                line = output.stdout.splitlines()[-1]  # after those of the log
+                line = run_process(command).splitlines()[-1]  # after those of the log
                 print(line, flush=True)
                 if start == 'first start':
                     # that of few boxes is rounded to none
@@ -152,7 +150,7 @@ def measure_dataset(args: argparse.Namespace) -> None:
         )
         for name in ('none', 'hsjp_mm.PersonCropDataset', 'mmpose.CocoDataset'):
             command = [sys.executable, str(TOOL), 'dataset', '--load', name, str(path)]
-            subprocess.run(command, check=True)
+            run_process(command, keep=False)
 
 
 def load(name: str, path: str) -> None:

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +14,8 @@ import torch
 import torch.distributed
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
+
+from hsjp_mm.benchmarks.measuring import TOOL, run_process
 
 SENT = {'all_reduce': 0, 'broadcast': 0, 'all_gather': 1, 'all_to_all_single': 1}
 """The collectives that :mod:`hsjp_mm.ops.distributed` uses, and which argument is sent."""
@@ -114,13 +115,15 @@ def is_one_of_several() -> bool:
 
 
 def start_processes(number: int) -> None:
-    """Run this program again in several processes of one group, and wait for them.
+    """Run the benchmark again in several processes of one group, and wait for them.
 
     Raises:
-        subprocess.CalledProcessError: one of them failed.
+        ChildProcessError: one of them failed.
     """
     command = [sys.executable, '-m', 'torch.distributed.run', '--standalone']
-    subprocess.run([*command, '--nproc_per_node', str(number), *sys.argv], check=True)
+    # not sys.argv[0], which is no file where hsjp-mm runs the tool
+    arguments = '--nproc_per_node', str(number), str(TOOL), *sys.argv[1:]
+    run_process([*command, *arguments], keep=False)
 
 
 @contextlib.contextmanager

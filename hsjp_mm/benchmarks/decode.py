@@ -1,6 +1,7 @@
 """The measurement `decode` of `hsjp-mm benchmark`: grouping keypoints to persons."""
 
 import argparse
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -15,8 +16,20 @@ CODECS = ('hsjp_mm.AssociativeEmbedding', 'AssociativeEmbedding')
 KEYPOINT_ORDER = [0, 1, 2, 3, 4, 5, 6, 11, 12, 7, 8, 9, 10, 13, 14, 15, 16]
 
 
+MAX_INSTANCES = 30
+"""So many persons are decoded at most, and so many cells of each map are looked at."""
+
+
 def measure_decode(args: argparse.Namespace) -> None:
-    """Print CPU time of our codec, the stock one and one pass over the maps, run in turn."""
+    """Print CPU time of our codec, the stock one and one pass over the maps, run in turn.
+
+    Raises:
+        ValueError: a map of fewer cells than are looked at.
+    """
+    smallest = math.isqrt(MAX_INSTANCES - 1) + 1
+    for size in args.map_sizes:
+        if size < smallest:
+            raise ValueError(f'map_sizes={size} must be at least {smallest} cells')
     print(f'decoding, {torch.get_num_threads()} threads, CPU time; a pass takes the greatest value')
     print('map size  persons  ours, ms  stock, ms  stock / ours  a pass, ms  ours / a pass')
     for size in args.map_sizes:
@@ -41,7 +54,7 @@ def _codec(name: str, size: int):
         dict(
             type=name, input_size=(512, 512), heatmap_size=(size, size),
             decode_keypoint_order=KEYPOINT_ORDER, decode_center_shift=0.5,
-            decode_max_instances=30,
+            decode_max_instances=MAX_INSTANCES,
         )
     )  # fmt: skip
 

@@ -1,9 +1,11 @@
 """What the measurements share: times in turn, and peaks of memory."""
 
 import resource
+import shlex
 import statistics
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -31,6 +33,28 @@ def timed(run: Callable, device: str) -> float:
     if device != 'cpu':
         torch.cuda.synchronize()  # with nothing queued before, for each run ends with this
     return time.perf_counter() - start
+
+
+def run_process(command: Sequence[str], keep: bool = True) -> str:
+    """Run a part of a measurement in a process of its own.
+
+    Args:
+        command: the program and its arguments.
+        keep: what it prints; else the user sees it.
+
+    Returns:
+        what it printed, if that is kept.
+
+    Raises:
+        ChildProcessError: it failed. It has said why on the standard error.
+    """
+    done = subprocess.run(command, stdout=subprocess.PIPE if keep else None, text=True)
+    if done.returncode:
+        raise ChildProcessError(
+            f'a process of the measurement ended with status {done.returncode}; what it said '
+            f'stands above: {shlex.join(command)}'
+        )
+    return done.stdout or ''
 
 
 def peak_memory() -> float:

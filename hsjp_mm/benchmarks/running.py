@@ -25,6 +25,7 @@ from hsjp_mm.benchmarks.steps import (
     named_step,
     pretext_step,
 )
+from hsjp_mm.utils.devices import require_device
 
 MEASURES = {
     'step': measure_step,
@@ -50,6 +51,7 @@ def run(args: argparse.Namespace) -> None:
     args.side = args.side or (256 if args.what == 'pbn-step' else 224)
     if args.threads:
         torch.set_num_threads(args.threads)
+    require_device(args.device)
     init_default_scope('mmpose')
     if args.load:
         load(*args.load)

@@ -1,7 +1,6 @@
 """The measurements of `hsjp-mm benchmark` of training steps: seconds, memory, and what is sent."""
 
 import argparse
-import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -24,7 +23,7 @@ from hsjp_mm.benchmarks.communication import (
     start_processes,
 )
 from hsjp_mm.benchmarks.data import mesh_sample, stock_sample
-from hsjp_mm.benchmarks.measuring import TOOL, alternate, peak_memory
+from hsjp_mm.benchmarks.measuring import TOOL, alternate, peak_memory, run_process
 from hsjp_mm.benchmarks.pipelines import HSJP_CONFIG, STOCK_CONFIG, coco_source
 from hsjp_mm.utils.configs import read_config
 
@@ -246,7 +245,7 @@ def memory_of(args: argparse.Namespace, name: str) -> float:
         '--side', str(args.side), '--device', args.device, '--data', args.data,
         '--split', args.split, '--threads', str(torch.get_num_threads()),
     ]  # fmt: skip
-    return float(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout.split()[-1])
+    return float(run_process(command).split()[-1])
 
 
 def compare_steps(args: argparse.Namespace, setting: str, names: dict[str, str]) -> None:

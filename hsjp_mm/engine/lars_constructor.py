@@ -20,6 +20,7 @@ class LARSConstructor(DefaultOptimWrapperConstructor):
 
     Examples:
         >>> optim_wrapper = dict(
+        ...     type='OptimWrapper',
         ...     constructor='hsjp_mm.LARSConstructor',
         ...     optimizer=dict(type='mmpretrain.LARS', lr=0.3, momentum=0.9),
         ... )

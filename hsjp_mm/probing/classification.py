@@ -19,7 +19,7 @@ from mmengine.runner import set_random_seed
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
-from hsjp_mm.probing.features import build_backbone, extract, pooled, require_device
+from hsjp_mm.probing.features import build_backbone, extract, pooled
 from hsjp_mm.probing.images import (
     center_crop,
     label_subset,
@@ -27,6 +27,7 @@ from hsjp_mm.probing.images import (
     normalization,
     random_crop,
 )
+from hsjp_mm.utils.devices import require_device
 
 PROTOCOLS = ('linear', 'knn', 'finetune')
 MIN_SIZE = 32

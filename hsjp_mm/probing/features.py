@@ -16,14 +16,6 @@ from hsjp_mm.checkpoint import load_backbone
 from hsjp_mm.utils.progress import track
 
 
-def require_device(device: str) -> None:
-    """Refuse a device that torch does not have."""
-    try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f'device={device!r} cannot be used: {error}') from error
-
-
 def build_backbone(config: Config, checkpoint: str | None) -> tuple[nn.Module, str]:
     """Build the backbone of a config and load it, or leave it random.
 

@@ -29,7 +29,8 @@ from torch import Tensor, nn
 
 from hsjp_mm.datasets.coco_files import read_coco
 from hsjp_mm.probing.crops import Crops, load_crops, require_topdown
-from hsjp_mm.probing.features import build_backbone, draw_weights, last_map, require_device
+from hsjp_mm.probing.features import build_backbone, draw_weights, last_map
+from hsjp_mm.utils.devices import require_device
 from hsjp_mm.utils.progress import track
 
 PERSONS, ITERATIONS = 500, 300

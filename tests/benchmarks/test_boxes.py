@@ -1,7 +1,6 @@
 import argparse
 import json
 import re
-from types import SimpleNamespace
 
 import pytest
 
@@ -35,9 +34,9 @@ def test_exponents(capsys, monkeypatch):
     seconds = iter([1, 5, 2, 5, 8, 5])
 
     def run(command, **_):
-        return SimpleNamespace(stdout=f'a log: 3\n{command[-1]}: {next(seconds)} CPU seconds\n')
+        return f'a log: 3\n{command[-1]}: {next(seconds)} CPU seconds\n'
 
-    monkeypatch.setattr(boxes.subprocess, 'run', run)
+    monkeypatch.setattr(boxes, 'run_process', run)
     measure_boxes(argparse.Namespace(boxes=40, images=8))
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(',')[0] for line in lines[::3]][:3] == ['10 boxes', '20 boxes', '40 boxes']

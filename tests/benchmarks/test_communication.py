@@ -1,12 +1,20 @@
 """What `hsjp-mm benchmark communication` counts, in a group of one process."""
 
 import re
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed
 
-from hsjp_mm.benchmarks.communication import Traffic, counted, measure_traffic
+from hsjp_mm.benchmarks import communication
+from hsjp_mm.benchmarks.communication import (
+    Traffic,
+    counted,
+    measure_traffic,
+    start_processes,
+)
 
 
 @pytest.fixture
@@ -42,3 +50,14 @@ def test_gradients_and_other_things_of_a_step(group):
 
     line = measure_traffic(model, make_step, rounds=2)
     assert re.search(r'gradients 96 bytes, other things 48 bytes; \d+% of the time', line)
+
+
+def test_the_processes_run_the_tool_whatever_the_command_was(monkeypatch):
+    started = []
+    monkeypatch.setattr(communication, 'run_process', lambda command, keep: started.append(command))
+    monkeypatch.setattr(sys, 'argv', ['hsjp-mm benchmark', 'communication', '--batch', '2'])
+    start_processes(3)
+    (command,) = started
+    assert command[-6:-4] == ['--nproc_per_node', '3']
+    assert Path(command[-4]).name == 'benchmark.py' and Path(command[-4]).is_file()
+    assert command[-3:] == ['communication', '--batch', '2']

@@ -2,6 +2,7 @@
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ import pytest
 from hsjp_mm.datasets.toy import render
 from tests.helpers import ROOT
 
+main = runpy.run_path(str(ROOT / 'tools/benchmark.py'))['main']
 SMALL = ['--rounds', '1', '--threads', '1']
 
 
@@ -143,3 +145,21 @@ def test_communication(people):
     assert hsjp[1] == '0', 'a puzzle is of one process alone'
     # numbers of images; and the vectors and logits of 2 images, patches of whom are exchanged
     assert int(jigclu[1].replace(',', '')) > 2 * 4 * 128 * 4
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'said'),
+    [
+        (['decode', '--rounds', '0'], '--rounds=0 must be at least 1'),
+        (['decode', '--map-sizes', '64', '0'], '--map-sizes=0 must be at least 1'),
+        (['decode', '--map-sizes', '64', '5'], '--map-sizes=5 must be at least 6 cells'),
+        (['boxes', '--boxes', '-1'], '--boxes=-1 must be at least 1'),
+        (['step', '--threads', '0'], '--threads=0 must be at least 1'),
+        (['step', '--megapixels', 'nan'], '--megapixels=nan must be above 0'),
+        (['step', '--device', 'foo'], "--device='foo' cannot be used"),
+        (['pretext-step', '--configs', 'no.py'], "--configs='no.py' does not exist"),
+    ],
+)
+def test_what_cannot_be_measured_is_told(arguments, said, capsys):
+    assert main(arguments) == 2
+    assert said in capsys.readouterr().err

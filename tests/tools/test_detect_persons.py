@@ -104,6 +104,7 @@ def test_mistakes_are_one_sentence_and_status_2(detector, tiny_coco, tmp_path, c
         ([*detector, images], '--out is needed'),
         ([*detector, 'nowhere', '--out', out], "IMAGES='nowhere' does not exist"),
         (['no.py', 'no.pth', images, '--out', out], "CONFIG='no.py' does not exist"),
+        ([*detector, images, '--out', out, '--device', 'foo'], "--device='foo' cannot be used"),
         ([*detector, images, '--out', out, '--categories', 'horse'], '--categories: the detector'),
     ):
         assert main(arguments) == 2

@@ -78,6 +78,7 @@ def test_mistakes_are_one_sentence_and_status_2(model_files, tiny_coco, tmp_path
         ((config, weights, tmp_path / '1.png', tmp_path / '1.jpg'), '1.png and '),
         ((config, weights, tmp_path / '1.png', '--out', tmp_path), 'must be another folder'),
         ((config, weights, tmp_path / 'no.png'), "no.png' does not exist"),
+        ((config, weights, tmp_path / '1.png', '--device', 'foo'), "--device='foo' cannot be"),
         ((config, weights, config), 'is no image'),
         ((hsjp, weights, tmp_path / '1.png'), 'must have a hsjp_mm.HigherHRNetHead'),
     ):

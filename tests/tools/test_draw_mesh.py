@@ -122,7 +122,11 @@ def test_a_mesh_without_rotations_is_drawn(folder, tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ('options', 'message'),
-    [(('--focal', '0'), 'focal=0.0 must be above 0'), (('--boxes', 'no.json'), 'no.json')],
+    [
+        (('--focal', '0'), 'focal=0.0 must be above 0'),
+        (('--boxes', 'no.json'), 'no.json'),
+        (('--device', 'foo'), "--device='foo' cannot be used"),
+    ],
 )
 def test_faults_are_told_at_once(folder, options, message, capsys):
     assert draw(folder, folder / 'images/train', *options) == 2
