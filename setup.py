@@ -29,9 +29,16 @@ setup(
         'Typing :: Typed',
     ],
     packages=find_packages(include=['hsjp_mm', 'hsjp_mm.*']),
-    # .mim holds links to configs, tools and model-index.yml, which mim and `hsjp_mm::` look for
+    # .mim holds links to configs, tools and model-index.yml, which mim and `hsjp_mm::` look for,
+    # and to pyproject.toml, whose pinned versions the doctor prints
     package_data={
-        'hsjp_mm': ['py.typed', '.mim/configs/**/*', '.mim/tools/*.py', '.mim/*.yml'],
+        'hsjp_mm': [
+            'py.typed',
+            '.mim/configs/**/*',
+            '.mim/tools/*.py',
+            '.mim/*.yml',
+            '.mim/*.toml',
+        ],
         'hsjp_mm.models.body_models': ['free_body.npz'],
         'hsjp_mm.visualization': ['mesh_viewer.js'],
     },

@@ -274,7 +274,8 @@ def test_the_index_of_packages_would_take_them(distributions):
 @pytest.mark.slow
 def test_wheel_holds_configs_tools_and_index(wheel):
     mim = wheel / 'hsjp_mm/.mim'
-    sources = [ROOT / 'model-index.yml', *(ROOT / 'configs').rglob('*'), *ROOT.glob('tools/*.py')]
+    files = [ROOT / name for name in ('model-index.yml', 'pyproject.toml')]
+    sources = [*files, *(ROOT / 'configs').rglob('*'), *ROOT.glob('tools/*.py')]
     expected = {
         str(path.relative_to(ROOT)): path.read_bytes()
         for path in sources

@@ -146,3 +146,11 @@ def test_the_made_up_method_of_the_documentation_works():
     expected = sum(bool(answer[0]) for answer in answers) / 4
     assert metric.evaluate(4) == {'turned/right': expected, 'turned/right_chance': 0.25}
     assert int(model.state_dict()['identity.turns']) == 4
+
+
+def test_the_site_leads_to_every_page():
+    site = (ROOT / 'mkdocs.yml').read_text()
+    listed = set(re.findall(r': ([\w./-]+\.md)$', site, re.MULTILINE))
+    written = {path.relative_to(ROOT).as_posix() for path in READMES}
+    written |= {path.relative_to(ROOT / 'docs').as_posix() for path in PAGES[2:]}
+    assert written <= listed

@@ -36,11 +36,9 @@ def main() -> int:
     )
     parser.add_argument('--constraints', action='store_true', help='print the pinned versions')
     if parser.parse_args().constraints:
-        path = HERE.parents[1] / 'pyproject.toml'
+        path = HERE.parents[1] / 'pyproject.toml'  # of the clone, or in .mim of a wheel
         if not path.is_file():
-            parser.exit(
-                2, 'doctor: --constraints wants a clone of hsjp_mm, for its pyproject.toml\n'
-            )
+            parser.exit(2, f'doctor: --constraints needs {path}, which is not there\n')
         print('\n'.join(requirements.pinned_versions(path)))
         return 0
     print('Trying the imports, in about 15 seconds ...', file=sys.stderr)

@@ -14,12 +14,15 @@ import sys
 from hsjp_mm.cli import Parser, command
 from hsjp_mm.utils.configs import config_file
 
+RESOLUTIONS = range(1, 4)
+"""How many heat maps there can be: of a quarter, a half and all of the pixels."""
+
 
 def arguments() -> Parser:
     parser = Parser(__doc__)
     parser.add_input('config', config_file, help='a config whose head is hsjp_mm.HigherHRNetHead')
     parser.add_argument(
-        '--resolutions', type=int, default=2, help='at most; 2: 1/4 and 1/2 (%(default)s)'
+        '--resolutions', type=int, default=2, help='at most; 3: 1/4, 1/2 and 1/1 (%(default)s)'
     )
     parser.add_argument(
         '--metainfo', help="file of the keypoint set, as in data sets, in place of the data set's"
@@ -36,6 +39,8 @@ def main(args: argparse.Namespace) -> None:
     from hsjp_mm.datasets.stock_files import build_dataset
     from hsjp_mm.utils.configs import read_config, required
 
+    if args.resolutions not in RESOLUTIONS:
+        raise ValueError(f'resolutions={args.resolutions} must be 1, 2 or 3')
     cfg = read_config(args.config, args.cfg_options)
     data = required(cfg, 'test_dataloader.dataset')
     if args.metainfo:
@@ -45,8 +50,6 @@ def main(args: argparse.Namespace) -> None:
         raise ValueError(
             f'config={args.config!r} must have a hsjp_mm.HigherHRNetHead as model.head'
         )
-    if args.resolutions < 1:
-        raise ValueError(f'resolutions={args.resolutions} must be at least 1')
     init_default_scope(cfg.get('default_scope', 'mmpose'))
     for number in range(1, args.resolutions + 1):
         with contextlib.redirect_stdout(io.StringIO()):  # the COCO tools talk

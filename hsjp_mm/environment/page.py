@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import textwrap
 
+from . import requirements
 from .facts import PROBES, Facts
 from .problems import Problem
 
@@ -28,7 +29,7 @@ def format_page(facts: Facts, problems: list[Problem]) -> str:
     if breaking:
         lines += [
             'A new environment made by `uv sync` in a clone of hsjp_mm has none of these. For pip,',
-            'python tools/doctor.py --constraints > constraints.txt',
+            f'python {requirements.doctor()} --constraints > constraints.txt',
             'writes versions that work together; add `-c constraints.txt` to the commands above.',
         ]
     else:

@@ -343,7 +343,7 @@ def _unneeded(facts: Facts) -> list[Problem]:
 
 def _install_absent(facts: Facts, absent: list[str]) -> str:
     lines = (
-        'In a clone of hsjp_mm:\nuv sync\nOr with pip, as the README tells:\n'
+        'In a clone of hsjp_mm:\nuv sync\nOr with pip, as docs/install.md tells:\n'
         'pip install --no-cache-dir --no-build-isolation -c constraints.txt .'
     )
     wheel = _install_mmcv(facts)

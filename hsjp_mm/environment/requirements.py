@@ -231,6 +231,9 @@ def check_versions() -> None:
         f'{name}{needed} ({"not installed" if version is None else f"{version} is installed"})'
         for name, version, needed in conflicts
     )
-    # A file in a wheel, a link to tools/doctor.py in a clone.
-    doctor = (Path(__file__).resolve().parents[1] / '.mim' / 'tools' / 'doctor.py').resolve()
-    raise VersionError(f'hsjp_mm needs {found}; run `python {doctor}` for the fix of each')
+    raise VersionError(f'hsjp_mm needs {found}; run `python {doctor()}` for the fix of each')
+
+
+def doctor() -> Path:
+    """The script of the doctor: a file in a wheel, of which a clone has a link to its tools/."""
+    return (Path(__file__).resolve().parents[1] / '.mim' / 'tools' / 'doctor.py').resolve()

@@ -148,20 +148,24 @@ def test_constraints_are_those_of_pyproject(plain_python):
 
 
 def test_in_a_wheel(plain_python, fakes):
-    """There the tool lies in hsjp_mm/.mim/tools, without a pyproject.toml."""
+    """There the tool lies in hsjp_mm/.mim/tools, and pyproject.toml in hsjp_mm/.mim."""
     tool = fakes / 'hsjp_mm' / '.mim' / 'tools' / 'doctor.py'
     tool.parent.mkdir(parents=True)
     shutil.copy(DOCTOR, tool)
     shutil.copytree(ROOT / 'hsjp_mm' / 'environment', fakes / 'hsjp_mm' / 'environment')
     result = run(plain_python, '--constraints', packages=fakes, tool=tool)
     assert (result.returncode, result.stdout) == (2, '')
-    assert result.stderr.startswith('doctor: --constraints wants a clone of hsjp_mm')
+    assert result.stderr.startswith('doctor: --constraints needs ')
     assert len(result.stderr.splitlines()) == 1
+    shutil.copy(ROOT / 'hsjp_mm/.mim/pyproject.toml', tool.parents[1])
+    result = run(plain_python, '--constraints', packages=fakes, tool=tool)
+    assert result.returncode == 0 and 'numpy==' in result.stdout
     info = fakes / 'hsjp_mm-0.1.0.dist-info'
     info.mkdir()
     (info / 'METADATA').write_text('Name: hsjp_mm\nVersion: 0.1.0\nRequires-Dist: numpy>=99\n')
     result = run(plain_python, packages=fakes, tool=tool)
     assert result.returncode == 1
     assert f'numpy {VERSIONS["numpy"]} is outside of numpy>=99' in result.stdout
+    assert f'python {tool} --constraints' in result.stdout
     assert f'hsjp_mm is not editable: {fakes / "hsjp_mm"}' in result.stdout
     assert f'its .mim: {tool.parents[1]}' in result.stdout

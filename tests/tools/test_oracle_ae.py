@@ -60,3 +60,9 @@ def test_a_keypoint_set_in_place_of_the_data_sets(tiny_coco, tmp_path, capsys):
 def test_another_head_is_told_in_a_sentence(capsys):
     assert main([str(ROOT / 'configs/demo/td-hm_hrnet-tiny_scratch-1xb16-400i_toy-128x96.py')]) == 2
     assert 'must have a hsjp_mm.HigherHRNetHead as model.head' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('number', [0, 4])
+def test_resolutions_finer_than_the_image_are_refused(number, capsys):
+    assert main([str(ROOT / CONFIG), '--resolutions', str(number)]) == 2
+    assert f'--resolutions={number} must be 1, 2 or 3' in capsys.readouterr().err
