@@ -57,17 +57,18 @@ def main(args: argparse.Namespace) -> int:
         return 130
     runs, failures, pretrainings = {}, [], {}
     for name, outcome in outcomes.items():
-        metric = study.metric_of(name)
+        metric, rule = study.metric_of(name), study.rule_of(name)
         lines, missing = report_on(
             out / name / 'report.html', f'{study.title}: {name}', outcome.folders,
-            metric=metric, pretrainings=outcome.pretrainings, failures=outcome.failures,
-            published=study.published_of(name), labelling=study.labelling_cost(),
+            metric=metric, rule=rule, pretrainings=outcome.pretrainings,
+            failures=outcome.failures, published=study.published_of(name),
+            labelling=study.labelling_cost(),
         )  # fmt: skip
         say('\n'.join([f'{name}:', *lines]))
         failures += missing
         pretrainings.update({one.name: one for one in outcome.pretrainings})
         if outcome.folders:
-            runs[name] = [read_run(folder, metric=metric) for folder in outcome.folders]
+            runs[name] = [read_run(folder, metric=metric, rule=rule) for folder in outcome.folders]
     reports = {name: f'{name}/report.html' for name in runs}
     write_study(
         out / 'report.html', study.title, runs, reports, list(pretrainings.values()), failures

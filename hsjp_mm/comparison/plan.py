@@ -33,7 +33,9 @@ from hsjp_mm.comparison.planned_runs import Init, PlannedFineTuning, PlannedPret
 from hsjp_mm.comparison.pretrainings import followed_metric
 from hsjp_mm.comparison.recipes import RECIPE_VERSION, data_hashes, loaded_hashes
 
-NAME = re.compile(r'[\w.+-]+')
+NAME = re.compile(r'(?!\.\.?\Z)[\w.+-]+')
+NAME_RULE = 'a name of letters, digits and . + - _, and neither . nor ..'
+"""What an initialisation may be called, for there is a folder of that name."""
 SAMPLER = 'hsjp_mm.FixedLengthSampler'
 SEED_HOOKS = ('SeedHook', 'EpochSeedHook')
 
@@ -49,8 +51,7 @@ def parse_init(text: str) -> tuple[str, str | None]:
         source = name
     if not source or not NAME.fullmatch(name):
         raise ValueError(
-            f'init={text!r} must be scratch, NAME=scratch or NAME=CHECKPOINT, with a name of '
-            'letters, digits and . + - _'
+            f'init={text!r} must be scratch, NAME=scratch or NAME=CHECKPOINT, with {NAME_RULE}'
         )
     return name, None if source == 'scratch' else source
 
@@ -63,9 +64,7 @@ def parse_pretraining(text: str) -> tuple[str, str]:
     """
     name, _, path = text.partition('=')
     if not path or not NAME.fullmatch(name):
-        raise ValueError(
-            f'pretrain={text!r} must be NAME=CONFIG, with a name of letters, digits and . + - _'
-        )
+        raise ValueError(f'pretrain={text!r} must be NAME=CONFIG, with {NAME_RULE}')
     return name, path
 
 
@@ -307,7 +306,7 @@ def _check_init(config: Config, name: str, checkpoint: str | None, shown: str = 
     """Compare a checkpoint with the backbone; ``shown`` is what to call it in a message."""
     if checkpoint is None:
         return Init(name, None)
-    if not checkpoint.startswith(('http://', 'https://')):
+    if '://' not in checkpoint:
         checkpoint = str(Path(checkpoint).expanduser().resolve())
     backbone = copy.deepcopy(backbone_of(config))
     backbone.pop('init_cfg', None)

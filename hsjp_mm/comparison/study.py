@@ -15,15 +15,11 @@ from mmengine.config import Config
 from hsjp_mm.comparison.budgets import stretch
 from hsjp_mm.comparison.execution import Comparison, Outcome
 from hsjp_mm.comparison.labelling_cost import LabellingCost
-from hsjp_mm.comparison.plan import NAME
 from hsjp_mm.comparison.published import Published
+from hsjp_mm.comparison.study_values import check_values
 from hsjp_mm.datasets import toy_bodies
 from hsjp_mm.utils.configs import read_config
 from hsjp_mm.utils.files import make_whole
-
-FINE_TUNING_KEYS = ('config', 'starts')
-OPTIONAL_KEYS = ('labels', 'metric', 'options')
-PRETRAINING_KEYS = ('config', 'options')
 
 
 @dataclass(frozen=True)
@@ -33,8 +29,8 @@ class Study:
     Attributes:
         title: Heading of its pages.
         fine_tunings: By name, a dictionary of ``config``, a path or ``hsjp_mm::…``, and ``starts``,
-            names of pretrainings and of ``inits``. It may have ``labels`` and ``metric`` of its
-            own, and ``options``, changes to its config besides those of all.
+            names of pretrainings and of ``inits``. It may have ``labels``, ``metric`` and ``rule``
+            of its own, and ``options``, changes to its config besides those of all.
         pretrainings: Config of each, by name; or a dictionary of ``config`` and ``options``.
         inits: Checkpoint by name of what is not pretrained here; None for random weights.
         longer: How many times the budget of the others, by name of a start.
@@ -43,6 +39,9 @@ class Study:
         labels: Shares of the labels, in (0, 1].
         seeds: One run each.
         metric: What to compare.
+        rule: What is better of it, 'greater' or 'less'; by default its name says it, or the
+            checkpoint hook of the config, see
+            :func:`hsjp_mm.comparison.fine_tuning_config.rule_of`.
         toy_bodies: Data to render first: arguments of :func:`hsjp_mm.datasets.toy_bodies.render`
             by the folder that the configs call it.
         fine_tuning_options, pretraining_options: Changes to every config, by dotted key.
@@ -75,6 +74,7 @@ class Study:
     labels: Sequence[float]
     seeds: Sequence[int]
     metric: str
+    rule: str | None
     toy_bodies: Mapping[str, Mapping[str, Any]]
     fine_tuning_options: Mapping[str, Any]
     pretraining_options: Mapping[str, Any]
@@ -85,9 +85,6 @@ class Study:
     folder: Path
 
     def __post_init__(self) -> None:
-        for name in ('fine_tuning_budget', 'pretraining_budget'):
-            if not getattr(self, name) > 0:
-                raise ValueError(f'{name}={getattr(self, name)} must be above 0')
         self.labelling_cost()
         for name in self.published:
             self.published_of(name)
@@ -99,6 +96,11 @@ class Study:
     def metric_of(self, name: str) -> str:
         """What is compared of a fine-tuning."""
         return self.fine_tunings[name].get('metric', self.metric)
+
+    def rule_of(self, name: str) -> str | None:
+        """What is better of what is compared; that of all holds for the metric of all."""
+        own = self.fine_tunings[name]
+        return own.get('rule', None if 'metric' in own else self.rule)
 
     def published_of(self, name: str) -> Published | None:
         """What a paper reports of a fine-tuning."""
@@ -112,8 +114,8 @@ class Study:
 
 DEFAULTS: dict[str, Any] = dict(
     pretrainings={}, inits={}, longer={}, fine_tuning_budget=1.0, pretraining_budget=1.0,
-    labels=[1.0], seeds=[0, 1, 2], toy_bodies={}, fine_tuning_options={}, pretraining_options={},
-    published={}, measured_on='', labelling={}, seconds={},
+    labels=[1.0], seeds=[0, 1, 2], rule=None, toy_bodies={}, fine_tuning_options={},
+    pretraining_options={}, published={}, measured_on='', labelling={}, seconds={},
 )  # fmt: skip
 NEEDED = ('title', 'fine_tunings', 'metric')
 
@@ -122,12 +124,13 @@ def read_study(path: str) -> Study:
     """Read a study's file.
 
     Args:
-        path: Of the file, or ``hsjp_mm::study/…``; paths in it are seen from its folder.
+        path: Of the file, or ``hsjp_mm::study/…``. Paths of configs, checkpoints and backgrounds in
+            it are seen from its folder; those in options are left to the configs.
 
     Raises:
         FileNotFoundError: No such file.
-        ValueError: It lacks a name, has another one, or a fine-tuning starts from what is not
-            there.
+        ValueError: It lacks a name or has another one, a value is not what it must be, or something
+            is named that is not there.
     """
     config = read_config(path)
     values = {**DEFAULTS, **config.to_dict()}
@@ -135,33 +138,12 @@ def read_study(path: str) -> Study:
     if missing := [name for name in NEEDED if name not in values]:
         raise ValueError(f'{path}: {", ".join(missing)} must be set, of {", ".join(known)}')
     if odd := [name for name in values if name not in known]:
-        raise ValueError(f'{path}: {", ".join(odd)} must be one of {", ".join(known)}')
-    study = Study(**values, folder=Path(config.filename).resolve().parent)
-    for name, given in study.fine_tunings.items():
-        if not NAME.fullmatch(name) or not _has(given, FINE_TUNING_KEYS, OPTIONAL_KEYS):
-            raise ValueError(
-                f'{path}: fine_tunings[{name!r}] must have a name of letters, digits and . + - _, '
-                f'the keys {" and ".join(FINE_TUNING_KEYS)}, and no others but '
-                f'{", ".join(OPTIONAL_KEYS)}'
-            )
-        there = [*study.inits, *study.pretrainings]
-        if unknown := [start for start in given['starts'] if start not in there]:
-            raise ValueError(
-                f'{path}: fine_tunings[{name!r}] starts from {", ".join(unknown)}, which must be '
-                f'one of {", ".join(there)}'
-            )
-    for name, given in study.pretrainings.items():
-        if not isinstance(given, str) and not _has(given, PRETRAINING_KEYS[:1], PRETRAINING_KEYS):
-            raise ValueError(
-                f'{path}: pretrainings[{name!r}]={given} must be the path of a config, or have the '
-                f'keys {" and ".join(PRETRAINING_KEYS)}'
-            )
-    return study
-
-
-def _has(given: Any, needed: Sequence[str], optional: Sequence[str]) -> bool:
-    """Whether a dictionary has all needed keys, and no others but the optional ones."""
-    return isinstance(given, Mapping) and set(needed) <= set(given) <= {*needed, *optional}
+        raise ValueError(f'{path}: {", ".join(map(str, odd))} must be one of {", ".join(known)}')
+    try:
+        check_values(values)
+        return Study(**values, folder=Path(config.filename).resolve().parent)
+    except ValueError as error:
+        raise ValueError(f'{path}: {error}') from error
 
 
 def render_data(study: Study, folder: Path, track: Callable = iter, workers: int = 1) -> None:
@@ -174,13 +156,23 @@ def render_data(study: Study, folder: Path, track: Callable = iter, workers: int
         workers: Processes that draw.
     """
     for name, options in study.toy_bodies.items():
-        render = partial(toy_bodies.render, progress=track, workers=workers, **options)
+        own = dict(options)
+        if own.get('backgrounds'):
+            own['backgrounds'] = seen_from(study.folder, own['backgrounds'])
+        render = partial(toy_bodies.render, progress=track, workers=workers, **own)
         make_whole(_place(name, folder), render)
 
 
 def _place(name: str, folder: Path) -> Path:
     """Where the data are that configs call by a name such as 'data/toy/'."""
     return folder / Path(name).name
+
+
+def seen_from(folder: Path, path: str) -> str:
+    """A path that a file in a folder names; addresses and paths of packages as they are."""
+    if '://' in path or '::' in path:
+        return path
+    return str(folder / Path(path).expanduser())
 
 
 def comparisons(study: Study, folder: Path) -> dict[str, Comparison]:
@@ -196,11 +188,14 @@ def comparisons(study: Study, folder: Path) -> dict[str, Comparison]:
     data = {name: f'{_place(name, folder / "data")}/' for name in study.toy_bodies}
 
     def read(path: str, options: Mapping[str, Any], budget: float) -> Config:
-        here = path if '::' in path or Path(path).is_absolute() else str(study.folder / path)
-        config = moved(read_config(here, options), data)
+        config = moved(read_config(seen_from(study.folder, path), options), data)
         stretch(config, budget)
         return config
 
+    inits = {
+        name: checkpoint and seen_from(study.folder, checkpoint)
+        for name, checkpoint in study.inits.items()
+    }
     pretrainings = {}
     for name, given in study.pretrainings.items():
         own: dict[str, Any] = {'config': given} if isinstance(given, str) else given
@@ -213,12 +208,13 @@ def comparisons(study: Study, folder: Path) -> dict[str, Comparison]:
                 {**study.fine_tuning_options, **given.get('options', {})},
                 study.fine_tuning_budget,
             ),
-            {start: study.inits[start] for start in given['starts'] if start in study.inits},
+            {start: inits[start] for start in given['starts'] if start in inits},
             {start: pretrainings[start] for start in given['starts'] if start in pretrainings},
             given.get('labels', study.labels),
             study.seeds,
             folder / name,
             metric=study.metric_of(name),
+            rule=study.rule_of(name),
             longer={k: times for k, times in study.longer.items() if k in given['starts']},
             pretraining_dir=folder / 'pretrainings',
         )

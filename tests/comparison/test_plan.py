@@ -31,7 +31,7 @@ def test_init_is_name_and_source(text, parsed):
     assert parse_init(text) == parsed
 
 
-@pytest.mark.parametrize('text', ['hsjp', 'hsjp=', '=a.pth', 'a/b=c.pth', 'a b=c.pth'])
+@pytest.mark.parametrize('text', ['hsjp', 'hsjp=', '=a.pth', 'a/b=c.pth', 'a b=c.pth', '..=a.pth'])
 def test_bad_inits(text):
     with pytest.raises(ValueError, match='must be scratch, NAME=scratch or NAME=CHECKPOINT'):
         parse_init(text)

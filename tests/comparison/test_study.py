@@ -6,7 +6,7 @@ import pytest
 import yaml
 from mmengine.config import Config
 
-from hsjp_mm.comparison.study import comparisons, moved, read_study
+from hsjp_mm.comparison.study import comparisons, moved, read_study, render_data
 from tests.helpers import ROOT
 
 TOY = ROOT / 'configs/study/toy-bodies.yml'
@@ -104,24 +104,45 @@ def test_trainings_may_differ_in_options_labels_and_measure(write, tmp_path):
     ('values', 'message'),
     [
         (dict(metric='absent'), r'study\.yml: metric must be set, of title, fine_tunings, metric'),
-        (dict(fine_tuning_budget=0), 'fine_tuning_budget=0 must be above 0'),
         (dict(seed=0), r'study\.yml: seed must be one of title, fine_tunings'),
-        (dict(fine_tunings={'a b': dict(config='x', starts=[])}), "'a b'.* name of letters"),
-        (dict(fine_tunings={'a': dict(config='x')}), "'a'.* the keys config and starts, and no"),
-        (
-            dict(fine_tunings={'a': dict(config='x', starts=[], seeds=[1])}),
-            "'a'.* no others but labels, metric, options",
-        ),
-        (dict(pretrainings=dict(hsjp=dict(options={}))), r"pretrainings\['hsjp'\]=.*have the keys"),
-        (
-            dict(fine_tunings={'a': dict(config='x', starts=['scratch', 'hsjb'])}),
-            "'a'.* starts from hsjb, which must be one of scratch, twice, hsjp",
-        ),
+        (dict(title=2026), r'study\.yml: title=2026 must be text, in quotes'),
     ],
 )
 def test_mistakes_in_the_file(values, message, write):
     with pytest.raises(ValueError, match=message):
         read_study(write(**values))
+
+
+def test_checkpoints_and_pictures_are_seen_from_the_file(write, tmp_path, monkeypatch):
+    inits = dict(
+        scratch=None, near='weights/a.pth', far=str(tmp_path / 'b.pth'), web='https://x/c.pth',
+        model='torchvision://resnet18',
+    )  # fmt: skip
+    own = dict(config='mine.py', starts=[*inits])
+    bodies = {'data/toy/': dict(num_train=2, num_val=1, backgrounds='walls')}
+    path = write(fine_tunings=dict(Pose=own), inits=inits, longer={}, toy_bodies=bodies)
+    monkeypatch.chdir(tmp_path.parent)
+    study = read_study(path)
+    (found,) = comparisons(study, tmp_path / 'out').values()
+    assert found.inits == {**inits, 'near': str(tmp_path / 'weights/a.pth')}
+    rendered = {}
+    monkeypatch.setattr(
+        'hsjp_mm.datasets.toy_bodies.render',
+        lambda folder, **options: rendered.update(options) or folder.mkdir(parents=True),
+    )
+    render_data(study, tmp_path / 'data')
+    assert rendered['backgrounds'] == str(tmp_path / 'walls')
+
+
+def test_a_rule_goes_with_the_measure_it_is_said_of(write, tmp_path):
+    own = dict(config='mine.py', starts=['scratch'])
+    fine_tunings = dict(
+        Shared=own, Own=dict(own, metric='my/other'), Both=dict(own, metric='a/b', rule='greater')
+    )
+    study = read_study(write(metric='my/measure', rule='less', fine_tunings=fine_tunings))
+    found = {name: c.rule for name, c in comparisons(study, tmp_path).items()}
+    assert found == {'Shared': 'less', 'Own': None, 'Both': 'greater'}
+    assert read_study(write()).rule_of('Pose') is None
 
 
 def test_only_paths_that_begin_so_are_moved():

@@ -17,13 +17,13 @@ TOY = tool['TOY'].resolve()  # what is run where no file is named
 
 @pytest.fixture
 def small(tmp_path) -> Path:
-    """The study with fewer starts, one seed, one share of the labels, few images and steps."""
+    """The study with few starts, one seed, one share of the labels, few images and steps."""
     study = Config.fromfile(TOY).to_dict()
     here = TOY.parent
     starts = {'PARE': ['hsjp'], 'HMR': ['scratch-2x']}
     for name, given in study['fine_tunings'].items():
         given.update(config=str(here / given['config']), starts=starts[name])
-    pretrainings = {'hsjp': str(here / study['pretrainings']['hsjp'])}
+    pretrainings = {name: str(here / path) for name, path in study['pretrainings'].items()}
     data = {'data/toy/': dict(num_train=6, num_val=2, image_size=[96, 72], max_persons=1)}
     few = {
         'train_cfg.max_iters': 4, 'train_cfg.val_interval': 2,
