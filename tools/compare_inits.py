@@ -142,10 +142,11 @@ def main(args: argparse.Namespace) -> int:
 
     from hsjp_mm.comparison.execution import Outcome
     from hsjp_mm.comparison.report import report_on
+    from hsjp_mm.comparison.runs import parse_collected
 
     names: dict[str, str] = {}
     if args.collect:
-        pairs = [item.rpartition('=')[::2] for item in args.collect]
+        pairs = [parse_collected(item) for item in args.collect]
         names = {folder: name for name, folder in pairs if name}
         outcome = Outcome([Path(folder) for _, folder in pairs], [], [])
     else:

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from hsjp_mm.analysis.keypoint_errors import KINDS
 from hsjp_mm.comparison.pretrainings import Pretraining
-from hsjp_mm.comparison.runs import FineTuning
+from hsjp_mm.comparison.runs import FineTuning, percent
 from hsjp_mm.comparison.verdicts import Spread, groups
 from hsjp_mm.models.pretext.base import Measure
 from hsjp_mm.visualization.axes import limits_around, limits_of_shares
@@ -83,11 +83,6 @@ def _unit(key: str) -> str:
     if not key.startswith('mesh/'):
         return ''
     return '%' if measure_name(key).startswith(('PCK', 'AUC')) else 'mm'
-
-
-def percent(fraction: float) -> str:
-    """Write a share for readers."""
-    return f'{100 * fraction:.10g} %'
 
 
 def figure(caption: str, draw: Callable[[Axes], None]) -> str:

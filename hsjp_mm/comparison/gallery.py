@@ -9,7 +9,7 @@ import numpy as np
 
 from hsjp_mm.comparison.logs import last_checkpoint, last_config
 from hsjp_mm.comparison.pretrainings import Pretraining
-from hsjp_mm.comparison.runs import FineTuning
+from hsjp_mm.comparison.runs import FineTuning, percent
 from hsjp_mm.visualization.poses import draw_poses
 
 Pictures = list[tuple[str, np.ndarray]]
@@ -61,7 +61,7 @@ def chosen_runs(runs: Sequence[FineTuning]) -> dict[str, FineTuning]:
 
 def caption_of(run: FineTuning) -> str:
     """Which run it is, for a picture."""
-    return f'{run.init}, {100 * run.fraction:.10g} % of the labels, seed {run.seed}'
+    return f'{run.init}, {percent(run.fraction)} of the labels, seed {run.seed}'
 
 
 def checkpoint_left(run: FineTuning) -> Path:

@@ -17,7 +17,6 @@ from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS, METRICS, MODELS, DefaultScope
 
 from hsjp_mm.checkpoint import load_model
-from hsjp_mm.comparison.figures import percent
 from hsjp_mm.comparison.fine_tuning_config import evaluators_of
 from hsjp_mm.comparison.gallery import (
     UNDRAWABLE,
@@ -28,7 +27,7 @@ from hsjp_mm.comparison.gallery import (
 )
 from hsjp_mm.comparison.logs import last_config
 from hsjp_mm.comparison.pretrainings import model_class
-from hsjp_mm.comparison.runs import FineTuning
+from hsjp_mm.comparison.runs import FineTuning, percent
 from hsjp_mm.evaluation import MeshError
 from hsjp_mm.models.pose_estimators.mesh_estimator import BodyEstimator
 from hsjp_mm.ops.subsets import subset_order

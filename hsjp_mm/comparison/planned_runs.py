@@ -8,7 +8,7 @@ from mmengine.config import Config
 
 from hsjp_mm.comparison.fine_tuning_config import differences
 from hsjp_mm.comparison.pretrainings import Pretraining, pretraining_result, read_pretraining
-from hsjp_mm.comparison.runs import FineTuning, read_run, to_result
+from hsjp_mm.comparison.runs import FineTuning, percent, read_run, to_result
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class PlannedFineTuning(PlannedRun):
     @property
     def title(self) -> str:
         """For the screen."""
-        return f'{self.init.name}, {self.fraction:.0%} of the labels, seed {self.seed}'
+        return f'{self.init.name}, {percent(self.fraction)} of the labels, seed {self.seed}'
 
     def read(self) -> FineTuning:
         """Read what the run left.

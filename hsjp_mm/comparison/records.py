@@ -4,10 +4,10 @@ import html
 from collections.abc import Sequence
 from pathlib import Path
 
-from hsjp_mm.comparison.figures import metric_name, percent
+from hsjp_mm.comparison.figures import metric_name
 from hsjp_mm.comparison.fine_tuning_config import sha256_of
 from hsjp_mm.comparison.pretrainings import Pretraining
-from hsjp_mm.comparison.runs import FineTuning, number_form
+from hsjp_mm.comparison.runs import FineTuning, number_form, percent
 from hsjp_mm.comparison.verdicts import Spread, groups
 from hsjp_mm.visualization.page import table
 

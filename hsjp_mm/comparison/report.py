@@ -24,7 +24,6 @@ from hsjp_mm.comparison.figures import (
     limits_of,
     metric_name,
     panels,
-    percent,
     pretraining_figures,
     with_unit,
 )
@@ -36,7 +35,7 @@ from hsjp_mm.comparison.pretrainings import Pretraining
 from hsjp_mm.comparison.published import Published, sentences_on
 from hsjp_mm.comparison.records import costs, coverage, provenance
 from hsjp_mm.comparison.run_table import write_runs
-from hsjp_mm.comparison.runs import FineTuning, collect, diagnose_all, number_form
+from hsjp_mm.comparison.runs import FineTuning, collect, diagnose_all, number_form, percent
 from hsjp_mm.comparison.verdicts import DASH, Spread, groups, leads, spread_note, verdicts, written
 from hsjp_mm.visualization.axes import limits_of_shares
 from hsjp_mm.visualization.page import page, table

@@ -25,6 +25,7 @@ from hsjp_mm.comparison.fine_tuning_config import (
 )
 from hsjp_mm.comparison.logs import (
     Failure,
+    Logged,
     UnfinishedError,
     end_of_log,
     first,
@@ -115,6 +116,11 @@ def number_form(values: Iterable[float]) -> str:
     return '.3f' if highest < 10 else '.2f' if highest < 50 else '.1f'
 
 
+def percent(fraction: float) -> str:
+    """Write a share for readers."""
+    return f'{100 * fraction:.10g} %'
+
+
 def read_run(
     folder: str | Path,
     name: str | None = None,
@@ -133,7 +139,7 @@ def read_run(
     Raises:
         FileNotFoundError: The folder holds no run.
         UnfinishedError: The run has no evaluation at its end, or it came to no number.
-        ValueError: The run does not say what is needed.
+        ValueError: The run does not say what is needed, or its last evaluation has another measure.
     """
     folder = Path(folder)
     if (folder / RESULT).is_file():
@@ -141,6 +147,7 @@ def read_run(
     logged = read_logged(folder)
     curve = {line['step']: line[metric] for line in logged.val if metric in line}
     if logged.end not in curve:
+        _require_measured(logged, metric)
         reached = f'evaluated at {max(curve)}' if curve else f'no {metric} yet'
         raise UnfinishedError(f'{folder}: {reached} of {logged.end} iterations')
     if not math.isfinite(curve[logged.end]):
@@ -164,6 +171,17 @@ def read_run(
         others=_others(logged.val[-1], metric),
         budget=budget_of(logged.config),
     )
+
+
+def _require_measured(logged: Logged, metric: str) -> None:
+    """Tell a measure that a run does not have from an evaluation that it has not come to."""
+    last = logged.val[-1] if logged.val else {}
+    measures = [key for key in last if key not in NO_MEASURES]
+    if measures and last['step'] == logged.end:
+        raise ValueError(
+            f'metric={metric!r} is not among the measures that {logged.folder} logged at its end: '
+            f'{", ".join(measures)}'
+        )
 
 
 def _others(line: Mapping[str, Any], metric: str) -> dict[str, float]:
@@ -256,6 +274,24 @@ def require_comparable(runs: Sequence[FineTuning]) -> None:
             )
 
 
+def parse_collected(text: str) -> tuple[str, str]:
+    """Read ``FOLDER`` or ``NAME=FOLDER``: name, '' if none is given, and folder.
+
+    A folder may have a = in it, also without a name if a / comes before that.
+
+    Raises:
+        ValueError: No folder, or no name before the =.
+    """
+    name, sign, folder = text.partition('=')
+    if not sign or '/' in name:
+        name, folder = '', text
+    elif not name:
+        folder = ''
+    if not folder:
+        raise ValueError(f'collect={text!r} must be FOLDER or NAME=FOLDER')
+    return name, folder
+
+
 def collect(
     folders: Iterable[str | Path],
     names: Mapping[str, str] | None = None,
@@ -278,9 +314,10 @@ def collect(
         ValueError: Runs that cannot be compared.
     """
     runs, unfinished = [], []
+    named = {Path(folder): name for folder, name in (names or {}).items()}
     for folder in folders:
         try:
-            runs.append(read_run(folder, (names or {}).get(str(folder)), metric, rule))
+            runs.append(read_run(folder, named.get(Path(folder)), metric, rule))
         except UnfinishedError as error:
             unfinished.append(Failure(str(folder), str(folder), str(error), end_of_log(folder)))
     require_comparable(runs)

@@ -4,10 +4,10 @@ import html
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hsjp_mm.comparison.figures import percent, with_unit
+from hsjp_mm.comparison.figures import with_unit
 from hsjp_mm.comparison.logs import Failure
 from hsjp_mm.comparison.pretrainings import Pretraining
-from hsjp_mm.comparison.runs import FineTuning, number_form
+from hsjp_mm.comparison.runs import FineTuning, number_form, percent
 from hsjp_mm.comparison.verdicts import Spread, groups
 from hsjp_mm.visualization.page import page, table
 

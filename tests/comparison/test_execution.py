@@ -91,7 +91,7 @@ def test_runs_leave_results_and_are_not_repeated(config, weights, tmp_path, run)
     assert said[0] == (
         '4 runs: 0 finished before, 0 to be resumed, 4 to be started; 20 iterations each'
     )
-    assert said[1] == '[1/4] scratch, 50% of the labels, seed 0: starts'
+    assert said[1] == '[1/4] scratch, 50 % of the labels, seed 0: starts'
     assert '10 of 20 iterations, coco/AP 0.100; about ' in said[2] and ' left' in said[2]
     assert said[4].endswith('coco/AP 0.200 after 30 s')
     results, _ = collect([planned.folder for planned in runs])
@@ -124,7 +124,7 @@ def test_a_failure_does_not_stop_the_others_and_is_resumed(config, tmp_path, run
     crash.touch()
     failures, said = run(runs)
     (failure,) = failures
-    assert failure.title == 'scratch, 100% of the labels, seed 0'
+    assert failure.title == 'scratch, 100 % of the labels, seed 0'
     assert failure.reason == 'exit status 1'
     assert failure.log.splitlines()[-1] == 'RuntimeError: out of memory'
     assert any('FAILED: exit status 1' in line for line in said)
@@ -286,7 +286,7 @@ def test_pretrainings_go_first_and_their_best_checkpoint_is_started_from(
     )
     assert '10 of 20 iterations, hsjp/placed 0.200; about' in said[2]
     start = 'mine: fine-tunings start from best_hsjp_placed_iter_20.pth, the best by hsjp/placed'
-    assert said.index(start) < said.index('[1/2] scratch, 100% of the labels, seed 0: starts')
+    assert said.index(start) < said.index('[1/2] scratch, 100 % of the labels, seed 0: starts')
     (done,) = outcome.pretrainings
     assert done.checkpoint == str(folder / 'best_hsjp_placed_iter_20.pth')
     assert [path.parent.parent.name for path in outcome.folders] == ['scratch', 'mine']

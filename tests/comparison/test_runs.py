@@ -11,7 +11,15 @@ from mmengine.config import Config
 from hsjp_mm.comparison import runs as runs_module
 from hsjp_mm.comparison.fine_tuning_config import protocol_of
 from hsjp_mm.comparison.logs import UnfinishedError
-from hsjp_mm.comparison.runs import FineTuning, collect, diagnose_all, read_run, require_comparable
+from hsjp_mm.comparison.runs import (
+    FineTuning,
+    collect,
+    diagnose_all,
+    parse_collected,
+    percent,
+    read_run,
+    require_comparable,
+)
 
 CONFIG = """
 model = dict(type='X', backbone=dict(type='R', depth=18, init_cfg={init}))
@@ -52,6 +60,13 @@ LOG = """2026/01/02 10:00:00 - mmengine - INFO - environment
 2026/01/02 10:00:20 - mmengine - INFO - Epoch(train)  [1][  5/7]  loss: 1
 2026/01/02 10:01:30 - mmengine - INFO - Epoch(val) [1][2/2]  coco/AP: 0.1
 """
+
+
+@pytest.mark.parametrize(
+    ('share', 'text'), [(0.005, '0.5'), (0.025, '2.5'), (0.07, '7'), (0.125, '12.5'), (1, '100')]
+)
+def test_shares_keep_their_digits(share, text):
+    assert percent(share) == f'{text} %'
 
 
 def test_epochs_are_counted_in_images(tmp_path):
@@ -125,6 +140,49 @@ def test_unfinished_and_unreadable_runs(tmp_path):
     write_attempt(tmp_path / 'x', '20260102_100000', [{'coco/AP': 0.1, 'step': 0}], LOG, **loop)
     with pytest.raises(ValueError, match='log_metric_by_epoch=False'):
         read_run(tmp_path / 'x')
+
+
+def test_a_measure_that_a_run_lacks_is_no_unfinished_run(tmp_path):
+    lines = [{'coco/AP': 0.1, 'coco/AR': 0.2, 'time': 1.0, 'step': step} for step in (10, 20)]
+    write_attempt(tmp_path, '20260102_100000', lines, LOG, **BY_ITERATIONS)
+    for metric in ('coco/APP', 'AP'):
+        with pytest.raises(ValueError, match=f"^metric='{metric}' is not .*: coco/AP, coco/AR$"):
+            collect([tmp_path], metric=metric)
+    # so it is of one that is half way
+    half = tmp_path / 'half'
+    write_attempt(half, '20260102_100000', lines[:1], LOG, **BY_ITERATIONS)
+    with pytest.raises(UnfinishedError, match='no coco/APP yet of 20 iterations'):
+        read_run(half, metric='coco/APP')
+
+
+@pytest.mark.parametrize(
+    ('text', 'parsed'),
+    [
+        ('c/a', ('', 'c/a')),
+        ('mine=c/a/', ('mine', 'c/a/')),
+        ('big=c/lr=0.1', ('big', 'c/lr=0.1')),
+        ('runs/lr=0.1', ('', 'runs/lr=0.1')),
+        ('./lr=0.1', ('', './lr=0.1')),
+    ],
+)
+def test_a_folder_to_collect_may_have_a_name(text, parsed):
+    assert parse_collected(text) == parsed
+
+
+@pytest.mark.parametrize('text', ['', '=c/a', 'mine='])
+def test_bad_folders_to_collect(text):
+    with pytest.raises(ValueError, match='must be FOLDER or NAME=FOLDER'):
+        parse_collected(text)
+
+
+def test_names_of_folders_hold_however_these_are_written(tmp_path, monkeypatch):
+    lines = [{'coco/AP': 0.1, 'step': 20}]
+    write_attempt(tmp_path / 'c/a', '20260102_100000', lines, LOG, **BY_ITERATIONS)
+    monkeypatch.chdir(tmp_path)
+    for folder in ('c/a', 'c/a/', './c/a', 'c//a', str(tmp_path / 'c/a/')):
+        for asked in (folder, Path(folder)):
+            runs, _ = collect([asked], {folder: 'mine'})
+            assert [run.init for run in runs] == ['mine']
 
 
 def make(init: str, seed: int, score: float, fraction: float = 1.0, **values) -> FineTuning:

@@ -22,7 +22,7 @@ def test_starts_are_rows_and_networks_with_shares_are_columns(tmp_path):
         'A & B',
         {'PARE': pare, 'HMR': [make('scratch', 1.0, 0, 80.0)]},
         {'PARE': 'PARE/report.html', 'HMR': 'HMR/report.html'},
-        failures=[Failure('hsjp, 100% of the labels, seed 0', 'w', 'exit status 1', '')],
+        failures=[Failure('hsjp, 100 % of the labels, seed 0', 'w', 'exit status 1', '')],
     )
     text = path.read_text().replace(DASH, '–')
     header = (
@@ -34,5 +34,5 @@ def test_starts_are_rows_and_networks_with_shares_are_columns(tmp_path):
     assert '<tr><td>scratch</td><td>71.0 (70.0–72.0)</td><td>–</td><td>80.0</td></tr>' in text
     assert '<tr><td>hsjp</td><td>65.0</td><td>60.0</td><td>–</td></tr>' in text
     assert '<a href="HMR/report.html">HMR</a>' in text
-    assert 'hsjp, 100% of the labels, seed 0: exit status 1' in text
+    assert 'hsjp, 100 % of the labels, seed 0: exit status 1' in text
     assert '<h1>A &amp; B</h1>' in text and 'The pretrainings' not in text
