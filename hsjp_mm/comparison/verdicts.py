@@ -3,10 +3,10 @@
 import itertools
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from hsjp_mm.comparison.runs import FineTuning, number_form
+from hsjp_mm.comparison.runs import FineTuning, number_form, percent
 
 DASH = '\u2060–\u2060'  # at which no line breaks
 FEWEST_SEEDS = 3
@@ -43,24 +43,57 @@ class Spread:
 
 def spread_note(runs: Sequence[FineTuning]) -> str:
     """Say what the spread is, and what so few seeds are worth."""
-    numbers = [len(group) for group in groups(runs).values()]
-    fewest = min(numbers)
-    text = 'Means over seeds; in brackets, and as bands and bars, from the lowest to the highest.'
-    if fewest == 1:
-        what = 'There is one seed' if max(numbers) == 1 else 'Of some there is one seed only'
-        return f'{what}: no spread can be seen, and differences may be chance.'
-    if fewest < FEWEST_SEEDS:
-        return (
-            f'{text} Two seeds are too few to give an order: of equal initialisations they come '
-            f'apart in 1 of {1 / chance_apart(2, 2):.0f} comparisons.'
-        )
-    pairs = sum(map(len, verdicts(runs).values()))
-    expected = pairs * chance_apart(fewest, fewest)
+    sizes = {key: len(group) for key, group in groups(runs).items()}
+    if max(sizes.values()) == 1:
+        return 'There is one seed: no spread can be seen, and differences may be chance.'
+    sentences = [
+        'Means over seeds; in brackets, and as bands and bars, from the lowest to the highest.',
+        _by_chance(sizes),
+        _too_few(sizes),
+    ]
+    return ' '.join(filter(None, sentences))
+
+
+def _by_chance(sizes: Mapping[tuple[float, str], int]) -> str:
+    """How many of the pairs that may get an order would get one by chance."""
+    pairs = [
+        (sizes[one], sizes[other])
+        for one, other in itertools.combinations(sizes, 2)
+        if one[0] == other[0] and min(sizes[one], sizes[other]) >= FEWEST_SEEDS
+    ]
+    if not pairs:
+        return ''
+    chances = [chance_apart(*pair) for pair in pairs]
     return (
-        f'{text} Were all initialisations equal, {fewest} seeds each would come apart by chance in '
-        f'1 of {1 / chance_apart(fewest, fewest):.0f} comparisons; this report makes {pairs}, so '
-        f'{expected:.1f} of them are to be expected.'
+        f'Were all initialisations equal, {_from_to(itertools.chain(*pairs))} seeds each would '
+        f'come apart by chance in 1 of {_from_to(round(1 / chance) for chance in chances)} '
+        f'comparisons; this report makes {len(pairs)}, so {sum(chances):.1f} of them are to be '
+        'expected.'
     )
+
+
+def _from_to(numbers: Iterable[int]) -> str:
+    """``3``, or ``3 to 5``."""
+    known = sorted(set(numbers))
+    return ' to '.join(map(str, dict.fromkeys([known[0], known[-1]])))
+
+
+def _too_few(sizes: Mapping[tuple[float, str], int]) -> str:
+    """Of whom no order is given, for want of seeds."""
+    few = {key: number for key, number in sizes.items() if number < FEWEST_SEEDS}
+    if len(few) == len(sizes) and set(few.values()) == {2}:
+        return (
+            'Two seeds are too few to give an order: of equal initialisations they come apart in '
+            f'1 of {1 / chance_apart(2, 2):.0f} comparisons.'
+        )
+    several = len({share for share, _ in sizes}) > 1
+    names = [
+        f'{name}{f" with {percent(share)} of the labels" if several else ""} ({number})'
+        for (share, name), number in few.items()
+    ]
+    if not names:
+        return ''
+    return f'Fewer than {FEWEST_SEEDS} seeds give no order: {", ".join(names)}.'
 
 
 def groups(runs: Iterable[FineTuning]) -> dict[tuple[float, str], list[FineTuning]]:

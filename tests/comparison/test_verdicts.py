@@ -139,4 +139,40 @@ def test_too_few_seeds_are_named():
     assert 'Two seeds are too few to give an order' in spread_note(two)
     assert 'in 1 of 3 comparisons' in spread_note(two)
     assert spread_note(two[::2]).startswith('There is one seed: no spread')
-    assert spread_note(two[:3]).startswith('Of some there is one seed only: no spread')
+    assert spread_note(two[:3]).endswith('highest. Fewer than 3 seeds give no order: a (2), b (1).')
+
+
+def seeds_of(numbers: dict[str, int], fraction: float = 1.0) -> list[FineTuning]:
+    """So many seeds of each, those of a later one better."""
+    return [
+        make(init, seed, place + 0.01 * seed, fraction)
+        for place, (init, number) in enumerate(numbers.items())
+        for seed in range(number)
+    ]
+
+
+@pytest.mark.parametrize('left', [1, 2])
+def test_a_failed_seed_does_not_make_the_others_fewer(left):
+    runs = seeds_of({'a': 3, 'b': 3, 'c': left})
+    assert 'b is ahead of a' in verdicts(runs)[1.0][0]
+    note = spread_note(runs)
+    assert '3 seeds each would come apart by chance in 1 of 10 comparisons' in note
+    assert 'this report makes 1, so 0.1 of them are to be expected.' in note
+    assert note.endswith(f'Fewer than 3 seeds give no order: c ({left}).')
+    runs += seeds_of({'a': 3, 'b': 3, 'c': 3}, 0.1)
+    note = spread_note(runs)
+    assert 'this report makes 4, so 0.4 of them' in note
+    assert note.endswith(f'c with 100 % of the labels ({left}).')
+
+
+def test_chances_of_all_pairs_are_summed():
+    note = spread_note(seeds_of({'a': 3, 'b': 3, 'c': 4, 'd': 5}))
+    numbers = [(3, 3), (3, 4), (3, 5), (3, 4), (3, 5), (4, 5)]
+    expected = sum(chance_apart(*pair) for pair in numbers)
+    assert f'3 to 5 seeds each would come apart by chance in 1 of 10 to {126 // 2}' in note
+    assert f'this report makes 6, so {expected:.1f} of them' in note
+    assert 'Fewer' not in note
+
+
+def test_one_start_alone_is_compared_with_none():
+    assert spread_note(seeds_of({'a': 3})).endswith('from the lowest to the highest.')
