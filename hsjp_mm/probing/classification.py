@@ -7,7 +7,7 @@ channels of the features, K neighbors.
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,8 @@ from hsjp_mm.utils.devices import require_device
 PROTOCOLS = ('linear', 'knn', 'finetune')
 MIN_SIZE = 32
 """Least side of a crop in pixels: of a smaller one, nothing is left of a map of stride 32."""
+UNUSED = {'linear': ('lr_last_layer',), 'knn': ('epochs', 'lr', 'lr_last_layer')}
+"""What a protocol has no use for."""
 NEIGHBORS, TEMPERATURE = 20, 0.07
 """Of the votes of :func:`knn_scores`."""
 
@@ -66,22 +68,87 @@ def default_recipe(protocol: str, labels: float) -> Recipe | None:
     return None
 
 
+@dataclass(frozen=True)
+class Settings:
+    """How a backbone is measured.
+
+    Args:
+        protocol: 'linear', 'knn' or 'finetune'.
+        labels: Share of the training images to use, see :func:`label_subset`.
+        seed: Of random weights, the choice of labels, the order of images and the augmentation.
+        epochs: Default 100.
+        batch_size: At most this many images; no more than there are for training.
+        lr: Of the linear layer (linear) or the backbone (finetune); the default is that of
+            :func:`default_recipe` times batch size / 256.
+        lr_last_layer: Of the linear layer in finetune; default as for lr.
+        size: Side of the crops in pixels.
+        workers: Processes that load images.
+        device: As in torch.
+    """
+
+    protocol: str
+    labels: float = 1.0
+    seed: int = 0
+    epochs: int | None = None
+    batch_size: int = 256
+    lr: float | None = None
+    lr_last_layer: float | None = None
+    size: int = 224
+    workers: int = 2
+    device: str = 'cpu'
+
+    def check(self) -> None:
+        """Refuse what the protocol cannot use.
+
+        Raises:
+            ValueError: A setting outside its range, or without use in the protocol.
+        """
+        if self.protocol not in PROTOCOLS:
+            raise ValueError(f'protocol={self.protocol!r} must be one of {", ".join(PROTOCOLS)}')
+        for name in UNUSED.get(self.protocol, ()):
+            if getattr(self, name) is not None:
+                raise ValueError(
+                    f'{name}={getattr(self, name)} has no use in protocol {self.protocol!r}'
+                )
+        if not 0 < self.labels <= 1:
+            raise ValueError(
+                f'labels={self.labels} must be in (0, 1]: a share of the training images'
+            )
+        smallest_batch = 2 if self.protocol == 'finetune' else 1
+        least = dict(epochs=1, batch_size=smallest_batch, size=MIN_SIZE, workers=0)
+        for name, number in least.items():
+            given = getattr(self, name)
+            if given is not None and given < number:
+                raise ValueError(
+                    f'{name}={given} must be at least {number} in protocol {self.protocol!r}'
+                )
+        for name in ('lr', 'lr_last_layer'):
+            rate = getattr(self, name)
+            if rate is not None and not 0 < rate < float('inf'):
+                raise ValueError(f'{name}={rate} must be positive')
+        require_device(self.device)
+
+    def completed(self, images: int) -> 'Settings':
+        """With the defaults that depend on the number of training images."""
+        batch_size = min(self.batch_size, images)
+        recipe = default_recipe(self.protocol, self.labels)
+        if recipe is None:
+            return replace(self, batch_size=batch_size)
+        last = self.lr_last_layer
+        if recipe.lr_last_layer:
+            last = last or recipe.lr_last_layer * batch_size / 256
+        return replace(
+            self,
+            batch_size=batch_size,
+            epochs=self.epochs or 100,
+            lr=self.lr or recipe.lr * batch_size / 256,
+            lr_last_layer=last,
+        )
+
+
 def probe(
-    config: Config,
-    checkpoint: str | None,
-    data: str,
-    protocol: str,
-    *,
-    labels: float = 1.0,
-    seed: int = 0,
-    epochs: int | None = None,
-    batch_size: int = 256,
-    lr: float | None = None,
-    lr_last_layer: float | None = None,
-    size: int = 224,
-    workers: int = 2,
-    device: str = 'cpu',
-) -> dict:
+    config: Config, checkpoint: str | None, data: str, protocol: str, **settings: Any
+) -> dict[str, Any]:
     """Measure a backbone by one protocol.
 
     linear trains a linear layer on the frozen backbone in eval mode, finetune all of it, both on
@@ -94,17 +161,7 @@ def probe(
         config: Any config with ``model.backbone``; nothing else of the model is built.
         checkpoint: See :func:`build_backbone`.
         data: See :func:`load_images`.
-        protocol: 'linear', 'knn' or 'finetune'.
-        labels: Share of the training images to use, see :func:`label_subset`.
-        seed: Of random weights, the choice of labels, the order of images and the augmentation.
-        epochs: Default 100.
-        batch_size: At most this many images; no more than there are for training.
-        lr: Of the linear layer (linear) or the backbone (finetune); the default is that of
-            :func:`default_recipe` times batch size / 256.
-        lr_last_layer: Of the linear layer in finetune; default as for lr.
-        size: Side of the crops in pixels.
-        workers: Processes that load images.
-        device: As in torch.
+        protocol, settings: See :class:`Settings`.
 
     Returns:
         The settings used, the numbers of images, ``top1`` and ``top5`` in [0, 1] (``top5`` is None
@@ -119,62 +176,33 @@ def probe(
         CheckpointError: The checkpoint does not fit.
     """
     start = time.perf_counter()
-    _check(protocol, labels, epochs, batch_size, lr, lr_last_layer, size, workers, device)
-    set_random_seed(seed)
+    given = Settings(protocol, **settings)
+    given.check()
+    set_random_seed(given.seed)
     backbone, coverage = build_backbone(config, checkpoint)
-    backbone.to(device)
-    backbone.eval()
-    normalise = normalization(config)
-    train_steps = center_crop(size) if protocol == 'knn' else random_crop(size)
-    train, val = load_images(data, train_steps + normalise, center_crop(size) + normalise)
-    classes = len(train.classes)
-    chosen = label_subset(train.targets, labels, seed)
-    batch_size = min(batch_size, len(chosen))
-    images = DataLoader(
-        Subset(train, chosen),
-        batch_size,
-        shuffle=protocol != 'knn',
-        num_workers=workers,
-        drop_last=protocol == 'finetune',  # as the public code: a batch norm wants two images
-        generator=torch.Generator().manual_seed(seed),
-        persistent_workers=workers > 0,
-    )
+    backbone.to(given.device).eval()
+    train, val, classes = _load(config, data, given)
+    used = given.completed(len(train))
+    images = _loader(train, used)
     with torch.no_grad():
-        channels = pooled(backbone, val[0][0][None].to(device)).shape[1]
-
-    recipe = default_recipe(protocol, labels)
-    if recipe is None:
-        head = None
-    else:
-        epochs = epochs or 100
-        lr = lr or recipe.lr * batch_size / 256
-        if recipe.lr_last_layer:
-            lr_last_layer = lr_last_layer or recipe.lr_last_layer * batch_size / 256
-        head = linear_layer(channels, classes).to(device)
-        drops = [-(-percent * epochs // 100) for percent in recipe.drops]  # rounded up: never 0
-        train_classifier(backbone, head, images, epochs, lr, lr_last_layer, drops)
-
-    queries, answers = extract(backbone, DataLoader(val, batch_size, num_workers=workers))
-    if head is None:
-        scores = knn_scores(queries, *extract(backbone, images), classes)
-    else:
-        with torch.no_grad():
-            scores = head.cpu()(queries)
+        channels = pooled(backbone, val[0][0][None].to(used.device)).shape[1]
+    head = _train_head(backbone, channels, classes, images, used)
+    scores, answers = _score(backbone, head, images, val, classes, used)
     return {
         'config': config.filename,
         'checkpoint': checkpoint,
         'coverage': coverage,
         'data': data,
         'protocol': protocol,
-        'labels': labels,
-        'seed': seed,
-        'epochs': epochs,
-        'batch_size': batch_size,
-        'lr': lr,
-        'lr_last_layer': lr_last_layer,
-        'size': size,
+        'labels': used.labels,
+        'seed': used.seed,
+        'epochs': used.epochs,
+        'batch_size': used.batch_size,
+        'lr': used.lr,
+        'lr_last_layer': used.lr_last_layer,
+        'size': used.size,
         'channels': channels,
-        'train_images': len(chosen),
+        'train_images': len(train),
         'val_images': len(val),
         'classes': classes,
         'chance': 1 / classes,
@@ -184,39 +212,58 @@ def probe(
     }
 
 
-def _check(
-    protocol: str,
-    labels: float,
-    epochs: int | None,
-    batch_size: int,
-    lr: float | None,
-    lr_last_layer: float | None,
-    size: int,
-    workers: int,
-    device: str,
-) -> None:
-    if protocol not in PROTOCOLS:
-        raise ValueError(f'protocol={protocol!r} must be one of {", ".join(PROTOCOLS)}')
-    unused = {'lr_last_layer': lr_last_layer} if protocol == 'linear' else {}
-    if protocol == 'knn':
-        unused = {'epochs': epochs, 'lr': lr, 'lr_last_layer': lr_last_layer}
-    for name, value in unused.items():
-        if value is not None:
-            raise ValueError(f'{name}={value} has no use in protocol {protocol!r}')
-    if not 0 < labels <= 1:
-        raise ValueError(f'labels={labels} must be in (0, 1]: a share of the training images')
-    for name, number, least in (
-        ('epochs', 1 if epochs is None else epochs, 1),
-        ('batch_size', batch_size, 2 if protocol == 'finetune' else 1),
-        ('size', size, MIN_SIZE),
-        ('workers', workers, 0),
-    ):
-        if number < least:
-            raise ValueError(f'{name}={number} must be at least {least} in protocol {protocol!r}')
-    for name, rate in (('lr', lr), ('lr_last_layer', lr_last_layer)):
-        if rate is not None and not 0 < rate < float('inf'):
-            raise ValueError(f'{name}={rate} must be positive')
-    require_device(device)
+def _load(config: Config, data: str, settings: Settings) -> tuple[Subset, Any, int]:
+    """The images to train on, those to classify, and the number of classes."""
+    normalise, size = normalization(config), settings.size
+    steps = center_crop(size) if settings.protocol == 'knn' else random_crop(size)
+    train, val = load_images(data, steps + normalise, center_crop(size) + normalise)
+    chosen = label_subset(train.targets, settings.labels, settings.seed)
+    return Subset(train, chosen), val, len(train.classes)
+
+
+def _loader(train: Subset, settings: Settings) -> DataLoader:
+    return DataLoader(
+        train,
+        settings.batch_size,
+        shuffle=settings.protocol != 'knn',
+        num_workers=settings.workers,
+        # as the public code: a batch norm wants two images
+        drop_last=settings.protocol == 'finetune',
+        generator=torch.Generator().manual_seed(settings.seed),
+        persistent_workers=settings.workers > 0,
+    )
+
+
+def _train_head(
+    backbone: nn.Module, channels: int, classes: int, images: DataLoader, settings: Settings
+) -> nn.Linear | None:
+    """Train the classifier, and the backbone in finetune; None for knn, which has none."""
+    recipe = default_recipe(settings.protocol, settings.labels)
+    if recipe is None:
+        return None
+    epochs, lr = settings.epochs, settings.lr
+    assert epochs is not None and lr is not None  # Settings.completed has put them there
+    head = linear_layer(channels, classes).to(settings.device)
+    drops = [-(-percent * epochs // 100) for percent in recipe.drops]  # rounded up: never 0
+    train_classifier(backbone, head, images, epochs, lr, settings.lr_last_layer, drops)
+    return head
+
+
+def _score(
+    backbone: nn.Module,
+    head: nn.Linear | None,
+    images: DataLoader,
+    val: Any,
+    classes: int,
+    settings: Settings,
+) -> tuple[Tensor, Tensor]:
+    """The scores of the images to classify (Q, classes), and their classes (Q,)."""
+    loader = DataLoader(val, settings.batch_size, num_workers=settings.workers)
+    queries, answers = extract(backbone, loader)
+    if head is None:
+        return knn_scores(queries, *extract(backbone, images), classes), answers
+    with torch.no_grad():
+        return head.cpu()(queries), answers
 
 
 def linear_layer(channels: int, classes: int) -> nn.Linear:
