@@ -66,6 +66,9 @@ TASKS: dict[str, dict[str, tuple[str, str]]] = {
 """By task and command: the file in tools/, and what it is for."""
 FILES = {name: file for commands in TASKS.values() for name, (file, _) in commands.items()}
 
+ARGUMENT = re.compile(r'^((?:\S*[/.]\S*: )?)(\w+)(?==|: |\[| must\b)')
+"""Where a message names an argument: at its beginning, or after a path."""
+
 
 def overview() -> str:
     """The commands by task, on one screen."""
@@ -118,7 +121,8 @@ class Parser(argparse.ArgumentParser):
     Args:
         description: of the command; ``%(prog)s`` stands for what the user typed to run it.
         flags: what a message of the package says, by what the user has to read in its place, where
-            this is not an argument's own name: ``{'use_area=False': '--no-area'}``.
+            this is not an argument's own name: ``{'use_area=False': '--no-area'}``. It is looked
+            for at the beginning of words, anywhere.
     """
 
     def __init__(self, description: str | None, flags: Mapping[str, str] | None = None):
@@ -222,18 +226,19 @@ class Parser(argparse.ArgumentParser):
         return found
 
     def in_flags(self, message: str) -> str:
-        """Name arguments in a message of the package as the user types them."""
+        """Name arguments in a message of the package as the user types them.
+
+        An argument's own name is one at the beginning alone, for further on the same word may be of
+        a config that the message quotes or advises.
+        """
         for text, flag in self.flags.items():
-            message = re.sub(rf'(?<![\w.\'"-]){re.escape(text)}', flag, message)
+            end = r'(?!\w)' if text[-1].isalnum() else ''
+            message = re.sub(rf'(?<!\S){re.escape(text)}{end}', flag, message)
         known = {
             action.dest: max(action.option_strings, key=len, default=action.dest.upper())
             for action in self._actions
         }
-
-        def spell(match: re.Match) -> str:
-            return known.get(match[0], match[0])
-
-        return re.sub(r'^(\w+)(?=: )|(?<![\w.\'"-])(\w+)(?==)', spell, message)
+        return ARGUMENT.sub(lambda match: match[1] + known.get(match[2], match[2]), message)
 
 
 def pair(text: str) -> str:

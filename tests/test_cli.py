@@ -274,7 +274,17 @@ def broken(error: Exception):
     ('error', 'said'),
     [
         (ValueError('grid=7 must divide 224'), '--grid=7 must divide 224'),
-        (ValueError("config='x' has config=1"), "CONFIG='x' has CONFIG=1"),
+        (ValueError("config='x' has config=1"), "CONFIG='x' has config=1"),
+        (ValueError('grid must be at least 2'), '--grid must be at least 2'),
+        (ValueError('grid[0] is odd'), '--grid[0] is odd'),
+        (ValueError('a/b.yml: grid=7 is odd'), 'a/b.yml: --grid=7 is odd'),
+        (ValueError('grid of 7'), 'grid of 7'),
+        (
+            ValueError('write dict(head=dict(grid=7, grid=8, use_area=False, b=(use_area=False))'),
+            'write dict(head=dict(grid=7, grid=8, --no-area, b=(use_area=False))',
+        ),
+        (ValueError('model: grid=7'), 'model: grid=7'),
+        (ValueError('use_area=Falsehood'), 'use_area=Falsehood'),
         (ValueError('grid: none'), '--grid: none'),
         (ValueError("model.grid=3, 'grid=3', subgrid=3"), "model.grid=3, 'grid=3', subgrid=3"),
         (ValueError('or use_area=False, that is'), 'or --no-area, that is'),

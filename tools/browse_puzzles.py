@@ -35,6 +35,8 @@ def arguments() -> Parser:
 
 @command(arguments)
 def main(args: argparse.Namespace) -> None:
+    if args.num < 1:
+        raise ValueError(f'num={args.num} must be at least 1')
     from mmengine.registry import DATASETS, MODELS, init_default_scope
     from mmengine.runner import set_random_seed
 

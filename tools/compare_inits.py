@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 
 def arguments() -> Parser:
-    parser = Parser(__doc__, {'checkpoint=': '--init='})
+    flags = {'checkpoint=': '--init=', 'fractions': '--labels', '`rule`': '--rule'}
+    parser = Parser(__doc__, flags)
     parser.add_argument('config', nargs='?', help='of the fine-tuning, any of MMPose')
     parser.add_argument(
         '--init',
@@ -78,7 +79,10 @@ def arguments() -> Parser:
     parser.add_cfg_options(what="the fine-tuning's config")
     parser.add_cfg_options('--pretrain-cfg-options', "every pretraining's config")
     parser.add_argument(
-        '--collect', nargs='+', metavar='[NAME=]FOLDER', help='report on these, run nothing'
+        '--collect',
+        nargs='+',
+        metavar='[NAME=]FOLDER',
+        help='report on these, run nothing; one with a = in its name as ./FOLDER',
     )
     parser.add_argument('--report', help='HTML file (report.html in --out)')
     parser.add_argument('--title', default='The same fine-tuning from several initialisations')

@@ -42,6 +42,9 @@ def arguments() -> Parser:
     )
     parser.add_argument('--seeds', type=int, nargs='+', default=[0], help='of fine-tuning (0)')
     parser.add_argument('--out', default='demo', help='folder of runs and report (%(default)s)')
+    parser.add_argument(
+        '--rerun', action='store_true', help='put runs of another recipe aside and run anew'
+    )
     parser.add_cfg_options(what='every config')
     return parser
 
@@ -93,7 +96,7 @@ def main(args: argparse.Namespace) -> int:
             fractions=[1.0],
             seeds=args.seeds,
             work_dir=out,
-        ).run(tell=lambda text: print(text, flush=True))
+        ).run(rerun=args.rerun, tell=lambda text: print(text, flush=True))
     except KeyboardInterrupt:
         print('stopped; the same command goes on from here', file=sys.stderr)
         return 130

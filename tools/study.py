@@ -23,7 +23,7 @@ TOY = PACKAGE / 'configs/study/toy-bodies.yml'
 
 
 def arguments() -> Parser:
-    parser = Parser(__doc__)
+    parser = Parser(__doc__, {'fractions': 'labels'})  # as the file of a study calls them
     parser.add_argument('config', nargs='?', default=str(TOY), help='of the study (the toy study)')
     parser.add_out('folder of the runs, and of the reports')
     parser.add_argument('--jobs', type=int, default=1, help='runs at a time (%(default)s)')

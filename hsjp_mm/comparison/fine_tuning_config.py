@@ -64,9 +64,9 @@ def rule_of(config: Config, metric: str, rule: str | None = None) -> str:
         else 'neither the checkpoint hook of the config nor its name says it'
     )
     raise ValueError(
-        f'metric={metric!r}: is more of it better, or less? {why}. Write --rule greater or --rule '
-        f'less, or in the config default_hooks = dict(checkpoint=dict(save_best={metric!r}, '
-        "rule='less'))"
+        f'metric={metric!r}: is more of it better, or less? {why}. Say it by `rule`, greater or '
+        'less, or write in the config '
+        f"default_hooks = dict(checkpoint=dict(save_best={metric!r}, rule='less'))"
     )
 
 

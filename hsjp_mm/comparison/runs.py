@@ -270,7 +270,7 @@ def require_comparable(runs: Sequence[FineTuning]) -> None:
         if run.rule != runs[0].rule:
             raise ValueError(
                 f'{run.folder} takes the {run.rule} {run.metric} for the better one, '
-                f'{runs[0].folder} the {runs[0].rule}; say which by --rule'
+                f'{runs[0].folder} the {runs[0].rule}; say which by `rule`'
             )
 
 

@@ -67,7 +67,7 @@ def test_the_argument_is_the_last_word():
     ],
 )
 def test_where_nothing_clear_is_said_it_is_refused(hook, metric, why):
-    with pytest.raises(ValueError, match=rf"{why}.*--rule less.*save_best='{metric}'"):
+    with pytest.raises(ValueError, match=rf"{why}.*`rule`.*save_best='{metric}'"):
         rule_of(with_hook(**hook), metric)
 
 

@@ -71,6 +71,7 @@ def test_mistakes_are_one_sentence_and_status_2(tmp_path, capsys):
         ([hsjp, str(other)], 'other.pth is no checkpoint of this model: Error(s) in loading'),
         ([hsjp, 'no.pth'], 'no.pth'),
         ([str(DEMO)], 'is a folder'),
+        ([hsjp, '--num', '0'], '--num=0 must be at least 1'),
     ):
         assert main([*arguments, '--out', str(tmp_path / 'out')]) == 2
         assert message in capsys.readouterr().err

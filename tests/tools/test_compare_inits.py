@@ -18,6 +18,9 @@ CONFIG = ROOT / 'configs/demo/td-hm_hrnet-tiny_scratch-1xb16-400i_toy-128x96.py'
 main = runpy.run_path(str(ROOT / 'tools/compare_inits.py'))['main']
 
 
+SCRATCH = [str(CONFIG), '--init', 'scratch', '--work-dir', 'w']
+
+
 @pytest.fixture(scope='module')
 def arguments(tmp_path_factory) -> list[str]:
     """Two runs of two iterations."""
@@ -216,6 +219,15 @@ def test_a_failed_run_is_told_and_status_1(arguments, tmp_path, capsys, monkeypa
         ([str(CONFIG), '--init', 'hsjp', '--work-dir', 'w'], 'NAME=CHECKPOINT'),
         ([str(CONFIG), *['--init', 'scratch'] * 2, '--work-dir', 'w'], 'names must differ'),
         (['no.py', '--init', 'scratch', '--work-dir', 'w'], 'no.py'),
+        ([*SCRATCH, '--labels', '1.5'], '--labels: 1.5 must be in (0, 1]'),
+        ([*SCRATCH, '--labels', '0.1', '0.1'], '--labels=[0.1, 0.1] must be one or more'),
+        ([*SCRATCH, '--seeds', '-1'], '--seeds: -1 must not be negative'),
+        (
+            [*SCRATCH, '--metric', 'foo'],
+            "--metric='foo': is more of it better, or less? neither the checkpoint hook of the "
+            'config nor its name says it. Say it by --rule, greater or less, or write in the '
+            "config default_hooks = dict(checkpoint=dict(save_best='foo', rule='less'))",
+        ),
     ],
 )
 def test_mistakes_are_one_sentence_and_status_2(arguments, message, capsys):

@@ -4,6 +4,7 @@ import runpy
 
 import pytest
 
+from hsjp_mm.comparison.execution import Comparison, Outcome
 from hsjp_mm.datasets.toy import render
 from tests.helpers import ROOT
 from tests.test_configs import read
@@ -55,3 +56,21 @@ def test_demo_comes_to_a_report(tmp_path, monkeypatch, capfd):
         text = (tmp_path / 'report.html').read_text()
         assert '234 of 234 tensors' in text
         assert text.count('data:image/jpeg') == 2 * boards + 2  # first and last, poses of both
+
+    # on other data, whose runs from scratch were done by another recipe
+    assert demo['main']([*arguments, 'train_dataloader.batch_size=3']) == 2
+    assert 'run anew (--rerun)' in capfd.readouterr().err
+
+
+@pytest.mark.parametrize('rerun', [True, False])
+def test_runs_of_another_recipe_are_run_anew_where_it_is_said(rerun, tmp_path, monkeypatch):
+    asked = []
+
+    def run(self: Comparison, jobs: int = 1, rerun: bool = False, tell=print) -> Outcome:
+        asked.append(rerun)
+        return Outcome([], [], [])
+
+    monkeypatch.setattr(Comparison, 'run', run)
+    arguments = ['--data', str(tmp_path), '--out', str(tmp_path / 'demo')]
+    assert demo['main']([*arguments, *['--rerun'] * rerun]) == 0
+    assert asked == [rerun]

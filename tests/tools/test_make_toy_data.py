@@ -20,6 +20,9 @@ def test_writes_the_data_and_a_preview(tmp_path, monkeypatch):
 def test_a_mistake_names_the_flag(tmp_path, capsys):
     assert main(['--out', str(tmp_path / 'toy'), '--train', '-1']) == 2
     assert '--train must be at least 1, got -1' in capsys.readouterr().err
+    bodies = ['--kind', 'bodies', '--out', str(tmp_path / 'toy'), '--workers', '0']
+    assert main(bodies) == 2
+    assert '--workers must be at least 1' in capsys.readouterr().err
 
 
 def test_there_are_two_looks(tmp_path, capsys):
