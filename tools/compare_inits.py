@@ -145,8 +145,11 @@ def main(args: argparse.Namespace) -> int:
         config_file(args.config)  # before the imports, which take seconds
 
     from hsjp_mm.comparison.execution import Outcome
-    from hsjp_mm.comparison.report import report_on
+    from hsjp_mm.comparison.report import report_on, require_page
     from hsjp_mm.comparison.runs import parse_collected
+
+    report = args.report or Path(args.out, 'report.html')
+    require_page(report)
 
     names: dict[str, str] = {}
     if args.collect:
@@ -160,7 +163,7 @@ def main(args: argparse.Namespace) -> int:
             print('stopped; the same command goes on from here', file=sys.stderr)
             return 130
     lines, failures = report_on(
-        args.report or Path(args.out, 'report.html'),
+        report,
         args.title,
         outcome.folders,
         names,

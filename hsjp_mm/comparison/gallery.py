@@ -7,33 +7,39 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from hsjp_mm.comparison.logs import last_checkpoint, last_config
+from hsjp_mm.comparison.logs import last_checkpoint, last_config, reason_of
 from hsjp_mm.comparison.pretrainings import Pretraining
 from hsjp_mm.comparison.runs import FineTuning, percent
 from hsjp_mm.visualization.poses import draw_poses
 
 Pictures = list[tuple[str, np.ndarray]]
 """Captions and pictures (height, width, 3), RGB, uint8."""
-UNDRAWABLE = (OSError, ValueError, KeyError, AttributeError, RuntimeError)
+UNDRAWABLE = Exception
 """What stands in the way of a picture, and must not cost the report of all runs: a file that is
-gone or damaged, a config or a checkpoint of another kind."""
+gone or damaged, a config or a checkpoint of another kind. These raise almost anything."""
 _BOARD = re.compile(r'puzzle_(\d+)_(\d+)\.png')
 
 
-def boards_of(pretraining: Pretraining) -> Pictures:
-    """Read what ``hsjp_mm.PuzzleVisualizationHook`` drew at the first and the last evaluation."""
+def boards_of(pretraining: Pretraining) -> tuple[Pictures, list[str]]:
+    """Read what ``hsjp_mm.PuzzleVisualizationHook`` drew at the first and the last evaluation.
+
+    Returns:
+        The boards, and for each that cannot be read, which.
+    """
     drawn: dict[int, dict[int, Path]] = {}
     for path in sorted(Path(pretraining.folder).glob('*/vis_data/vis_image/puzzle_*.png')):
         if match := _BOARD.fullmatch(path.name):
             drawn.setdefault(int(match[1]), {})[int(match[2])] = path
-    return [
-        (
-            f'{pretraining.name}, board {number + 1} after {step:,} iterations',
-            cv2.imread(str(boards[step]))[..., ::-1],
-        )
-        for number, boards in sorted(drawn.items())
-        for step in dict.fromkeys((min(boards), max(boards)))
-    ]
+    pictures, reasons = [], []
+    for number, boards in sorted(drawn.items()):
+        for step in dict.fromkeys((min(boards), max(boards))):
+            caption = f'{pretraining.name}, board {number + 1} after {step:,} iterations'
+            board = cv2.imread(str(boards[step]))
+            if board is None:
+                reasons.append(f'{caption} is not shown: {boards[step]} cannot be read.')
+            else:
+                pictures.append((caption, board[..., ::-1]))
+    return pictures, reasons
 
 
 def poses_of(runs: Sequence[FineTuning]) -> tuple[Pictures, list[str]]:
@@ -47,7 +53,7 @@ def poses_of(runs: Sequence[FineTuning]) -> tuple[Pictures, list[str]]:
         try:
             pictures.append((caption_of(run), _draw(run)))
         except UNDRAWABLE as error:
-            reasons.append(f'No poses of {name} are drawn: {error}.')
+            reasons.append(f'No poses of {name} are drawn: {reason_of(error)}.')
     return pictures, reasons
 
 

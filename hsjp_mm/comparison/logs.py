@@ -4,7 +4,7 @@ import json
 import re
 import time
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,13 @@ _STAMP = re.compile(r'^(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) - ', re.MULTILINE)
 _EPOCH = re.compile(r'Epoch\(train\)\s+\[\s*\d+\]\[\s*\d+/(\d+)\]')
 _SEED = re.compile(r'^\s+seed: (\d+)$', re.MULTILINE)
 _PROCESSES = re.compile(r'^\s+GPU number: (\d+)$', re.MULTILINE)
+
+
+def reason_of(error: Exception) -> str:
+    """What stood in the way, for a sentence: also of an error that says nothing by itself."""
+    text = str(error).rstrip('.')
+    plain = text and isinstance(error, OSError | ValueError)
+    return text if plain else f'{type(error).__name__}: {text}'.rstrip(': ')
 
 
 class UnfinishedError(ValueError):
@@ -153,14 +160,29 @@ def end_of_log(folder: str | Path, lines: int = 20) -> str:
 
 
 def merge_scalars(files: Sequence[Path]) -> tuple[list[dict], list[dict]]:
-    """Lines of training and of evaluations, each once a step."""
+    """Lines of training and of evaluations, each once a step.
+
+    Raises:
+        ValueError: A line is no JSON, other than the last one of a file, which MMEngine may have
+            been killed over.
+    """
     train: dict[int, dict] = {}
     val: dict[int, dict] = {}
     for file in files:
-        for text in file.read_text(encoding='utf-8').splitlines():
-            line: Mapping = json.loads(text)
+        for line in _lines(file):
             (train if 'loss' in line else val).setdefault(line['step'], {}).update(line)
     return [train[step] for step in sorted(train)], [val[step] for step in sorted(val)]
+
+
+def _lines(file: Path) -> Iterator[Mapping]:
+    """What a file of scalars holds, without a last line that was cut."""
+    texts = file.read_text(encoding='utf-8', errors='replace').splitlines()
+    for number, text in enumerate(texts, 1):
+        try:
+            yield json.loads(text)
+        except ValueError as error:
+            if number < len(texts):
+                raise ValueError(f'{file}, line {number} is no JSON: {error}') from error
 
 
 def _budget(config: Config, per_epoch: int, folder: Path) -> tuple[int, int]:

@@ -25,7 +25,7 @@ from hsjp_mm.comparison.gallery import (
     checkpoint_left,
     chosen_runs,
 )
-from hsjp_mm.comparison.logs import last_config
+from hsjp_mm.comparison.logs import last_config, reason_of
 from hsjp_mm.comparison.pretrainings import model_class
 from hsjp_mm.comparison.runs import FineTuning, percent
 from hsjp_mm.evaluation import MeshError
@@ -97,7 +97,7 @@ def bodies_of(runs: Sequence[FineTuning]) -> Bodies:
         try:
             model, found[name] = _predict(run)
         except UNDRAWABLE as error:
-            undrawn.append(f'No bodies of {name} are drawn: {error}.')
+            undrawn.append(f'No bodies of {name} are drawn: {reason_of(error)}.')
     if model is None:
         return Bodies(undrawn=undrawn)
     return _draw(found, model, _which([chosen[name] for name in found]), undrawn)
@@ -191,15 +191,17 @@ def _draw(
         f'their median is {np.median(means):.0f} mm: these are failures, not what is usual. '
         f'The runs: {runs}.'
     )
-    captions = [_caption(number, measured[i], means[i]) for number, i in enumerate(worst, 1)]
-    bodies = [_bodies_board(measured[i], model) for i in worst]
-    attention = [_parts_board(measured[i], model) for i in worst] if model.part_names else []
-    return Bodies(
-        note,
-        list(zip(captions, bodies, strict=True)),
-        list(zip(captions, attention, strict=False)),
-        undrawn,
-    )
+    bodies: Pictures = []
+    attention: Pictures = []
+    for number, i in enumerate(worst, 1):
+        try:
+            caption = _caption(number, measured[i], means[i])
+            bodies.append((caption, _bodies_board(measured[i], model)))
+            if model.part_names:
+                attention.append((caption, _parts_board(measured[i], model)))
+        except UNDRAWABLE as error:
+            undrawn.append(f'Person {number} is not drawn whole: {reason_of(error)}.')
+    return Bodies(note, bodies, attention, undrawn)
 
 
 def _caption(number: int, person: Mapping[str, _Predicted], mean: float) -> str:

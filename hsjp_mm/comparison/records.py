@@ -12,6 +12,52 @@ from hsjp_mm.comparison.verdicts import Spread, groups
 from hsjp_mm.visualization.page import table
 
 
+def setting(runs: Sequence[FineTuning], pretrainings: Sequence[Pretraining]) -> str:
+    """What was compared, and under which budget."""
+    one = runs[0]
+    names = list(dict.fromkeys(run.init for run in runs))
+    longer = {run.init: run.budget for run in runs if run.budget > 1}
+    sentences = [
+        f'The same fine-tuning from {_several(len(names), "initialisation")} ({_join(names)}), on '
+        f'{_labels(runs)}, {_seeds(runs)}: {_several(len(runs), "run")}.',
+        'All have the same budget, whatever the share of the labels: '
+        f'{one.iterations // one.budget:,} iterations, in which {one.images // one.budget:,} '
+        'images (in top-down models, crops of persons) are seen; with few labels, the same ones '
+        'more often.',
+        *(
+            f'Except {name}, which has {times} times this budget, its schedule stretched.'
+            for name, times in longer.items()
+        ),
+        'A seed draws what is not loaded, the order of the images, and which labels are used: all '
+        'initialisations get the same ones.',
+    ]
+    if not pretrainings:
+        sentences.append('What the pretraining itself cost is not in it.')
+    return f'<p>{html.escape(" ".join(sentences))}</p>'
+
+
+def _several(number: int, word: str) -> str:
+    return f'{number} {word}' if number == 1 else f'{number} {word}s'
+
+
+def _join(words: Sequence[str]) -> str:
+    return ' and '.join([', '.join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def _labels(runs: Sequence[FineTuning]) -> str:
+    """The shares of the labels, and the part of the data that the config itself takes."""
+    shares = [percent(share) for share in sorted({run.fraction for run in runs})]
+    loader = runs[0].protocol.get('train_dataloader', {})
+    only = loader.get('dataset', {}).get('indices')
+    note = f' (of those that its config takes, indices={only})' if only else ''
+    return f'{_join(shares)} of the labels{note}'
+
+
+def _seeds(runs: Sequence[FineTuning]) -> str:
+    seeds = [str(seed) for seed in sorted({run.seed for run in runs})]
+    return f'{"seed" if len(seeds) == 1 else "seeds"} {_join(seeds)}'
+
+
 def costs(runs: Sequence[FineTuning], pretrainings: Sequence[Pretraining]) -> list[str]:
     """Time, images and memory of each initialisation."""
     header = [

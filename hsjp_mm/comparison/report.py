@@ -33,7 +33,7 @@ from hsjp_mm.comparison.logs import Failure
 from hsjp_mm.comparison.meshes_of_runs import Bodies, bodies_of, predict_bodies
 from hsjp_mm.comparison.pretrainings import Pretraining
 from hsjp_mm.comparison.published import Published, sentences_on
-from hsjp_mm.comparison.records import costs, coverage, provenance
+from hsjp_mm.comparison.records import costs, coverage, provenance, setting
 from hsjp_mm.comparison.run_table import write_runs
 from hsjp_mm.comparison.runs import FineTuning, collect, diagnose_all, number_form, percent
 from hsjp_mm.comparison.verdicts import DASH, Spread, groups, leads, spread_note, verdicts, written
@@ -56,6 +56,18 @@ li { margin: .3rem 0; } pre { font-size: .8rem; } summary { cursor: pointer; }
 
 MOST_LISTED = 10
 """Pairs of initialisations that are told one by one; more are summed up, and folded."""
+
+
+def require_page(path: str | Path) -> None:
+    """Refuse a report that would be written over the table beside it.
+
+    Raises:
+        ValueError: The path ends in .csv.
+    """
+    if Path(path).suffix.lower() == '.csv':
+        raise ValueError(
+            f'report={str(path)!r} must be an HTML file; the table goes beside it, as .csv'
+        )
 
 
 def report_on(
@@ -85,8 +97,9 @@ def report_on(
         report, and the lines say so.
 
     Raises:
-        ValueError: The runs cannot be compared.
+        ValueError: The runs cannot be compared, or ``path`` is that of the table.
     """
+    require_page(path)
     runs, unfinished = collect(folders, names, metric, rule)
     failures = [*failures, *unfinished]
     if not runs:
@@ -168,18 +181,18 @@ def write_comparison(
     looks, errors = Looks(runs), errors or {}
     limits = limits_of(runs, (value for run in runs for _, value in run.curve))
     sections = [
-        _what(runs, pretrainings),
+        setting(runs, pretrainings),
         *_failed(failures),
         '<h2>What it shows</h2>',
         *_shown(runs, pretrainings, published),
         *_pretrained(pretrainings),
-        f'<h2>{metric_name(runs)} against images seen</h2>',
+        _heading(f'{metric_name(runs)} against images seen'),
         panels(runs, partial(draw_curves, looks=looks, limits=limits)),
         *_by_labels(runs, looks),
         *_others(runs),
         *_labelled(runs, looks, labelling),
         *_diagnoses(runs, errors, undiagnosed or {}, looks),
-        *_gallery('Boards of the validation set', [b for p in pretrainings for b in boards_of(p)]),
+        *_boards(pretrainings),
         *_gallery('Predicted poses', poses or [], undrawn),
         *_bodies(bodies or Bodies()),
         '<h2>What it cost</h2>',
@@ -190,36 +203,6 @@ def write_comparison(
         *provenance(runs, pretrainings),
     ]
     Path(path).write_text(page(title, sections, STYLE), encoding='utf-8')
-
-
-def _join(words: Sequence[str]) -> str:
-    return ' and '.join([', '.join(words[:-1]), words[-1]] if len(words) > 1 else words)
-
-
-def _what(runs: Sequence[FineTuning], pretrainings: Sequence[Pretraining]) -> str:
-    names = list(dict.fromkeys(run.init for run in runs))
-    shares = [percent(f) for f in sorted({run.fraction for run in runs})]
-    seeds = sorted({run.seed for run in runs})
-    one = runs[0]
-    only = one.protocol.get('train_dataloader', {}).get('dataset', {}).get('indices')
-    note = f' (of those that its config takes, indices={only})' if only else ''
-    budgets = {run.init: run.budget for run in runs if run.budget > 1}
-    longer = ''.join(
-        f' Except {html.escape(name)}, which has {times} times this budget, its schedule stretched.'
-        for name, times in budgets.items()
-    )
-    cost = '' if pretrainings else ' What the pretraining itself cost is not in it.'
-    return (
-        f'<p>The same fine-tuning from {len(names)} initialisations '
-        f'({html.escape(_join(names))}), on {_join(shares)} of the labels{note}, '
-        f'seed{"s" * (len(seeds) > 1)} {_join(list(map(str, seeds)))}: {len(runs)} runs. All have '
-        f'the same budget, whatever the share of the labels: {one.iterations // one.budget:,} '
-        f'iterations, in which {one.images // one.budget:,} images (in top-down models, crops of '
-        f'persons) are seen; with few labels, the same ones more often.{longer} A seed draws what '
-        'is not loaded, the order of the images, and which labels are used: all initialisations '
-        'get the same ones.'
-        f'{cost}</p>'
-    )
 
 
 def _failed(failures: Sequence[Failure]) -> list[str]:
@@ -354,11 +337,18 @@ def _pretrained(pretrainings: Sequence[Pretraining]) -> list[str]:
     return parts
 
 
+def _boards(pretrainings: Sequence[Pretraining]) -> list[str]:
+    found = [boards_of(one) for one in pretrainings]
+    boards = [board for pictures, _ in found for board in pictures]
+    missing = [reason for _, reasons in found for reason in reasons]
+    return _gallery('Boards of the validation set', boards, missing)
+
+
 def _gallery(title: str, pictures: Pictures, undrawn: Sequence[str] = ()) -> list[str]:
     if not pictures and not undrawn:
         return []
     notes = map(_note, undrawn)
-    return [f'<h2>{title}</h2>', *(_picture(*pair) for pair in pictures), *notes]
+    return [_heading(title), *(_picture(*pair) for pair in pictures), *notes]
 
 
 def _bodies(bodies: Bodies) -> list[str]:
@@ -383,6 +373,10 @@ def _bodies(bodies: Bodies) -> list[str]:
     return [*parts, *map(_note, bodies.undrawn)]
 
 
+def _heading(text: str) -> str:
+    return f'<h2>{html.escape(text)}</h2>'
+
+
 def _note(text: str) -> str:
     return f'<p class="note">{html.escape(text)}</p>' if text else ''
 
@@ -402,7 +396,7 @@ def _by_labels(runs: Sequence[FineTuning], looks: Looks) -> list[str]:
         f'{metric_name(runs)} at the end by share of the labels; a dot for each seed',
         lambda axes: draw_labels(axes, runs, looks),
     )
-    return [f'<h2>{metric_name(runs)} against share of the labels</h2>', grid([drawn])]
+    return [_heading(f'{metric_name(runs)} against share of the labels'), grid([drawn])]
 
 
 def _labelled(
@@ -424,7 +418,7 @@ def _labelled(
     limits = limits_of(runs, (run.score for run in runs))
     draw = partial(draw_costs, seconds=known, looks=looks, limits=limits)
     return [
-        f'<h2>{metric_name(runs)} against the cost of labels</h2>',
+        _heading(f'{metric_name(runs)} against the cost of labels'),
         f'<div class="scroll">{table(header, rows)}</div>',
         panels(drawn, draw) if len(set(known.values())) > 1 else '',
         *map(_note, labelling.notes(looks.names)),

@@ -31,6 +31,7 @@ from hsjp_mm.comparison.logs import (
     first,
     last_config,
     read_logged,
+    reason_of,
 )
 from hsjp_mm.utils.files import file_sha256, read_json, write_json
 
@@ -370,8 +371,8 @@ def diagnose_all(runs: Iterable[FineTuning]) -> tuple[dict[str, dict], dict[str,
     for run in runs:
         try:
             found[run.folder] = diagnose_run(run)
-        except (OSError, ValueError) as error:
-            reasons[run.folder] = str(error)
+        except Exception as error:  # what is damaged raises almost anything
+            reasons[run.folder] = reason_of(error)
     return found, reasons
 
 

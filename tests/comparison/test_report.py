@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from hsjp_mm.comparison import figures, report
+from hsjp_mm.comparison import figures, gallery, report
 from hsjp_mm.comparison.gallery import poses_of
 from hsjp_mm.comparison.labelling_cost import LabellingCost
 from hsjp_mm.comparison.logs import Failure
@@ -396,6 +396,46 @@ def test_poses_that_cannot_be_drawn_are_told():
     pictures, reasons = poses_of(make_runs())
     assert not pictures and len(reasons) == 2
     assert reasons[0].startswith('No poses of scratch are drawn: ')
+
+
+def test_a_board_that_cannot_be_read_is_named(tmp_path):
+    """As where the disk was full: the others are shown."""
+    folder = tmp_path / '1/vis_data/vis_image'
+    folder.mkdir(parents=True)
+    picture = np.zeros((4, 6, 3), np.uint8)
+    for step in (5, 10):
+        cv2.imwrite(str(folder / f'puzzle_0_{step}.png'), picture)
+    cut = folder / 'puzzle_0_10.png'
+    cut.write_bytes(cut.read_bytes()[:30])
+    one = replace(made_up_pretraining(), folder=str(tmp_path))
+    text = write(tmp_path / 'r.html', make_runs(), errors={}, pretrainings=[one])
+    assert text.count('data:image/jpeg') == 1
+    assert f'mine, board 1 after 10 iterations is not shown: {cut} cannot be read.' in text
+
+
+@pytest.mark.parametrize('error', [TypeError('x'), AssertionError(), IndexError(), cv2.error('x')])
+def test_no_picture_costs_the_report(error, monkeypatch):
+    def draw(run):
+        raise error
+
+    monkeypatch.setattr(gallery, '_draw', draw)
+    pictures, reasons = poses_of(make_runs())
+    assert not pictures
+    assert reasons[0].startswith(f'No poses of scratch are drawn: {type(error).__name__}')
+
+
+def test_the_name_of_a_measure_is_text_in_headings(tmp_path):
+    runs = [replace(run, metric='x/<b>AP</b>') for run in make_runs()]
+    labelling = LabellingCost({'scratch': {}, 'hsjp <b>': {'boxes': 1200}})
+    text = write(tmp_path / 'r.html', runs, errors={}, labelling=labelling)
+    assert '<b>' not in text
+    assert text.count('<h2>x/&lt;b&gt;AP&lt;/b&gt; against ') == 3
+
+
+@pytest.mark.parametrize('name', ['r.csv', 'R.CSV'])
+def test_the_table_is_not_written_over(name, tmp_path):
+    with pytest.raises(ValueError, match=r'^report=.* must be an HTML file'):
+        report.report_on(tmp_path / name, 'A', [])
 
 
 CHROMIUM = shutil.which('chromium') or shutil.which('chromium-browser')

@@ -268,6 +268,8 @@ def test_diagnosis_is_kept_until_the_predictions_change(tmp_path, monkeypatch):
     first, second = calls
     assert first == ('v.json', '[1]', 'configs/_base_/datasets/coco.py', 'keypoints', True)
     assert second[1] == '[2]'
+    (tmp_path / 'errors.json').write_text('{}')  # of something else: it costs this one alone
+    assert diagnose_all([run]) == ({}, {str(tmp_path): "KeyError: 'predictions_sha256'"})
     protocol['val_evaluator']['type'] = 'PCKAccuracy'
     predictions.write_text('[3]')
     assert 'the evaluation is by PCKAccuracy' in diagnose_all([run])[1][str(tmp_path)]

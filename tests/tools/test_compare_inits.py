@@ -219,6 +219,7 @@ def test_a_failed_run_is_told_and_status_1(arguments, tmp_path, capsys, monkeypa
         ([str(CONFIG), '--init', 'hsjp', '--work-dir', 'w'], 'NAME=CHECKPOINT'),
         ([str(CONFIG), *['--init', 'scratch'] * 2, '--work-dir', 'w'], 'names must differ'),
         (['no.py', '--init', 'scratch', '--work-dir', 'w'], 'no.py'),
+        ([*SCRATCH, '--report', 'r.csv'], "--report='r.csv' must be an HTML file"),
         ([*SCRATCH, '--labels', '1.5'], '--labels: 1.5 must be in (0, 1]'),
         ([*SCRATCH, '--labels', '0.1', '0.1'], '--labels=[0.1, 0.1] must be one or more'),
         ([*SCRATCH, '--seeds', '-1'], '--seeds: -1 must not be negative'),
