@@ -18,6 +18,7 @@ from hsjp_mm.comparison.runs import FineTuning, percent
 from hsjp_mm.comparison.verdicts import Spread, groups
 from hsjp_mm.models.pretext.base import Measure
 from hsjp_mm.visualization.axes import limits_around, limits_of_shares
+from hsjp_mm.visualization.labels import plain_label
 from hsjp_mm.visualization.page import svg
 
 # told apart also by those who see few colors (Okabe and Ito)
@@ -54,6 +55,10 @@ class Looks:
         times = self.budgets[name]
         return name if times == 1 else f'{name}, {times}× as long'
 
+    def legend(self, name: str) -> str:
+        """The same for Matplotlib."""
+        return plain_label(self.label(name))
+
 
 def metric_name(runs: Sequence[FineTuning]) -> str:
     """Of the measure, for readers."""
@@ -76,6 +81,11 @@ def better_note(runs: Sequence[FineTuning]) -> str:
     notes = [_unit(runs[0].metric), 'less is better' if runs[0].rule == 'less' else '']
     text = ', '.join(filter(None, notes))
     return f' ({text})' if text else ''
+
+
+def _axis_name(runs: Sequence[FineTuning]) -> str:
+    """Of the measure, beside an axis."""
+    return plain_label(metric_name(runs) + better_note(runs))
 
 
 def _unit(key: str) -> str:
@@ -124,7 +134,7 @@ def _draw_band(axes: Axes, x: Sequence[float], ys: np.ndarray, name: str, looks:
     """The mean of several seeds (rows of ys) as a line, their range as a band."""
     color = looks.color(name)
     axes.plot(
-        x, ys.mean(axis=0), color=color, marker=looks.marker(name), ms=4, label=looks.label(name)
+        x, ys.mean(axis=0), color=color, marker=looks.marker(name), ms=4, label=looks.legend(name)
     )
     if len(ys) > 1:
         axes.fill_between(x, ys.min(axis=0), ys.max(axis=0), color=color, alpha=0.2, lw=0)
@@ -141,7 +151,7 @@ def draw_curves(
     one = next(iter(group.values()))
     axes.set(
         xlabel='images seen',
-        ylabel=metric_name(one) + better_note(one),
+        ylabel=_axis_name(one),
         ylim=limits,
         xlim=(0, None),
     )
@@ -181,7 +191,7 @@ def draw_labels(axes: Axes, runs: Sequence[FineTuning], looks: Looks) -> None:
         means = [spread.mean for spread in spreads]
         reach = _reach(means, [s.low for s in spreads], [s.high for s in spreads])
         color, marker = looks.color(name), looks.marker(name)
-        look: dict = dict(label=looks.label(name), color=color, marker=marker)
+        look: dict = dict(label=looks.legend(name), color=color, marker=marker)
         axes.errorbar(places, means, reach, capsize=3, ms=5, **look)
         for place, spread in zip(places, spreads, strict=True):
             dots = [place] * len(spread.values)
@@ -189,7 +199,7 @@ def draw_labels(axes: Axes, runs: Sequence[FineTuning], looks: Looks) -> None:
     axes.set_xscale('log')
     axes.set_xticks(shares, [percent(share) for share in shares])
     axes.minorticks_off()
-    axes.set(xlabel='share of the labels', ylabel=metric_name(runs) + better_note(runs))
+    axes.set(xlabel='share of the labels', ylabel=_axis_name(runs))
     axes.set_ylim(limits_of(runs, (run.score for run in runs)))
     _legend(axes)
 
@@ -205,12 +215,11 @@ def draw_costs(
     for name, runs in group.items():
         spread = Spread([run.score for run in runs])
         reach = _reach([spread.mean], [spread.low], [spread.high])
-        look: dict = dict(label=looks.label(name), color=looks.color(name), ls='')
+        look: dict = dict(label=looks.legend(name), color=looks.color(name), ls='')
         hours = seconds[name] / 3600
         axes.errorbar([hours], [spread.mean], reach, marker=looks.marker(name), capsize=3, **look)
     runs = next(iter(group.values()))
-    ylabel = metric_name(runs) + better_note(runs)
-    axes.set(xlabel='hours of labelling for the pretraining', ylabel=ylabel, ylim=limits)
+    axes.set(xlabel='hours of labelling for the pretraining', ylabel=_axis_name(runs), ylim=limits)
     axes.margins(x=0.08)
     _legend(axes)
 
@@ -249,7 +258,7 @@ def draw_kinds(
         reach = _reach(mean, shares.min(axis=0), shares.max(axis=0))
         places = np.arange(len(KINDS)) + (index - (len(group) - 1) / 2) * width
         axes.bar(
-            places, mean, width * 0.9, color=looks.color(name), label=looks.label(name),
+            places, mean, width * 0.9, color=looks.color(name), label=looks.legend(name),
             yerr=reach if len(runs) > 1 else None, error_kw=dict(lw=1, capsize=2),
         )  # fmt: skip
     axes.set_xticks(range(len(KINDS)), KINDS)
@@ -280,7 +289,7 @@ def _draw_measures(pretraining: Pretraining, measures: Sequence[Measure], axes: 
     """Each in validation, in training and by chance, as far as they are logged."""
     for measure in measures:
         val = _curve(pretraining.val, measure.name)
-        (line,) = axes.plot(*val, marker='o', ms=4, label=measure.label)
+        (line,) = axes.plot(*val, marker='o', ms=4, label=plain_label(measure.label))
         look: dict = dict(color=line.get_color(), lw=1)
         in_training = _curve(pretraining.train, measure.in_training)
         if in_training[0] and measure.in_training != measure.name:

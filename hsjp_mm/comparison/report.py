@@ -275,8 +275,8 @@ def _published(runs: Sequence[FineTuning], published: Published | None) -> list[
         return []
     parts = [
         _note(
-            f'Published: {published.measured_on}. Values of other data cannot be compared with '
-            'these in size; only the order of the initialisations can.'
+            f'Published: {published.measured_on}. They were measured on other data, so only the '
+            'order of the initialisations can be compared, not the values.'
         )
     ]
     for share, sentences in sentences_on(published, runs).items():

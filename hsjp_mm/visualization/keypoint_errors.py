@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from hsjp_mm.analysis.keypoint_errors import ERRORS, KINDS
 from hsjp_mm.visualization.axes import limits_of_shares
+from hsjp_mm.visualization.labels import plain_label
 
 Diagnoses = dict[str, dict]
 COLORS = {
@@ -65,7 +66,7 @@ def precision_recall(diagnoses: Diagnoses) -> Figure:
             ax.fill_between(diagnosis['recall'], precision, color=color, lw=0, label=label)
             ax.plot(diagnosis['recall'], precision, color='black', lw=0.6)
         ax.set(xlim=(0, 1), ylim=(0, 1.005), xlabel='recall', ylabel='precision')
-        ax.set_title(f'{name}: AP {diagnosis["AP"]:.3f}')
+        ax.set_title(plain_label(f'{name}: AP {diagnosis["AP"]:.3f}'))
         ax.legend(
             title='OKS    AP', loc='upper left', bbox_to_anchor=(1, 1.02), fontsize=8,
             title_fontsize=8, frameon=False, handlelength=1.2,
@@ -81,7 +82,7 @@ def ap_by_oks(diagnoses: Diagnoses) -> Figure:
     differences: list[np.ndarray] = []
     for name, diagnosis in diagnoses.items():
         look: dict[str, Any] = dict(marker='o', ms=4, lw=1.6)
-        label = f'{name} ({diagnosis["AP"]:.3f})'
+        label = plain_label(f'{name} ({diagnosis["AP"]:.3f})')
         panels[0].plot(diagnosis['oks_thresholds'], diagnosis['AP_by_oks'], label=label, **look)
         if columns == 2:
             gain = np.subtract(diagnosis['AP_by_oks'], diagnoses[first]['AP_by_oks'])
@@ -91,7 +92,9 @@ def ap_by_oks(diagnoses: Diagnoses) -> Figure:
     panels[0].legend(fontsize=9)
     if columns == 2:
         _, reach = limits_of_shares(np.abs(differences).ravel())
-        panels[1].set(ylim=(-reach, reach), ylabel='AP', title=f'difference to {first}')
+        panels[1].set(
+            ylim=(-reach, reach), ylabel='AP', title=plain_label(f'difference to {first}')
+        )
     for ax in panels:
         ax.set(xlabel='OKS threshold', xticks=diagnoses[first]['oks_thresholds'][::2])
         ax.grid(alpha=0.3)
@@ -113,7 +116,7 @@ def errors(diagnoses: Diagnoses) -> Figure:
     for i, (name, diagnosis) in enumerate(diagnoses.items()):
         gains = [diagnosis['AP_gain'][kind] for kind in kinds]
         places = np.arange(len(kinds)) + (i - (len(diagnoses) - 1) / 2) * width
-        bars = right.bar(places, gains, width * 0.92, label=name)
+        bars = right.bar(places, gains, width * 0.92, label=plain_label(name))
         right.bar_label(bars, fmt='%.3f', fontsize=7, padding=1)
     right.set_xticks(range(len(kinds)), kinds)
     right.set(title='AP gained by correcting', ylabel='AP')
@@ -139,7 +142,7 @@ def errors_by_keypoint(diagnoses: Diagnoses) -> Figure:
         ax.tick_params(labelsize=8)
         ax.grid(axis='x', alpha=0.3)
         ax.set_axisbelow(True)
-        ax.set(title=name, xlabel='share of those annotated (how many)')
+        ax.set(title=plain_label(name), xlabel='share of those annotated (how many)')
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(
         handles, labels, ncols=len(ERRORS), loc='outside upper center', frameon=False,
@@ -172,5 +175,5 @@ def _stack(ax: Axes, shares: dict[str, dict], kinds: tuple[str, ...]) -> None:
                 number.set_color('white' if kind in ('jitter', 'miss') else 'black')
                 number.set_rotation(0 if part >= LYING else 90)
         left += parts
-    ax.set_yticks(range(len(shares)), list(shares))
+    ax.set_yticks(range(len(shares)), list(map(plain_label, shares)))
     ax.invert_yaxis()

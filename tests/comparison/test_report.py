@@ -22,6 +22,7 @@ from hsjp_mm.comparison.published import Published
 from hsjp_mm.comparison.report import conclusions, write_comparison
 from hsjp_mm.comparison.runs import FineTuning
 from hsjp_mm.models.pretext.base import Measure
+from hsjp_mm.visualization.labels import ZERO_WIDTH
 
 KINDS = ('good', 'jitter', 'inversion', 'swap', 'miss')
 SCORES = {
@@ -258,7 +259,7 @@ def test_published_values_have_a_column_of_their_own(tmp_path):
     for part in (
         '<th>10 % of labels</th><th>published, 10 %</th><th>100 % of labels</th></tr>',
         '<td>scratch</td><td>78.0 (76.0–80.0)</td><td>73.37</td><td>37.0 (34.0–40.0)</td></tr>',
-        'Published: other &lt;data&gt;. Values of other data cannot be compared with these in size',
+        'Published: other &lt;data&gt;. They were measured on other data, so only the order of',
         '<li>In 1 of 1 pairs the seeds here show the published order: hsjp &lt;b&gt; before',
     ):
         assert part in text, part
@@ -430,6 +431,17 @@ def test_the_name_of_a_measure_is_text_in_headings(tmp_path):
     text = write(tmp_path / 'r.html', runs, errors={}, labelling=labelling)
     assert '<b>' not in text
     assert text.count('<h2>x/&lt;b&gt;AP&lt;/b&gt; against ') == 3
+
+
+def test_names_that_matplotlib_would_typeset_or_leave_out(tmp_path):
+    names = {'scratch': 'x$\\y$', 'hsjp <b>': '_mine'}
+    runs = [replace(run, init=names[run.init], metric='x/$z$') for run in make_runs()]
+    one = replace(made_up_pretraining(), measures=(Measure('made/up', '_$', share=True),))
+    text = write(tmp_path / 'r.html', runs, errors={}, pretrainings=[one])
+    drawn = re.findall(r'<text[^>]*>([^<]*)</text>', text)
+    said = [label.replace(ZERO_WIDTH, '') for label in drawn]
+    assert [said.count(name) for name in ('x$\\y$', '_mine', 'x/$z$', '_$')] == [3, 3, 3, 1]
+    assert '<td>_mine</td>' in text  # as it is
 
 
 @pytest.mark.parametrize('name', ['r.csv', 'R.CSV'])

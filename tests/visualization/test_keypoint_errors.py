@@ -105,3 +105,11 @@ def test_files(diagnoses, tmp_path):
     del diagnoses['results 2']['by_keypoint']['nose']
     with pytest.raises(ValueError, match='different keypoints: results 0, results 1'):
         plot_keypoint_errors(diagnoses, tmp_path)
+
+
+def test_names_of_results_are_no_formulas_and_all_in_the_legend(diagnoses, tmp_path):
+    names = ('$x', '_mine$\\y$')
+    diagnoses = dict(zip(names, diagnoses.values(), strict=False))
+    assert len(plot_keypoint_errors(diagnoses, tmp_path)) == 4
+    legend = ap_by_oks(diagnoses).axes[0].get_legend()
+    assert len(legend.get_texts()) == len(diagnoses)
