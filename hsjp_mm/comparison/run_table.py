@@ -1,4 +1,4 @@
-"""Fine-tunings as a table of comma-separated values, to draw and reckon with elsewhere."""
+"""Fine-tunings as a table of comma-separated values, for figures and statistics of your own."""
 
 import csv
 from collections.abc import Sequence
