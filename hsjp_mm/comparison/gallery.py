@@ -30,7 +30,8 @@ def boards_of(pretraining: Pretraining) -> tuple[Pictures, list[str]]:
     for path in sorted(Path(pretraining.folder).glob('*/vis_data/vis_image/puzzle_*.png')):
         if match := _BOARD.fullmatch(path.name):
             drawn.setdefault(int(match[1]), {})[int(match[2])] = path
-    pictures, reasons = [], []
+    pictures: Pictures = []
+    reasons: list[str] = []
     for number, boards in sorted(drawn.items()):
         for step in dict.fromkeys((min(boards), max(boards))):
             caption = f'{pretraining.name}, board {number + 1} after {step:,} iterations'

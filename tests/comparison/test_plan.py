@@ -265,7 +265,7 @@ def test_two_metrics_do_not_write_their_predictions_to_one_file(config, tmp_path
 
 
 def test_the_rule_and_the_measure_are_seen_to_before_anything_runs(config, tmp_path):
-    with pytest.raises(ValueError, match=r"metric='my/score'.*--rule greater"):
+    with pytest.raises(ValueError, match=r"metric='my/score'.*by `rule`, greater"):
         plan(config, {'scratch': None}, [1.0], [0], tmp_path, metric='my/score')
     with pytest.raises(ValueError, match=r"metric='AP' must begin with coco/"):
         plan(config, {'scratch': None}, [1.0], [0], tmp_path, metric='AP')
