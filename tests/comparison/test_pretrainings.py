@@ -130,7 +130,8 @@ def test_boards_of_the_first_and_the_last_evaluation_of_all_attempts(tmp_path):
             image = np.full((4, 6, 3), 10 * gray + number, np.uint8)
             cv2.imwrite(str(folder / f'puzzle_{number}_{step}.png'), image)
         cv2.imwrite(str(folder / f'other_0_{step}.png'), image)
-    boards = boards_of(read_pretraining(tmp_path, 'mine'))
+    boards, unread = boards_of(read_pretraining(tmp_path, 'mine'))
+    assert not unread
     assert [(caption, image[0, 0, 0]) for caption, image in boards] == [
         ('mine, board 1 after 10 iterations', 10),
         ('mine, board 1 after 30 iterations', 40),
