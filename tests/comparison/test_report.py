@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from mmengine.config import ConfigDict
 
 from hsjp_mm.comparison import figures, gallery, report
 from hsjp_mm.comparison.gallery import poses_of
@@ -23,6 +24,8 @@ from hsjp_mm.comparison.report import conclusions, write_comparison
 from hsjp_mm.comparison.runs import FineTuning
 from hsjp_mm.models.pretext.base import Measure
 from hsjp_mm.visualization.labels import ZERO_WIDTH
+from tests.datasets.test_lsp import people
+from tests.datasets.test_lsp import write as write_lsp
 
 KINDS = ('good', 'jitter', 'inversion', 'swap', 'miss')
 SCORES = {
@@ -397,6 +400,20 @@ def test_poses_that_cannot_be_drawn_are_told():
     pictures, reasons = poses_of(make_runs())
     assert not pictures and len(reasons) == 2
     assert reasons[0].startswith('No poses of scratch are drawn: ')
+
+
+def test_boxes_of_annotations_that_are_no_json(tmp_path):
+    """Those of Leeds Sports Pose are in a .mat, and have centers in place of boxes."""
+    write_lsp(tmp_path, people(4), extended=False)
+    dataset = ConfigDict(
+        type='hsjp_mm.LSPDataset', data_root=str(tmp_path), ann_file='joints.mat', split='test',
+        data_prefix=dict(img='images/'), test_mode=True, pipeline=[dict(type='LoadImage')],
+    )  # fmt: skip
+    boxes = gallery._boxes(dataset)
+    assert [Path(path).name for path in boxes] == ['im0003.jpg', 'im0004.jpg']
+    for [(left, top, right, bottom)] in boxes.values():
+        assert right - left == pytest.approx(bottom - top)
+        assert right > left
 
 
 def test_a_board_that_cannot_be_read_is_named(tmp_path):

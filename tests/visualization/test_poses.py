@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS
 
 from hsjp_mm.datasets.image_files import UnreadableImageError
-from hsjp_mm.visualization.poses import draw_poses
+from hsjp_mm.visualization.poses import boxes_of_dataset, boxes_of_file, draw_poses
 from tests.helpers import ROOT
 
 CONFIG = f"""
@@ -28,9 +28,8 @@ def network(tmp_path_factory) -> tuple[str, str]:
 
 
 def test_images_with_labelled_persons_side_by_side(network, tiny_coco):
-    drawn = draw_poses(
-        *network, str(tiny_coco / 'boxes.json'), str(tiny_coco / 'images'), height=60
-    )
+    boxes = boxes_of_file(str(tiny_coco / 'boxes.json'), str(tiny_coco / 'images'))
+    drawn = draw_poses(*network, boxes, height=60)
     assert drawn.shape == (60, 90, 3)  # image 1 alone, of 120×80 pixels
     image = cv2.imread(str(tiny_coco / 'images/1.png'))[..., ::-1]
     image = cv2.resize(image, (90, 60), interpolation=cv2.INTER_AREA)
@@ -39,16 +38,35 @@ def test_images_with_labelled_persons_side_by_side(network, tiny_coco):
 
 def test_faults(network, tiny_coco, tmp_path):
     shutil.copytree(tiny_coco, tmp_path / 'copy')
-    arguments = [*network, str(tmp_path / 'copy/boxes.json'), str(tmp_path / 'copy/images')]
+    arguments = [str(tmp_path / 'copy/boxes.json'), str(tmp_path / 'copy/images')]
     (tmp_path / 'copy/images/1.png').write_bytes(b'not a picture')
     with pytest.raises(UnreadableImageError, match=r'1\.png cannot be read'):
-        draw_poses(*arguments)
+        draw_poses(*network, boxes_of_file(*arguments))
     coco = json.loads((tmp_path / 'copy/boxes.json').read_text())
     coco['annotations'][1]['bbox'] = None
     (tmp_path / 'copy/boxes.json').write_text(json.dumps(coco))
     with pytest.raises(ValueError, match=r'annotations, id 12: bbox=None must be'):
-        draw_poses(*arguments)
+        boxes_of_file(*arguments)
     coco['annotations'] = coco['annotations'][:1]
     (tmp_path / 'copy/boxes.json').write_text(json.dumps(coco))
     with pytest.raises(ValueError, match=r"ann_file='.*': nobody in its images has keypoints"):
-        draw_poses(*arguments)
+        boxes_of_file(*arguments)
+
+
+def test_boxes_of_samples_with_boxes_and_with_centers():
+    samples = [
+        {'img_path': 'a.jpg', 'bbox': np.array([[1.0, 2, 30, 40]])},
+        {
+            'img_path': 'b.jpg',
+            'bbox_center': np.array([[50.0, 60]]),
+            'bbox_scale': np.array([[20.0, 40]]),
+        },
+        {'img_path': 'a.jpg', 'bbox': np.array([[5.0, 6, 7, 8]])},
+    ]
+
+    class Samples(list):
+        get_data_info = list.__getitem__
+
+    assert boxes_of_dataset(Samples(samples)) == {
+        'a.jpg': [[1, 2, 30, 40], [5, 6, 7, 8]], 'b.jpg': [[40, 40, 60, 80]]
+    }  # fmt: skip
