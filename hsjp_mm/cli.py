@@ -166,7 +166,8 @@ class Parser(argparse.ArgumentParser):
             for other, read in self._paths(args, self.inputs):
                 if is_same_file(path, read):
                     raise ValueError(
-                        f'{name}={str(path)!r} must be another file than {other}={str(read)!r}, '
+                        f'{name}={str(path)!r} must be another file than '
+                        f'{self._typed()[other]}={str(read)!r}, '
                         'which it would replace'
                     )
 
@@ -225,6 +226,13 @@ class Parser(argparse.ArgumentParser):
             self.error(f'unknown arguments: {" ".join(rest)}')
         return found
 
+    def _typed(self) -> dict[str, str]:
+        """The arguments' names as the user types or reads them, by the names that the code has."""
+        return {
+            action.dest: max(action.option_strings, key=len, default=action.dest.upper())
+            for action in self._actions
+        }
+
     def in_flags(self, message: str) -> str:
         """Name arguments in a message of the package as the user types them.
 
@@ -234,10 +242,7 @@ class Parser(argparse.ArgumentParser):
         for text, flag in self.flags.items():
             end = r'(?!\w)' if text[-1].isalnum() else ''
             message = re.sub(rf'(?<!\S){re.escape(text)}{end}', flag, message)
-        known = {
-            action.dest: max(action.option_strings, key=len, default=action.dest.upper())
-            for action in self._actions
-        }
+        known = self._typed()
         return ARGUMENT.sub(lambda match: match[1] + known.get(match[2], match[2]), message)
 
 

@@ -22,7 +22,6 @@ from hsjp_mm.datasets.image_files import (
 )
 from hsjp_mm.datasets.instance_cache import Kept
 from hsjp_mm.datasets.person_crops import PersonCropDataset
-from hsjp_mm.datasets.segmentations import has_mask
 from hsjp_mm.datasets.stock_files import require_stock
 from hsjp_mm.utils.files import existing_folder
 from hsjp_mm.utils.progress import track
@@ -258,7 +257,7 @@ def _check_keypoints(found: DataCheck, coco: CocoFile) -> None:
         f'{len(rows) - len(with_key)} annotations without any keypoints and {crowds} crowds'
     )
     for key, consequence in NEEDED.items():
-        missing = [row.get('id') for row in rows if not _says(row, key)]
+        missing = [row.get('id') for row in rows if key not in row]
         found.note(title, f'annotations have no {key!r} ({consequence}), ids', missing, len(rows))
     boxless = [row.get('id') for row in with_key if not row.get('bbox')]
     found.note(title, 'annotations with keypoints have no box and are not used, ids', boxless)
@@ -269,10 +268,6 @@ def _length(keypoints) -> int:
     if not isinstance(keypoints, list) or not all(isinstance(n, int | float) for n in keypoints):
         return -1
     return len(keypoints)
-
-
-def _says(row: dict, key: str) -> bool:
-    return has_mask(row.get(key)) if key == 'segmentation' else key in row
 
 
 def _is_labelled(row: dict) -> bool:
