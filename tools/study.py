@@ -17,7 +17,7 @@ from pathlib import Path
 
 from hsjp_mm.cli import Parser, command
 from hsjp_mm.utils.configs import config_file
-from hsjp_mm.utils.files import PACKAGE
+from hsjp_mm.utils.files import PACKAGE, writable_folder
 
 TOY = PACKAGE / 'configs/study/toy-bodies.yml'
 
@@ -25,7 +25,7 @@ TOY = PACKAGE / 'configs/study/toy-bodies.yml'
 def arguments() -> Parser:
     parser = Parser(__doc__, {'fractions': 'labels'})  # as the file of a study calls them
     parser.add_argument('config', nargs='?', default=str(TOY), help='of the study (the toy study)')
-    parser.add_out('folder of the runs, and of the reports')
+    parser.add_out('folder of the runs, and of the reports', check=writable_folder)
     parser.add_argument('--jobs', type=int, default=1, help='runs at a time (%(default)s)')
     parser.add_argument(
         '--rerun', action='store_true', help='put runs of another recipe aside and run anew'

@@ -74,6 +74,11 @@ def test_the_toy_study_in_small(small, tmp_path, capsys):
 
 
 def test_mistakes_are_one_sentence(small, tmp_path, capsys):
+    (tmp_path / 'file').write_text('')
+    assert main([str(small), '--out', str(tmp_path / 'file')]) == 2
+    assert (
+        f"--out='{tmp_path}/file' is a file; give the name of a folder" in capsys.readouterr().err
+    )
     assert main([str(tmp_path / 'none.yml'), '--out', str(tmp_path / 'out')]) == 2
     assert 'does not exist' in capsys.readouterr().err
     small.write_text('title: odd\n')
