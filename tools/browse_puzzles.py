@@ -41,11 +41,11 @@ def main(args: argparse.Namespace) -> None:
     from mmengine.runner import set_random_seed
 
     from hsjp_mm.checkpoint import load_model
+    from hsjp_mm.datasets.image_files import write_picture
     from hsjp_mm.models import PretextModel
     from hsjp_mm.probing.features import draw_weights
     from hsjp_mm.utils.configs import read_config, required
     from hsjp_mm.visualization import draw_boards
-    from hsjp_mm.visualization.picture_files import write_picture
 
     cfg = read_config(args.config, args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmpose'))

@@ -35,8 +35,8 @@ def main(args: argparse.Namespace) -> int:
 
     from hsjp_mm.analysis.data_check import check_data
     from hsjp_mm.analysis.mesh_check import check_mesh
+    from hsjp_mm.datasets.image_files import write_picture
     from hsjp_mm.visualization.data_check import contact_sheet
-    from hsjp_mm.visualization.picture_files import write_picture
 
     init_default_scope('mmpose')
     check = check_mesh if Path(args.annotations).suffix == '.npz' else check_data

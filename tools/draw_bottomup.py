@@ -34,13 +34,13 @@ def main(args: argparse.Namespace) -> None:
     from mmpose.apis.inference import dataset_meta_from_config
 
     from hsjp_mm.checkpoint import load_model
-    from hsjp_mm.datasets.image_files import named_images
+    from hsjp_mm.datasets.image_files import named_images, write_picture
     from hsjp_mm.models import HigherHRNetHead
     from hsjp_mm.utils.configs import read_config, required
     from hsjp_mm.utils.devices import require_device
     from hsjp_mm.utils.progress import track
     from hsjp_mm.visualization import draw_bottomup
-    from hsjp_mm.visualization.picture_files import picture_paths, write_picture
+    from hsjp_mm.visualization.picture_files import picture_paths
 
     folder, names = named_images(args.images)
     paths = picture_paths(folder, names, args.out)

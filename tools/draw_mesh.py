@@ -47,14 +47,14 @@ def main(args: argparse.Namespace) -> None:
 
     from hsjp_mm.checkpoint import load_model
     from hsjp_mm.datasets.detected_boxes import read_boxes
-    from hsjp_mm.datasets.image_files import named_images, read_image
+    from hsjp_mm.datasets.image_files import named_images, read_image, write_picture
     from hsjp_mm.models.pose_estimators.mesh_estimator import BodyEstimator
     from hsjp_mm.utils.configs import read_config, required
     from hsjp_mm.utils.devices import require_device
     from hsjp_mm.utils.progress import track
     from hsjp_mm.visualization.mesh_files import WRITERS
     from hsjp_mm.visualization.mesh_predictions import draw_bodies, placed_vertices
-    from hsjp_mm.visualization.picture_files import picture_paths, write_picture
+    from hsjp_mm.visualization.picture_files import picture_paths
 
     if args.focal is not None and not args.focal > 0:
         raise ValueError(f'focal={args.focal} must be above 0 pixels')

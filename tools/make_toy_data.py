@@ -44,8 +44,8 @@ def main(args: argparse.Namespace) -> None:
     if options and args.kind != 'bodies':
         raise ValueError(f'{", ".join(f"--{name}" for name in options)} needs --kind bodies')
     people = import_module(f'hsjp_mm.datasets.{PACKAGES[args.kind]}')
+    from hsjp_mm.datasets.image_files import write_picture
     from hsjp_mm.utils.progress import track
-    from hsjp_mm.visualization.picture_files import write_picture
 
     start = time.perf_counter()
     folder = Path(args.out)

@@ -63,8 +63,8 @@ def main(args: argparse.Namespace) -> None:
 
     from hsjp_mm.analysis.part_groups import group_parts, overlap, write_part_groups
     from hsjp_mm.analysis.persons import read_poses
+    from hsjp_mm.datasets.image_files import write_picture
     from hsjp_mm.visualization import affinity_picture, groups_picture
-    from hsjp_mm.visualization.picture_files import write_picture
 
     init_default_scope('mmpose')
     also = dict(text.split('=', 1) for text in args.also)

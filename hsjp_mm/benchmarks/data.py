@@ -13,10 +13,9 @@ from mmpose.codecs import MSRAHeatmap
 from mmpose.structures import PoseDataSample
 from torch import Tensor
 
-from hsjp_mm.datasets.image_files import read_image
+from hsjp_mm.datasets.image_files import read_image, write_picture
 from hsjp_mm.ops.keypoint_orders import joint_names
 from hsjp_mm.utils.files import read_json
-from hsjp_mm.visualization.picture_files import write_picture
 
 DRAWN = 128
 """The maps to decode are drawn with so many cells a side, and then enlarged."""

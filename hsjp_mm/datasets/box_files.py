@@ -23,7 +23,7 @@ from hsjp_mm.datasets.image_files import UnreadableImageError, stored_size, turn
 from hsjp_mm.datasets.instance_cache import Kept, keep
 from hsjp_mm.datasets.instances import Instances, Texts, id_column, join_path, take_rows
 from hsjp_mm.datasets.readable_images import ReadableImageDataset
-from hsjp_mm.datasets.segmentations import has_mask
+from hsjp_mm.datasets.segmentations import says
 from hsjp_mm.datasets.store.files import MANIFEST
 from hsjp_mm.utils.files import existing_file
 from hsjp_mm.utils.json_lists import decoded, use_json
@@ -231,7 +231,7 @@ class BoxFileDataset(ReadableImageDataset):
         Subclasses that read labels have reasons of their own.
         """
         return {
-            f'without {key}': np.array([not _says(row, key) for row in boxes], bool)
+            f'without {key}': np.array([not says(row, key) for row in boxes], bool)
             for key in self.annotation_keys
         }
 
@@ -253,8 +253,3 @@ class BoxFileDataset(ReadableImageDataset):
             row = info.pop('annotation')
             info |= self._labels(Entries([row], self.ann_file), row)
         return info
-
-
-def _says(row: dict, key: str) -> bool:
-    """Whether an annotation has anything under a key."""
-    return has_mask(row.get(key)) if key == 'segmentation' else bool(row.get(key))

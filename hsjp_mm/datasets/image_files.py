@@ -181,6 +181,24 @@ def read_image(path: str | Path) -> np.ndarray:
     return pixels
 
 
+def write_picture(path: str | Path, picture: np.ndarray) -> None:
+    """Write a picture; the folders on its way are made.
+
+    Args:
+        path: of the file, whose suffix says the format.
+        picture: (H, W, 3), BGR, uint8.
+
+    Raises:
+        OSError: it cannot be written, of which OpenCV says nothing.
+        ValueError: a suffix of no format.
+    """
+    if not cv2.haveImageWriter(str(path)):
+        raise ValueError(f'{path} must end as a picture, such as .png or .jpg')
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    if not cv2.imwrite(str(path), picture):
+        raise OSError(f'{path} cannot be written')
+
+
 def stored_size(path: str | Path) -> tuple[tuple[int, int], int]:
     """Read from its head the size in which an image is stored, and how it is turned when read.
 

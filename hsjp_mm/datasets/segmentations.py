@@ -21,6 +21,12 @@ def has_mask(segmentation: Any) -> bool:
     return isinstance(segmentation, dict) or bool(polygons_of(segmentation))
 
 
+def says(annotation: dict, key: str) -> bool:
+    """Whether an annotation says anything under a key; under ``segmentation``, a mask."""
+    value = annotation.get(key)
+    return has_mask(value) if key == 'segmentation' else bool(value)
+
+
 def decode(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
     """Decode a segmentation.
 

@@ -1,10 +1,7 @@
-"""Pictures as files: where they go, and written or else an error."""
+"""Where the pictures go that are drawn of images."""
 
 from collections.abc import Sequence
 from pathlib import Path
-
-import cv2
-import numpy as np
 
 
 def picture_paths(folder: Path, names: Sequence[str], out: str | Path) -> list[Path]:
@@ -40,21 +37,3 @@ def _identity(path: Path) -> tuple[int, int]:
     """What a file has in common with its links, hard ones too."""
     found = path.stat()
     return found.st_dev, found.st_ino
-
-
-def write_picture(path: str | Path, picture: np.ndarray) -> None:
-    """Write a picture; the folders on its way are made.
-
-    Args:
-        path: of the file, whose suffix says the format.
-        picture: (H, W, 3), BGR, uint8.
-
-    Raises:
-        OSError: it cannot be written, of which OpenCV says nothing.
-        ValueError: a suffix of no format.
-    """
-    if not cv2.haveImageWriter(str(path)):
-        raise ValueError(f'{path} must end as a picture, such as .png or .jpg')
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(path), picture):
-        raise OSError(f'{path} cannot be written')

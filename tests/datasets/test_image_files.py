@@ -17,6 +17,7 @@ from hsjp_mm.datasets.image_files import (
     stored_size,
     turn_boxes,
     turned_size,
+    write_picture,
 )
 from tests.helpers import damage_middle
 
@@ -195,6 +196,18 @@ def test_sizes_without_exif_and_without_an_image(photo, tmp_path):
     for name in ('b.jpg', 'none.jpg'):
         with pytest.raises(UnreadableImageError, match=rf'{name} cannot be read'):
             stored_size(tmp_path / name)
+
+
+def test_a_picture_is_written_or_an_error(tmp_path):
+    picture = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+    path = tmp_path / 'new/folder/a.png'
+    write_picture(path, picture)
+    np.testing.assert_array_equal(cv2.imread(str(path)), picture)
+    (tmp_path / 'b.png').mkdir()
+    with pytest.raises(OSError, match=r'b\.png cannot be written'):
+        write_picture(tmp_path / 'b.png', picture)
+    with pytest.raises(ValueError, match=r'a\.txt must end as a picture'):
+        write_picture(tmp_path / 'a.txt', picture)
 
 
 # --------------------------------------------------------------------------- files and folders

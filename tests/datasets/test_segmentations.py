@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from hsjp_mm.datasets.segmentations import decode, has_mask, polygons_of
+from hsjp_mm.datasets.segmentations import decode, has_mask, polygons_of, says
 
 SQUARE = [2, 1, 6, 1, 6, 4, 2, 4]
 
@@ -12,6 +12,13 @@ def test_what_says_nothing_has_no_mask(nothing):
     assert not has_mask(nothing)
     assert not polygons_of(nothing)
     assert not decode(nothing, (5, 8)).any()
+
+
+def test_what_an_annotation_says():
+    assert says({'segmentation': [SQUARE]}, 'segmentation')
+    assert not says({'segmentation': [[]]}, 'segmentation')
+    assert says({'dp_masks': [[]]}, 'dp_masks')
+    assert not says({'dp_masks': []}, 'dp_masks') and not says({}, 'dp_masks')
 
 
 def test_polygons_without_an_area_are_left_out_of_others():

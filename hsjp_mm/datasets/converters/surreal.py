@@ -28,6 +28,7 @@ from hsjp_mm.datasets.converters.samples import (
     to_axis_angle,
     to_matrices,
 )
+from hsjp_mm.datasets.image_files import write_picture
 from hsjp_mm.ops.cameras import to_pixels
 from hsjp_mm.utils.files import existing_folder
 from hsjp_mm.utils.progress import track
@@ -204,7 +205,7 @@ def _decode(video: Path, folder: Path, frames: range) -> None:
             if not there:
                 raise ValueError(f'{video}: frame {frame} cannot be decoded')
             if pixels is not None:
-                _write(folder / f'{frame:06d}.jpg', pixels)
+                write_picture(folder / f'{frame:06d}.jpg', pixels)
     finally:
         capture.release()
 
@@ -223,11 +224,6 @@ def _write_parts(file: Path, root: Path, place: Path, frames: range) -> dict[int
         if parts is None or parts.shape != SIZE[::-1] or parts.max() > 24:
             raise ValueError(f'{file}: {name} must be (240, 320) numbers from 0 to 24')
         path = place / f'{frame:06d}_parts.png'
-        _write(root / path, sides[parts])
+        write_picture(root / path, sides[parts])
         written[frame] = path.as_posix()
     return written
-
-
-def _write(path: Path, pixels: np.ndarray) -> None:
-    if not cv2.imwrite(str(path), pixels):  # it says nothing else
-        raise OSError(f'{path} cannot be written')

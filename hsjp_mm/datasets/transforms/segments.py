@@ -16,7 +16,7 @@ from mmpose.structures.bbox import get_warp_matrix
 
 from hsjp_mm.datasets.encoded_images import warp_image
 from hsjp_mm.datasets.part_masks import box_frame, paint
-from hsjp_mm.datasets.segmentations import decode, has_mask
+from hsjp_mm.datasets.segmentations import decode, says
 from hsjp_mm.datasets.transforms.flips import stock_flip
 from hsjp_mm.datasets.transforms.pipelines import find_transforms
 from hsjp_mm.registry import TRANSFORMS
@@ -174,8 +174,7 @@ def _annotated(results: dict, how: Segmentation, matrix: np.ndarray) -> np.ndarr
     """Move the masks of the annotation to the map."""
     key = ANNOTATED[how.method]
     annotation = results.get('raw_ann_info') or {}
-    there = has_mask(annotation.get(key)) if key == 'segmentation' else annotation.get(key)
-    if not there:
+    if not says(annotation, key):
         raise ValueError(
             f'segments by method={how.method!r} need {key!r} of each annotation, which that of '
             f'instance {results.get("id")} lacks; hsjp_mm.PersonCropDataset with '
