@@ -174,6 +174,7 @@ def test_hsjp_head_and_stem_follow_from_grid_and_unshuffled(path):
 
 
 @every_hsjp
+@pytest.mark.slow
 def test_hsjp_milestones_scale_with_the_epochs(path):
     config = read(path)
     [scheduler] = config.param_scheduler
@@ -241,6 +242,7 @@ JIGCLU_CHANGES = {
 
 
 @every_jigclu
+@pytest.mark.slow
 def test_jigclu_leaf_changes_only_what_its_name_says(path):
     pattern = r'jigclu_(.+?)_(?:(.+)-)?4xb64-200e_(\w+)-224x224'
     network, change, data = re.fullmatch(pattern, path.stem).groups()
@@ -301,6 +303,7 @@ CONTRASTIVE_CHANGES = {
 
 
 @pytest.mark.parametrize('path', CONTRASTIVE, ids=lambda path: path.stem)
+@pytest.mark.slow
 def test_contrastive_leaf_changes_only_what_its_name_says(path):
     pattern = r'([\w-]+_(?:res50|hrnet-w32))_(?:(.+)-)?4xb64-140e_coco-224x224'
     network, change = re.fullmatch(pattern, path.stem).groups()
@@ -602,6 +605,7 @@ def test_jigclu_on_an_hourglass_takes_the_last_stack(tiny_coco):
 @pytest.mark.parametrize(
     'path', [p for p in TOPDOWN if p not in FEW_LABELS + FROZEN], ids=lambda path: path.stem
 )
+@pytest.mark.slow
 def test_topdown_differs_from_stock_only_in_what_its_name_says(path):
     network, pretraining, epochs = re.fullmatch(
         r'td-hm_(hrnet-w32|res50|ViTPose-\w+)_(scratch|\w+-pre)-8xb64-(\d+)e_coco-256x192',
@@ -764,6 +768,7 @@ def without_pipelines(changes: dict) -> dict:
 
 
 @pytest.mark.parametrize('path', HIGHERHRNET, ids=lambda path: path.stem)
+@pytest.mark.slow
 def test_higherhrnet_sizes_agree_everywhere(path):
     config = read(path)
     head, targets = config.model.head, config.train_dataloader.dataset.pipeline[3]
@@ -873,6 +878,7 @@ PBN_CHANGES = {
 
 
 @pytest.mark.parametrize('path', PBN_OWN, ids=lambda path: path.stem)
+@pytest.mark.slow
 def test_pbn_leaf_changes_only_what_its_name_says(path):
     stacks, change, data = re.fullmatch(
         r'pbn_stack(\d)_(?:(.+)-)?1xb16-250e_(\w+)-256x256', path.stem
@@ -968,6 +974,7 @@ def test_pretext_pre_stops_without_a_checkpoint(path):
         MODELS.build(config.model).init_weights()
 
 
+@pytest.mark.slow
 def test_index_names_every_config():
     index = load_index(str(ROOT / 'model-index.yml'))
     collections = {collection.name: collection for collection in index.collections}

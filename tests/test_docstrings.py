@@ -79,6 +79,7 @@ def test_all_classes_are_looked_at():
 
 
 @pytest.mark.parametrize('name', sorted(CLASSES))
+@pytest.mark.slow
 def test_example_works(name, monkeypatch):
     monkeypatch.chdir(ROOT)  # an example may name a config of ours
     kind, cls = CLASSES[name]

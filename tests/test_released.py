@@ -37,6 +37,7 @@ def test_base_config_is_read(name):
 
 
 @pytest.mark.parametrize(('registry', 'part'), PARTS)
+@pytest.mark.slow
 def test_part_of_a_copied_config_builds(registry, part):
     """Every argument that a config of 0.1 set is still taken, at its place."""
     build(registry, part)

@@ -348,6 +348,7 @@ def test_six_groups_of_mpii_are_what_the_paper_says(mpii):
 @pytest.mark.parametrize(
     'extent, side', [(5, 16), (7.5, 16), (9, 16), (EXTENT, 8), (EXTENT, 12), (EXTENT, 20)]
 )
+@pytest.mark.slow
 def test_five_groups_of_mpii_in_other_lattices(mpii, extent, side):
     assert sets(group_parts(mpii, 5, extent=extent, side=side).part_groups) == PAPER
 

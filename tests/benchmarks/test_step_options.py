@@ -51,6 +51,7 @@ def built(monkeypatch):
 
 @pytest.mark.parametrize('name', ['plain', 'channels_last', 'bfloat16', 'fused optimizer'])
 @pytest.mark.parametrize('config', [CONFIG, MESH_CONFIG])
+@pytest.mark.slow
 def test_each_option_changes_what_it_names_and_nothing_else(built, name, config):
     if name == 'fused optimizer' and digit_version(torch.__version__) < digit_version('2.4'):
         pytest.skip('optimizers are fused on CPUs from torch 2.4 on')

@@ -228,6 +228,7 @@ def test_jobs_run_beside_each_other(config, tmp_path, run, monkeypatch):
         run(runs, jobs=0)
 
 
+@pytest.mark.slow
 def test_interrupting_stops_the_trainings(config, tmp_path, run):
     runs = plan(config, {'scratch': None, 'other': None}, [1.0], [0], tmp_path / 'w')
     script = execution.TRAIN

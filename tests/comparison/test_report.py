@@ -126,6 +126,7 @@ def test_a_winner_is_named_only_where_the_spreads_are_apart(tmp_path):
     ('seeds', 'said'),
     [(1, 'There is one seed: no spread can be seen'), (2, 'Two seeds are too few')],
 )
+@pytest.mark.slow
 def test_too_few_seeds_give_no_winner(seeds, said, tmp_path):
     text = write(tmp_path / 'r.html', make_runs(seeds))
     assert said in text

@@ -157,6 +157,7 @@ def test_only_paths_that_begin_so_are_moved():
 
 
 @pytest.mark.parametrize('path', [TOY, TOY.with_name('toy-bodies-vit.yml')])
+@pytest.mark.slow
 def test_the_toy_studies_are_laid_out_whole(path, tmp_path):
     study = read_study(str(path))
     found = comparisons(study, tmp_path)
@@ -168,6 +169,7 @@ def test_the_toy_studies_are_laid_out_whole(path, tmp_path):
             assert config.model.backbone.type == comparison.config.model.backbone.type
 
 
+@pytest.mark.slow
 def test_the_study_on_photographs_is_laid_out_whole(tmp_path):
     study = read_study(str(ROOT / 'configs/study/lsp.yml'))
     studies = comparisons(study, tmp_path)

@@ -153,6 +153,7 @@ def test_unreadable_requirement(tmp_path, monkeypatch, line):
         requirements.supported_ranges()
 
 
+@pytest.mark.slow
 def test_installed_versions(tmp_path, monkeypatch):
     for name in 'ownfolder', 'litefolder', 'treefolder':
         (tmp_path / name).mkdir()

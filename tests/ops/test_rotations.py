@@ -73,6 +73,7 @@ def test_6d_holds_two_columns_row_by_row():
 
 
 @pytest.mark.parametrize('angle', ANGLES)
+@pytest.mark.slow
 def test_gradients(angle):
     given = vectors(angle)[[0, 3, 7]].requires_grad_()  # along the frame, within a plane, and none
     assert gradcheck(axis_angle_to_matrix, given)

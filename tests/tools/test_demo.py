@@ -12,6 +12,7 @@ from tests.test_configs import read
 demo = runpy.run_path(str(ROOT / 'tools/demo.py'))
 
 
+@pytest.mark.slow
 def test_the_pretexts_are_the_configs_that_are_there():
     assert {'hsjp', 'jigclu'} <= demo['PRETEXTS'].keys()
     assert all(name in path.name for name, path in demo['PRETEXTS'].items())

@@ -92,6 +92,7 @@ def test_every_keypoint_has_its_bar_and_none_where_nothing_is_known(diagnoses):
             assert [bar.get_width() for bar in bars] == pytest.approx(shares)
 
 
+@pytest.mark.slow
 def test_files(diagnoses, tmp_path):
     paths = plot_keypoint_errors(diagnoses, tmp_path / 'new')
     assert [path.name for path in paths] == [

@@ -35,6 +35,7 @@ def test_parts_of_the_body_as_in_the_supplement():
 
 
 @pytest.mark.parametrize('names', [COCO, ('tail', 'nose', 'thorax')])
+@pytest.mark.slow
 def test_a_panel_for_every_keypoint(tmp_path, names):
     priors = priors_of(names)
     titles = [

@@ -122,6 +122,7 @@ PIPELINES = {
 
 
 @pytest.mark.parametrize('name', PIPELINES)
+@pytest.mark.slow
 def test_no_draw_goes_beyond_and_some_come_near(name, monkeypatch):
     steps, draws, near = PIPELINES[name]
     pipeline = Compose([*FIRST, *steps])

@@ -108,6 +108,7 @@ def slope(seed: int) -> np.ndarray:
 @pytest.mark.parametrize('shrink', [False, True])
 @pytest.mark.parametrize('loader', ['LoadImage', 'hsjp_mm.LoadScaledImage'])
 @pytest.mark.parametrize('orientation', [1, 3, 6])
+@pytest.mark.slow
 def test_pixels_stay_in_their_places(tmp_path, shrink, loader, orientation):
     """A displaced crop is brighter on a slope and darker on its negative; 0.6 is a pixel."""
     photos = write_photographs(tmp_path / 'photos', 2, orientation, slope)

@@ -13,6 +13,8 @@ from hsjp_mm.datasets.mesh_files import read_mesh_file
 from hsjp_mm.datasets.toy_bodies import KEYPOINT_NAMES, SKELETON, contact_sheet, render
 from hsjp_mm.registry import DATASETS
 
+pytestmark = pytest.mark.slow  # its images are rendered first
+
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):

@@ -17,6 +17,7 @@ def free() -> BodyModel:
 
 @pytest.mark.parametrize('size', [(128, 128), (96, 128)])
 @pytest.mark.parametrize('change', [{}, dict(flip=True), dict(angle=0.6, scale=0.9)])
+@pytest.mark.slow
 def test_cells_show_the_part_that_is_seen_there(free, size, change):
     sample = MeshAffine(size).cut(make_sample(free), **change)
     part_map = RenderPartMap()(sample)['part_map'][0]

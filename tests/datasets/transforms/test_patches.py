@@ -74,6 +74,7 @@ def test_patches_are_the_regions_row_by_row(grid, overlap, width, height, xs, ys
 
 
 @pytest.mark.parametrize(('grid', 'side'), [(2, 0.65), (3, 1.6 / 3)])
+@pytest.mark.slow
 def test_a_patch_shows_its_own_region_only(grid, side):
     left, top, right, bottom = extent(cut(coordinates(90, 150), grid, times=300, colors=OFF))
     for index in range(grid**2):

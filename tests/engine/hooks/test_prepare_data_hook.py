@@ -111,6 +111,7 @@ def test_a_pipeline_without_patches_stops_the_run_before_it_trains(tiny_config):
 
 
 @pytest.mark.parametrize('counts', [1, 3])
+@pytest.mark.slow
 def test_the_model_is_told_what_a_step_gathers(tiny_config, counts):
     cfg = tiny_config()
     cfg.optim_wrapper.accumulative_counts = counts

@@ -90,6 +90,7 @@ def multiply_adds_of_the_paper(model: nn.Module, size: int) -> int:
         (32, 512, 0, 28.5, 38.9 * 1.024**2, 40.78),
     ],
 )
+@pytest.mark.slow
 def test_counts_are_the_papers(width, size, deconvs, parameters, giga_multiply_adds, computed):
     with torch.device('meta'):
         model = estimator(hrnet(width), dict(in_channels=width, num_deconvs=deconvs))

@@ -54,6 +54,7 @@ def test_maps_are_decoded_to_what_the_estimator_predicts(flip, aggregate):
 
 @pytest.mark.filterwarnings('ignore::torch.jit.TracerWarning')  # the size of the input is fixed
 @pytest.mark.parametrize('flip', [False, True])
+@pytest.mark.slow
 def test_onnx_runtime_gives_the_same_keypoints(flip, tmp_path):
     pytest.importorskip('onnx', reason='torch writes ONNX files with it')
     runtime = pytest.importorskip('onnxruntime', reason='runs the exported network')

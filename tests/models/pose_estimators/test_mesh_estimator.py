@@ -265,6 +265,7 @@ def test_pose2pose_trains_all_of_it(free):
 
 
 @pytest.mark.parametrize('head', HEADS)
+@pytest.mark.slow
 def test_nothing_is_made_on_another_device_than_the_network(head, free, monkeypatch):
     """The device 'meta' has no numbers, and refuses those of the CPU as a GPU would."""
     monkeypatch.setattr(torch, 'autocast', lambda *_, **__: nullcontext())  # it has none

@@ -152,6 +152,7 @@ def test_one_scale_is_the_stock_estimators_prediction(codec, flip):
 @pytest.mark.parametrize('flip', [False, True])
 @pytest.mark.parametrize('scales', [SIX_SCALES, (0.7, 0.85), (1.6, 2), (2, 0.6, 1)])
 @pytest.mark.parametrize('codec', CODECS)
+@pytest.mark.slow
 def test_persons_are_found_where_they_are(codec, scales, flip):
     """In cells of scale 1, which are 3.4 to 5.3 pixels wide."""
     samples, truth = persons(12)
