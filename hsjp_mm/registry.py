@@ -9,13 +9,13 @@ from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import (
     LOG_PROCESSORS,
-    LOOPS,
     OPTIMIZERS,
     PARAM_SCHEDULERS,
     VISBACKENDS,
     VISUALIZERS,
     Registry,
 )
+from mmengine.registry import LOOPS as MMENGINE_LOOPS
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
@@ -56,6 +56,7 @@ TRANSFORMS = _child(MMENGINE_TRANSFORMS, 'datasets.transforms')
 MODELS = _child(MMENGINE_MODELS, 'models')
 METRICS = _child(MMENGINE_METRICS, 'evaluation')
 HOOKS = _child(MMENGINE_HOOKS, 'engine.hooks')
+LOOPS = _child(MMENGINE_LOOPS, 'engine.overlap_loops')
 OPTIM_WRAPPERS = _child(MMENGINE_OPTIM_WRAPPERS, 'engine.bfloat16_optim_wrapper')
 OPTIM_WRAPPER_CONSTRUCTORS = _child(MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS, 'engine.lars_constructor')
 WEIGHT_INITIALIZERS = _child(MMENGINE_WEIGHT_INITIALIZERS, 'checkpoint')
@@ -65,7 +66,6 @@ KEYPOINT_CODECS = _child(MMPOSE_KEYPOINT_CODECS, 'codecs')  # MMEngine has no ro
 # Without classes of ours: these keep MMEngine from warning of a scope that it cannot find.
 for _root in (
     LOG_PROCESSORS,
-    LOOPS,
     OPTIMIZERS,
     PARAM_SCHEDULERS,
     VISBACKENDS,

@@ -1,5 +1,6 @@
 """Real runs, of seconds: one that is resumed, and one of two processes."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -230,6 +231,23 @@ def test_higherhrnet_learns_and_is_evaluated(network, make_higherhrnet_config):
     assert not any(pushes)  # there is one person alone
     assert any(logged['train/loss_pull'].data[0])
     assert logged['val/coco/AP'].current() >= 0
+
+
+@pytest.mark.slow
+def test_higherhrnet_is_tested_alike_with_two_batches_in_work(make_higherhrnet_config, tmp_path):
+    predictions = []
+    for scope in ('', 'hsjp_mm.Overlap'):
+        cfg = make_higherhrnet_config('higherhrnet_hrnet-w32_4xb12-300e_coco')
+        cfg.test_dataloader.batch_size = 1
+        cfg.test_cfg = dict(type=f'{scope}TestLoop')
+        cfg.test_evaluator.outfile_prefix = str(tmp_path / f'persons{scope}')
+        runner = Runner.from_cfg(cfg)
+        for layer in (runner.model.head.final_layer, *runner.model.head.deconv_final_layers):
+            torch.nn.init.normal_(layer.weight, std=2)  # peaks enough to be persons
+        runner.test()
+        predictions.append((tmp_path / f'persons{scope}.keypoints.json').read_text())
+    assert len(json.loads(predictions[0])) > 10
+    assert predictions[0] == predictions[1]
 
 
 @pytest.mark.slow

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         SteadyLogHook,
     )
     from hsjp_mm.engine.lars_constructor import LARSConstructor
+    from hsjp_mm.engine.overlap_loops import OverlapTestLoop, OverlapValLoop
 
 __all__ = [
     'BFloat16OptimWrapper',
@@ -33,6 +34,8 @@ __all__ = [
     'FreezeHook',
     'LARSConstructor',
     'MeshVisualizationHook',
+    'OverlapTestLoop',
+    'OverlapValLoop',
     'PatchHook',
     'PoseProbeHook',
     'PrepareDataHook',

@@ -30,7 +30,8 @@ class SwAVHead(ProjectionHead):
         in_channels: of the map that the neck or else the backbone gives last.
         hidden_channels, out_channels: of the projector.
         prototypes: P.
-        epsilon: ε of the balanced assignment: the smaller, the harder.
+        epsilon: ε of the balanced assignment: the smaller, the harder. Where batches are small,
+            assignments may all be alike with 0.05, and nothing is learnt from them.
         iterations: of the Sinkhorn-Knopp algorithm.
         temperature: τ of the predictions.
         frozen_steps: the prototypes do not move in the first so many steps.
