@@ -14,11 +14,12 @@ from tests.helpers import ROOT
 NOT_BUILT = (
     registry.DATASETS,
     registry.DATA_SAMPLERS,
+    registry.LOOPS,
     registry.OPTIM_WRAPPERS,
     registry.OPTIM_WRAPPER_CONSTRUCTORS,
 )
-"""Registries whose classes cannot be built without data or an optimizer; the names are looked up
-all the same."""
+"""Registries whose classes cannot be built without data, a runner or an optimizer; the names are
+looked up all the same."""
 NEED_FILES = {'PCKh'}
 """Classes that read a file of the example when they are built."""
 REGISTRIES = [kind for kind in vars(registry).values() if isinstance(kind, Registry)]

@@ -65,7 +65,7 @@ def main(args: argparse.Namespace) -> int:
             labelling=study.labelling_cost(),
         )  # fmt: skip
         say('\n'.join([f'{name}:', *lines]))
-        failures += missing
+        failures += [one for one in missing if one not in failures]
         pretrainings.update({one.name: one for one in outcome.pretrainings})
         if outcome.folders:
             runs[name] = [read_run(folder, metric=metric, rule=rule) for folder in outcome.folders]

@@ -5,9 +5,10 @@ Everything is read once, by the readers that training uses.
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from hsjp_mm.datasets.image_files import (
 from hsjp_mm.datasets.instance_cache import Kept
 from hsjp_mm.datasets.person_crops import PersonCropDataset
 from hsjp_mm.datasets.stock_files import require_stock
+from hsjp_mm.datasets.subset_files import is_trained_on
 from hsjp_mm.utils.files import existing_folder
 from hsjp_mm.utils.progress import track
 
@@ -249,11 +251,13 @@ def _check_keypoints(found: DataCheck, coco: CocoFile) -> None:
             )
     if not named:
         lines.append('no category names its keypoints; `hsjp-mm priors` needs the names')
-    labelled = [row for row in with_key if _is_labelled(row)]
+    sizes = _known_sizes(coco)
+    labelled = [row for row in with_key if _is_labelled(row, sizes)]
     crowds = sum(bool(row.get('iscrowd')) for row in with_key)
     lines.append(
         f'{len(labelled)} persons have labelled keypoints and a box, and are used; not used are '
-        f'{len(with_key) - len(labelled) - crowds} without one of them, '
+        f'{len(with_key) - len(labelled) - crowds} without one of them or with a box without an '
+        'area in the image, '
         f'{len(rows) - len(with_key)} annotations without any keypoints and {crowds} crowds'
     )
     for key, consequence in NEEDED.items():
@@ -270,17 +274,39 @@ def _length(keypoints) -> int:
     return len(keypoints)
 
 
-def _is_labelled(row: dict) -> bool:
-    seen = _length(row.get('keypoints')) > 0 and any(row['keypoints'][2::3])
-    return seen and _length(row.get('bbox')) == 4 and not row.get('iscrowd')
+def _known_sizes(coco: CocoFile) -> dict[Any, tuple[float, float]]:
+    """Of images by their ids; without an end where the file does not say, which MMPose refuses."""
+    sizes = np.nan_to_num(coco.sizes(), nan=np.inf).tolist()
+    return {
+        row['id']: (width, height) for row, (width, height) in zip(coco.images, sizes, strict=True)
+    }
+
+
+def _is_labelled(row: dict, sizes: Mapping[Any, tuple[float, float]]) -> bool:
+    """Whether MMPose trains on a person; not on one whose values are not of the form."""
+    length = _length(row.get('keypoints'))
+    return (
+        length > 0
+        and length % 3 == 0
+        and _length(row.get('bbox')) == 4
+        and row.get('image_id') in sizes
+        and is_trained_on(row, sizes[row['image_id']])
+    )
 
 
 def _collect_boxes(found: DataCheck, coco: CocoFile) -> None:
     odd = []
+    sizes = _known_sizes(coco)
     for row in coco.annotations:
         if _length(row.get('bbox')) != 4:
             continue
-        use = 'pose' if _is_labelled(row) else 'crops' if row['id'] in found.crops else 'nothing'
+        use = (
+            'pose'
+            if _is_labelled(row, sizes)
+            else 'crops'
+            if row['id'] in found.crops
+            else 'nothing'
+        )
         points = row.get('keypoints') or []
         count = _length(points) if _length(points) % 3 == 0 else 0
         array, box = _finite(points[:count] if count > 0 else []), _finite(row['bbox'])

@@ -7,8 +7,9 @@ those matched to a person, G annotated persons of an image, K keypoints, T OKS t
 
 import contextlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from xtcocotools.coco import COCO
@@ -35,7 +36,7 @@ METAINFO = 'configs/_base_/datasets/coco.py'
 def diagnose(
     annotations: str | Path | COCO,
     results: str | Path,
-    metainfo: str = METAINFO,
+    metainfo: str | Mapping[str, Any] = METAINFO,
     iou_type: str = 'keypoints',
     use_area: bool = True,
 ) -> dict:
@@ -50,8 +51,8 @@ def diagnose(
         annotations: COCO-style JSON with keypoints, or what was read from it.
         results: COCO-style JSON: a list with image_id, category_id, keypoints and score of each
             detection, as CocoMetric writes it.
-        metainfo: File of the keypoint set, as data sets take it in ``from_file``: names, sigmas and
-            which keypoints are left and right of each other.
+        metainfo: Names, sigmas and which keypoints are left and right of each other: a file, as
+            data sets take it in ``from_file``, or what they take as ``metainfo``.
         iou_type: As in CocoMetric.
         use_area: As in CocoMetric. False: 0.53 of the box is taken for the area.
 
@@ -70,7 +71,8 @@ def diagnose(
     """
     if iou_type not in IOU_TYPES:
         raise ValueError(f'iou_type={iou_type!r} must be one of {", ".join(IOU_TYPES)}')
-    meta = parse_metainfo({'from_file': metainfo})
+    named = {'from_file': metainfo} if isinstance(metainfo, str) else metainfo
+    meta = parse_metainfo(named)
     names, _ = skeleton(meta)
     with _silence():
         coco = annotations if isinstance(annotations, COCO) else _read_annotations(annotations)

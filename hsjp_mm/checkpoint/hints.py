@@ -63,7 +63,7 @@ def hints(coverage: 'Coverage', tensors: Tensors, expected: Tensors) -> Iterable
         )
     yield from _depth_hints(coverage, tensors, expected)
     for name, file, model in coverage.differing:
-        if len(file) == 4 and {file[1], model[1]} == {3, 6}:
+        if len(file) == len(model) == 4 and {file[1], model[1]} == {3, 6}:
             yield (
                 f'{name} takes {file[1]} channels in the file, {model[1]} in the model. Two images '
                 'go in with unshuffled=True of HSJP; the halves are summed into a 3-channel stem '

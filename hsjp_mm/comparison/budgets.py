@@ -13,7 +13,10 @@ from mmengine.config import Config, ConfigDict
 KEY = 'budget'
 """What a run's config calls it."""
 SCHEDULES = ('train_cfg', 'param_scheduler')
-STRETCHED = ('max_iters', 'max_epochs', 'begin', 'end', 'milestones', 'T_max', 'total_steps')
+STRETCHED = (
+    'max_iters', 'max_epochs', 'begin', 'end', 'milestones', 'T_max', 'total_steps', 'step_size',
+    'periods',
+)  # fmt: skip
 
 
 def lengthen(config: Config, times: int) -> None:
@@ -42,7 +45,8 @@ def stretch(config: Config, times: float) -> None:
 
     Args:
         config: Of any training.
-        times: By which, above 0; what comes out is rounded.
+        times: By which, above 0; what comes out is rounded. Nothing that lasted comes to last no
+            iteration or epoch.
     """
     for key in SCHEDULES:
         if config.get(key) is not None:
@@ -51,11 +55,16 @@ def stretch(config: Config, times: float) -> None:
 
 def _stretched(value: Any, times: float, key: str = '') -> Any:
     if isinstance(value, dict):
-        return type(value)({k: _stretched(v, times, k) for k, v in value.items()})
+        stretched = type(value)({k: _stretched(v, times, k) for k, v in value.items()})
+        if 'end' in value and value['end'] > value.get('begin', 0):
+            stretched['end'] = max(stretched['end'], stretched.get('begin', 0) + 1)
+        return stretched
     if isinstance(value, list | tuple):
         return type(value)(_stretched(item, times, key) for item in value)
     counts = isinstance(value, int | float) and not isinstance(value, bool)
-    return round(value * times) if counts and key in STRETCHED else value
+    if not counts or key not in STRETCHED:
+        return value
+    return max(round(value * times), 1 if value > 0 and key != 'begin' else 0)
 
 
 def budget_of(config: Config) -> int:

@@ -114,7 +114,11 @@ class Comparison:
                 is_finished(run)
 
     def run(
-        self, jobs: int = 1, rerun: bool = False, tell: Callable[[str], None] = print
+        self,
+        jobs: int = 1,
+        rerun: bool = False,
+        tell: Callable[[str], None] = print,
+        failed_before: Sequence[Failure] = (),
     ) -> Outcome:
         """Run what is not finished.
 
@@ -122,6 +126,7 @@ class Comparison:
             jobs: How many runs at a time.
             rerun: Put the folders of other recipes aside and run anew.
             tell: Takes lines of progress.
+            failed_before: Runs, whose pretrainings are not tried once more.
 
         Raises:
             ValueError, FileNotFoundError, CheckpointError: Before anything is run, as in
@@ -132,7 +137,10 @@ class Comparison:
         if self.pretrainings:
             self.check(rerun)
             stages = self._stages()
-            failures = _run_or_rerun(stages, jobs, rerun, tell)
+            before = {failure.folder: failure for failure in failed_before}
+            failures = [before[str(s.folder)] for s in stages if str(s.folder) in before]
+            to_run = [stage for stage in stages if str(stage.folder) not in before]
+            failures += _run_or_rerun(to_run, jobs, rerun, tell)
             failed = {failure.folder for failure in failures}
             done = [stage.read() for stage in stages if str(stage.folder) not in failed]
             for stage in done:
@@ -220,6 +228,8 @@ def run_all(
         raise ValueError(f'jobs={jobs} must be at least 1')
     if not TRAIN.is_file():
         raise FileNotFoundError(f'{TRAIN} does not exist: hsjp_mm was installed without its tools')
+    if not runs:
+        return []
     todo = [run for run in runs if not is_finished(run)]
     half = sum(bool(checkpoint_to_resume(run)) for run in todo)
     what = 'pretraining' if isinstance(runs[0], PlannedPretraining) else 'run'

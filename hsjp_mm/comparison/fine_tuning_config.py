@@ -28,7 +28,10 @@ RULES = ('greater', 'less')
 _KNOWN = {
     rule: re.compile(rf'(?<![A-Za-z])(?:{words})\d*(?![A-Za-z])', re.IGNORECASE)
     for rule, words in (
-        ('greater', r'm?AP|AR|(?:t|3D)?PCKh?|(?:3D)?AUC|m?IoU|m?acc|accuracy|precision|recall|top'),
+        (
+            'greater',
+            r'm?AP|AR|(?:t|3D)?PCKh?|(?:3D)?AUC|m?IoU|m?acc|accuracy|precision|recall|top|explained',
+        ),
         ('less', r'EPE|NME|[A-Z]{0,2}MPJPE|M?PVE|MPVPE|RMSE|MAE|errors?|loss'),
     )
 }
@@ -54,7 +57,8 @@ def rule_of(config: Config, metric: str, rule: str | None = None) -> str:
         if rule not in RULES:
             raise ValueError(f'rule={rule!r} must be one of {RULES}')
         return rule
-    found = {_rule_of_hook(config, metric), *(r for r in RULES if _KNOWN[r].search(metric))}
+    named = _known_rules(metric.rpartition('/')[2]) or _known_rules(metric)
+    found = {_rule_of_hook(config, metric), *named}
     found.discard(None)
     if len(found) == 1:
         return str(found.pop())
@@ -68,6 +72,10 @@ def rule_of(config: Config, metric: str, rule: str | None = None) -> str:
         'less, or write in the config '
         f"default_hooks = dict(checkpoint=dict(save_best={metric!r}, rule='less'))"
     )
+
+
+def _known_rules(name: str) -> list[str]:
+    return [rule for rule in RULES if _KNOWN[rule].search(name)]
 
 
 def require_metric(config: Config, metric: str) -> None:
@@ -110,6 +118,34 @@ def _listed(value: str | list | None) -> list:
     return [] if value is None else [value] if isinstance(value, str) else list(value)
 
 
+def require_names(config: Config) -> None:
+    """Refuse a config that names classes themselves, as MMEngine's configs in pure Python do.
+
+    A comparison changes configs, compares them, and writes them down, all by names.
+
+    Raises:
+        ValueError: What the first such class is, and where.
+    """
+    for key, value in _leaves(config):
+        if isinstance(value, type) or callable(value):
+            name = getattr(value, '__name__', value)
+            raise ValueError(
+                f'config {config.filename!r}: {key} is {value!r}; comparisons take configs that '
+                f'name their parts, such as type={name!r}'
+            )
+
+
+def _leaves(value: Any, key: str = '') -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping | Config):
+        for name, one in value.items():
+            yield from _leaves(one, f'{key}.{name}'.lstrip('.'))
+    elif isinstance(value, list | tuple):
+        for number, one in enumerate(value):
+            yield from _leaves(one, f'{key}.{number}')
+    else:
+        yield key, value
+
+
 def by_epoch(config: Config) -> bool:
     """Whether the training loop counts epochs."""
     loop = config.train_cfg.get('type', '')
@@ -118,8 +154,18 @@ def by_epoch(config: Config) -> bool:
 
 def checkpoint_of(config: Config) -> str | None:
     """The checkpoint that the backbone of a config is to load, which may be still empty."""
-    init_cfg = config.model.backbone.get('init_cfg') or []
-    cfgs = init_cfg if isinstance(init_cfg, list) else [init_cfg]
+    return _loaded_by(config.model.backbone.get('init_cfg'))
+
+
+def whole_checkpoint_of(config: Config) -> str | None:
+    """The checkpoint that the whole model of a config is to load, not to go on from."""
+    if config.get('load_from') and not config.get('resume'):
+        return config.load_from
+    return _loaded_by(config.model.get('init_cfg'))
+
+
+def _loaded_by(init_cfg: Mapping | list | None) -> str | None:
+    cfgs = init_cfg if isinstance(init_cfg, list) else [init_cfg or {}]
     return next((cfg['checkpoint'] for cfg in cfgs if 'checkpoint' in cfg), None)
 
 

@@ -26,8 +26,10 @@ from hsjp_mm.comparison.fine_tuning_config import (
     plain,
     protocol_of,
     require_metric,
+    require_names,
     rule_of,
     settings_of,
+    whole_checkpoint_of,
 )
 from hsjp_mm.comparison.planned_runs import Init, PlannedFineTuning, PlannedPretraining
 from hsjp_mm.comparison.pretrainings import followed_metric
@@ -85,6 +87,7 @@ def plan_pretrainings(
     """
     runs = []
     for name, given in configs.items():
+        require_names(given)
         config = copy.deepcopy(given)
         _require_training(config)
         _log_by_iterations(config)
@@ -175,6 +178,7 @@ def plan(
     """
     longer = longer or {}
     _check(inits, fractions, seeds, processes, longer)
+    require_names(config)
     rule = rule_of(config, metric, rule)
     with DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmpose')):
         require_metric(config, metric)
@@ -186,7 +190,9 @@ def plan(
     for seed in seeds:
         for fraction in fractions:
             for init in found:
-                folder = Path(work_dir, init.name, f'labels-{fraction:g}', f'seed-{seed}').resolve()
+                folder = Path(
+                    work_dir, init.name, f'labels-{_short(fraction)}', f'seed-{seed}'
+                ).resolve()
                 times = longer.get(init.name, 1)
                 own = _with(config, init, fraction, seed, folder, times)
                 recipe = {
@@ -233,6 +239,12 @@ def _check(
             raise ValueError(f'longer: {name}={times} must be a whole number from 1 on')
 
 
+def _short(fraction: float) -> str:
+    """A share in the name of a folder: ``0.1``, ``1``; in full if six digits do not tell it."""
+    short = f'{fraction:g}'
+    return short if float(short) == fraction else repr(fraction)
+
+
 def _require_training(config: Config) -> None:
     missing = [key for key in ('train_dataloader', 'train_cfg') if key not in config]
     if missing:
@@ -248,13 +260,16 @@ def _prepare(config: Config, smallest: float) -> Config:
     _require_training(config)
     if 'val_evaluator' not in config:
         raise ValueError(f'config {config.filename!r} lacks val_evaluator')
-    if config.get('load_from') or config.get('resume'):
-        raise ValueError('load_from and resume would initialise the whole model; leave them out')
+    if config.get('resume') or whole_checkpoint_of(config):
+        raise ValueError(
+            'load_from, resume and a checkpoint in model.init_cfg would initialise the whole '
+            'model, from whatever start; leave them out'
+        )
     if checkpoint_of(config) is not None:
         config.model.backbone.init_cfg = None
     dataset = config.train_dataloader.dataset
-    if smallest < 1:  # complains at once of what it cannot wrap
-        DATASETS.build(plain(_subset(dataset, smallest, 0)) | {'lazy_init': True})
+    if smallest < 1:  # complains at once of what it cannot wrap, and of a share of nothing
+        DATASETS.build(_subset(copy.deepcopy(dataset), smallest, 0))
     if by_epoch(config):
         sampler = config.train_dataloader.sampler
         if sampler.type != 'DefaultSampler':

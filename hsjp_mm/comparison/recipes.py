@@ -1,5 +1,6 @@
 """What the recipe of a run says of its files: their hashes, so that a changed one is noticed."""
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,31 +12,36 @@ from hsjp_mm.comparison.fine_tuning_config import (
     differences,
     evaluators_of,
     sha256_of,
+    whole_checkpoint_of,
 )
 from hsjp_mm.datasets.image_files import IMAGE_SUFFIXES
+from hsjp_mm.datasets.metainfo import metainfo_file
 from hsjp_mm.utils.files import file_sha256
 
-RECIPE_VERSION = 2
+RECIPE_VERSION = 3
 SOURCES = ('ann_file', 'bbox_file', 'image_list')
-"""What names the files of a data set in its config."""
+"""What names the files of a data set in its config, as seen from its ``data_root``."""
 
 
 def changes(recorded: Any, now: dict[str, Any]) -> list[str]:
     """Name what differs between a recorded recipe and that of now: ``labels: 0.1, 0.5``.
 
-    Version 0.1 gave recipes no number, and hashed fewer files.
+    Version 0.1 gave recipes no number. It and version 2 hashed fewer files.
     """
-    if isinstance(recorded, dict) and 'version' not in recorded:
+    if isinstance(recorded, dict) and recorded.get('version', 1) < RECIPE_VERSION:
         known = recorded.get('data', {})
         data = {name: sha for name, sha in now['data'].items() if name in known}
-        now = {key: value for key, value in now.items() if key != 'version'} | {'data': data}
+        recorded = {**recorded, 'version': RECIPE_VERSION}
+        now = {**now, 'data': data}
     return list(differences(recorded, now))
 
 
 def data_hashes(config: Config) -> dict[str, str]:
     """SHA-256 of what names the data of training and evaluation, by file or folder.
 
-    Of a folder of images, which no file names, that of the sorted names and sizes.
+    Besides annotations, boxes and lists these are the files of keypoint sets and all others that
+    the network, the data sets with their pipelines and the metrics name. Of a folder of images,
+    which no file names, that of the sorted names and sizes.
     """
     files: dict[str, None] = {}
     folders: dict[str, None] = {}
@@ -53,7 +59,30 @@ def data_hashes(config: Config) -> dict[str, str]:
         if not Path(folder).is_dir():
             raise FileNotFoundError(f'the folder of images {folder!r} does not exist')
     hashes = {file: file_sha256(file) for file in sorted(files)}
+    hashes |= {name: file_sha256(path) for name, path in dict(_other_files(config)).items()}
     return hashes | {folder: _folder_sha256(Path(folder)) for folder in sorted(folders)}
+
+
+def _other_files(config: Config) -> Iterable[tuple[str, str]]:
+    """Files that a config names as seen from the current folder: as it does, and the path."""
+    for key in ('model', 'train_dataloader', 'val_dataloader', 'val_evaluator'):
+        for name, value in _texts(config.get(key)):
+            path = str(metainfo_file(value)) if name == 'from_file' else value
+            if os.path.isfile(path):  # Path would fail on a text that is no name
+                yield value, path
+
+
+def _texts(part: Any, name: str = '') -> Iterable[tuple[str, str]]:
+    """All texts in a part of a config, by the name that each has; not what the backbone loads."""
+    if isinstance(part, Mapping):
+        for key, value in part.items():
+            if key != 'init_cfg':
+                yield from _texts(value, key)
+    elif isinstance(part, (list, tuple)):
+        for value in part:
+            yield from _texts(value, name)
+    elif isinstance(part, str) and part:
+        yield name, part
 
 
 def _datasets(part: Any) -> Iterable[dict]:
@@ -90,7 +119,7 @@ def _folder_sha256(folder: Path) -> str:
 
 def loaded_hashes(config: Config) -> dict[str, str]:
     """SHA-256 of the checkpoints that a pretraining itself starts from; addresses as they are."""
-    names = [config.get('load_from'), checkpoint_of(config)]
+    names = dict.fromkeys([whole_checkpoint_of(config), checkpoint_of(config)])
     found = {}
     for name in filter(None, names):
         if '://' in name:

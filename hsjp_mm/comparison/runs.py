@@ -13,7 +13,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from hsjp_mm.analysis.keypoint_errors import METAINFO, diagnose
+from hsjp_mm.analysis.keypoint_errors import diagnose
 from hsjp_mm.comparison.budgets import budget_of
 from hsjp_mm.comparison.fine_tuning_config import (
     checkpoint_of,
@@ -22,6 +22,7 @@ from hsjp_mm.comparison.fine_tuning_config import (
     fraction_of,
     protocol_of,
     rule_of,
+    whole_checkpoint_of,
 )
 from hsjp_mm.comparison.logs import (
     Failure,
@@ -33,6 +34,7 @@ from hsjp_mm.comparison.logs import (
     read_logged,
     reason_of,
 )
+from hsjp_mm.registry import DATASETS
 from hsjp_mm.utils.files import file_sha256, read_json, write_json
 
 RESULT = 'result.json'
@@ -225,11 +227,13 @@ def _from_result(folder: Path, name: str | None, metric: str, rule: str | None) 
 
 
 def _name_of(config: Config) -> str:
-    checkpoint = checkpoint_of(config)
+    checkpoint = whole_checkpoint_of(config) or checkpoint_of(config)
     return Path(checkpoint).stem if checkpoint else 'scratch'
 
 
 def _coverage(config: Config, log: str) -> str:
+    if whole := whole_checkpoint_of(config):
+        return f'the whole model: {whole}; MMEngine loads it without checking that all fits'
     if line := first(COVERAGE, log, ''):
         return line
     if not checkpoint_of(config):
@@ -353,16 +357,27 @@ def diagnose_run(run: FineTuning) -> dict:
         if found['predictions_sha256'] == digest:
             return found['errors']
     annotations = evaluator.get('ann_file') or folder / 'predictions.gt.json'
-    metainfo = run.protocol['val_dataloader']['dataset'].get('metainfo') or {}
     errors = diagnose(
         annotations,
         predictions,
-        metainfo.get('from_file', METAINFO),
+        _keypoint_set(run.protocol['val_dataloader']['dataset']),
         iou_type=evaluator.get('iou_type', 'keypoints'),
         use_area=evaluator.get('use_area', True),
     )
     write_json(kept, {'predictions_sha256': digest, 'errors': errors})
     return errors
+
+
+def _keypoint_set(dataset: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the config of a data set says of its keypoints, or else what its class does."""
+    cls = DATASETS.get(str(dataset.get('type')))
+    metainfo = dataset.get('metainfo') or getattr(cls, 'METAINFO', None)
+    if not metainfo:
+        raise ValueError(
+            f'val_dataloader.dataset: neither metainfo nor the class {dataset.get("type")!r}, as '
+            'far as it is known here, tells the keypoints'
+        )
+    return metainfo
 
 
 def diagnose_all(runs: Iterable[FineTuning]) -> tuple[dict[str, dict], dict[str, str]]:

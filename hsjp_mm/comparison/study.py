@@ -15,6 +15,7 @@ from mmengine.config import Config
 from hsjp_mm.comparison.budgets import stretch
 from hsjp_mm.comparison.execution import Comparison, Outcome
 from hsjp_mm.comparison.labelling_cost import LabellingCost
+from hsjp_mm.comparison.logs import Failure
 from hsjp_mm.comparison.published import Published
 from hsjp_mm.comparison.study_values import check_values
 from hsjp_mm.datasets import toy_bodies
@@ -260,8 +261,10 @@ def run_study(
     """
     for comparison in found.values():
         comparison.check(rerun)
-    outcomes = {}
+    outcomes: dict[str, Outcome] = {}
+    failures: list[Failure] = []
     for name, comparison in found.items():
         tell(f'{name}:')
-        outcomes[name] = comparison.run(jobs, rerun, tell)
+        outcomes[name] = comparison.run(jobs, rerun, tell, failures)
+        failures += outcomes[name].failures
     return outcomes

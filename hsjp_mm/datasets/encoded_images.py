@@ -12,11 +12,11 @@ from typing import Any
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from hsjp_mm.datasets.image_files import (
     UnreadableImageError,
     decoding,
+    open_head,
     read_head,
     turned_size,
 )
@@ -216,7 +216,7 @@ class EncodedImage:
 def read_encoded(content: bytes, path: str, label: str = '') -> EncodedImage | None:
     """Read the head of a JPEG file; None for a file of another format or without such a head."""
     try:
-        with Image.open(io.BytesIO(content), formats=('JPEG', 'MPO')) as image:
+        with open_head(io.BytesIO(content), ('JPEG', 'MPO')) as image:
             size, orientation = read_head(image)
     except Exception:  # Pillow's readers raise what they meet; the decoder has the last word
         return None

@@ -8,9 +8,12 @@ import io
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import IO
 
 import cv2
 import mmcv
@@ -210,10 +213,30 @@ def stored_size(path: str | Path) -> tuple[tuple[int, int], int]:
         UnreadableImageError: it has no such head.
     """
     try:
-        with Image.open(path) as image:
+        with open_head(path) as image:
             return read_head(image)
     except Exception as error:  # Pillow's readers raise what they meet
         raise UnreadableImageError(f'{path} cannot be read: {error}', str(path)) from error
+
+
+@contextmanager
+def open_head(file: str | Path | IO[bytes], formats: tuple[str, ...] | None = None) -> Iterator:
+    """Open an image by Pillow to read its head alone, however many pixels it has.
+
+    Pillow refuses images of more than 179 megapixels, for decoding them takes memory.
+    """
+    with _LIMIT:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            image = Image.open(file, formats=formats)
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+    with image:
+        yield image
+
+
+_LIMIT = threading.Lock()
+"""Held while Pillow's limit, which is one for all threads, is not what it was."""
 
 
 def read_head(image: Image.Image) -> tuple[tuple[int, int], int]:

@@ -59,7 +59,7 @@ def keep(
     """
     paths = [os.path.abspath(source) for source in sources]
     name = hashlib.sha256(json.dumps([paths, arguments]).encode()).hexdigest()[:16]
-    path = Path(folder, f'{Path(paths[0]).stem}-{name}.safetensors')
+    path = Path(folder, f'{Path(paths[0]).stem[:40]}-{name}.safetensors')
     state = json.dumps([VERSION, *([os.stat(p).st_size, os.stat(p).st_mtime_ns] for p in paths)])
     with _alone(path):
         kept = _read(path, state)

@@ -280,8 +280,8 @@ def _require_training_set(dataset: Any) -> None:
         )
     if dataset._indices is not None:
         raise ValueError(
-            f'dataset: indices={dataset._indices} of this {name} would cut the subset; set it to '
-            'None (--cfg-options train_dataloader.dataset.dataset.indices=None)'
+            f'dataset: indices={dataset._indices} of this {name} would cut the subset; leave '
+            'it out of the config of the data set that LabelSubset wraps, or set it to None'
         )
 
 

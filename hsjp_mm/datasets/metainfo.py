@@ -21,11 +21,10 @@ def parse_metainfo(metainfo: Mapping[str, Any]) -> dict:
         FileNotFoundError: no such file.
         ValueError: what is no set of keypoints.
     """
-    stock, folder = _stock()
+    stock, _ = _stock()
     name = metainfo.get('from_file')
     if name is not None:
-        own = folder / '.mim/configs/_base_/datasets' / Path(name).name
-        path = Path(name) if Path(name).is_file() else own
+        path = metainfo_file(name)
         if not path.is_file():
             raise FileNotFoundError(f'metainfo={str(name)!r} does not exist')
         metainfo = {'from_file': str(path)}
@@ -33,6 +32,12 @@ def parse_metainfo(metainfo: Mapping[str, Any]) -> dict:
         return stock(metainfo)
     except (AssertionError, AttributeError, SyntaxError) as error:
         raise ValueError(f'metainfo={name!r} is no file of a keypoint set: {error}') from error
+
+
+def metainfo_file(name: str) -> Path:
+    """The file that ``from_file`` names, or the one of MMPose that stands in for it."""
+    path = Path(name)
+    return path if path.is_file() else _stock()[1] / '.mim/configs/_base_/datasets' / path.name
 
 
 @functools.cache

@@ -113,12 +113,11 @@ class PartMaskDataset(PersonCropDataset):
         """An instance; what all have in common is added here, and not stored with each."""
         return {**super().get_data_info(idx), 'part_mirror': self._mirror}
 
-    def check_image(self, instance: dict) -> None:
+    def check_labels(self, instance: dict, turned: bool) -> None:
         """See also that the masks are of the image as it is now."""
-        box = instance['bbox']
-        super().check_image(instance)
+        super().check_labels(instance, turned)
         path = instance['img_path']
-        if not np.array_equal(box, instance['bbox']):
+        if turned:
             raise UnreadableImageError(
                 f'{path} (instance {instance["id"]}) is turned by its EXIF data, and its labels '
                 'are those of the image as it is stored',

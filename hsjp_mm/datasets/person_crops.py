@@ -257,7 +257,11 @@ class PersonCropDataset(BoxFileDataset):
         if self.crops is None:
             return super().load_image(transform, sample)
         self.crops.check_reach(self.pipeline.transforms)
-        return self.crops.load(sample, reducible=getattr(transform, 'reduces', False))
+        given = sample.get('bbox')
+        sample = self.crops.load(sample, reducible=getattr(transform, 'reduces', False))
+        turned = given is not None and not np.array_equal(given, sample['bbox'])
+        self.check_labels(sample, turned)
+        return sample
 
     def _require_sizes(self, path: str) -> None:
         if self.crops is None:
@@ -331,6 +335,25 @@ class PersonCropDataset(BoxFileDataset):
             )
         return instances.take(sorted(subset_order(instances.ids(), self.seed)[:number]))
 
+    def check_labels(self, instance: dict, turned: bool) -> None:
+        """See that labels are of the image as it is read.
+
+        Args:
+            instance: with its image, or the crop that a store has of it.
+            turned: whether EXIF data turns the image, and the box with it.
+
+        Raises:
+            UnreadableImageError: they are not.
+        """
+        if turned and self.annotation_keys:
+            path = instance['img_path']
+            raise UnreadableImageError(
+                f'{path} (instance {instance["id"]}) is annotated as it is stored and turned by '
+                f'its EXIF data when it is read, but annotation_keys={self.annotation_keys} are '
+                'not turned with it',
+                path,
+            )
+
     def check_image(self, instance: dict) -> None:
         """Give an instance without a box the image's, and see that a box is of this image."""
         height, width = instance['ori_shape']
@@ -340,18 +363,13 @@ class PersonCropDataset(BoxFileDataset):
             return
         annotated = tuple(self.data_list.columns['size'][instance['img_index']])
         if annotated == (width, height):
+            self.check_labels(instance, turned=False)
             return
         path = instance['img_path']
         stored, orientation = stored_size(path)
         turned = turned_size(stored, orientation)
         if annotated == stored and (width, height) == turned and not self.bbox_file:
-            if self.annotation_keys:
-                raise UnreadableImageError(
-                    f'{path} (instance {instance["id"]}) is annotated as it is stored and turned '
-                    f'by its EXIF orientation {orientation} when it is read, but '
-                    f'annotation_keys={self.annotation_keys} are not turned with it',
-                    path,
-                )
+            self.check_labels(instance, turned=True)
             instance['bbox'] = turn_boxes(instance['bbox'], stored, orientation)
             self._report_turned(instance, orientation)
             return

@@ -216,11 +216,12 @@ def labelled_persons(coco: CocoFile) -> list[dict[str, Any]]:
     return [
         {'id': row['id'], 'img_id': row['image_id']}
         for row in coco.annotations
-        if row['image_id'] in sizes and _is_labelled(row, sizes[row['image_id']])
+        if row['image_id'] in sizes and is_trained_on(row, sizes[row['image_id']])
     ]
 
 
-def _is_labelled(person: Mapping[str, Any], size: tuple[float, float]) -> bool:
+def is_trained_on(person: Mapping[str, Any], size: tuple[float, float]) -> bool:
+    """Whether stock data sets train on a person in an image of a (width, height)."""
     if 'bbox' not in person or 'keypoints' not in person or person.get('iscrowd', 0):
         return False
     points = np.asarray(person['keypoints'], np.float32).reshape(-1, 3)[:, :2]

@@ -10,6 +10,8 @@ from PIL import Image
 
 from hsjp_mm.analysis import data_check
 from hsjp_mm.analysis.data_check import DAMAGED, check_data
+from hsjp_mm.datasets.coco_files import read_coco
+from hsjp_mm.datasets.subset_files import labelled_persons
 from hsjp_mm.visualization.data_check import contact_sheet
 
 
@@ -151,3 +153,36 @@ def test_boxes_alone_and_a_sound_file(export, tiny_coco):
         check_data(tiny_coco / 'boxes.json', tiny_coco / 'none')
     sound = check_data(tiny_coco / 'boxes.json', tiny_coco / 'images')
     assert [p for p in sound.problems if 'segmentation' not in p] == []
+
+
+def test_as_many_persons_are_used_as_mmpose_takes(export):
+    """The rules of its data sets, case by case; what they take is what LabelSubset counts."""
+    seen, box = [5, 5, 2] * 4, [1, 1, 20, 30]
+    cases = [
+        dict(),
+        dict(bbox=[1, 1, 0, 30]),  # no area
+        dict(bbox=[70, 1, 20, 30]),  # beside the image, of 60 by 40 pixels
+        dict(num_keypoints=0),
+        dict(image_id=99),
+        dict(iscrowd=1),
+        dict(keypoints=[5, 5, 0] * 4, num_keypoints=4),
+        dict(keypoints=[0, 0, 0] * 4),
+    ]
+    persons = [
+        dict(
+            dict(id=i, image_id=1, category_id=1, area=600, iscrowd=0, bbox=box, keypoints=seen),
+            **case,
+        )
+        for i, case in enumerate(cases)
+    ]
+    _, path, _ = export
+    (lines,) = [
+        line
+        for line in check(export, annotations=persons).sections[data_check.POSE]
+        if 'are used' in line
+    ]
+    taken = labelled_persons(read_coco(path))
+    assert [one['id'] for one in taken] == [0, 6]
+    assert lines.startswith('2 persons have labelled keypoints and a box, and are used')
+    assert '5 without one of them or with a box without an area in the image' in lines
+    assert '1 crowds' in lines

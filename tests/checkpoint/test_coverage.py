@@ -419,3 +419,11 @@ def test_folding_a_quantised_stem_is_an_error():
 def test_long_lists_are_shortened_with_a_count():
     file = tensors() | {f'fc.{i}': torch.zeros(1) for i in range(20)}
     assert 'fc.7 … and 12 more' in compare(file, expected()).report()
+
+
+def test_a_kernel_in_the_place_of_a_vector_is_named():
+    """As of ResNetV1d's downsampling, whose second layer is a convolution and not a norm."""
+    file = {'a.weight': torch.ones(2, 2, 1, 1)}
+    coverage = compare(file, {'a.weight': torch.ones(2)})
+    assert [name for name, *_ in coverage.differing] == ['a.weight']
+    assert 'a.weight' in coverage.report()

@@ -5,7 +5,7 @@ import copy
 import pytest
 from mmengine.config import Config
 
-from hsjp_mm.comparison.budgets import budget_of, lengthen, parse_longer
+from hsjp_mm.comparison.budgets import budget_of, lengthen, parse_longer, stretch
 from hsjp_mm.comparison.fine_tuning_config import differences, protocol_of
 from hsjp_mm.comparison.plan import plan
 from tests.helpers import ROOT
@@ -68,3 +68,28 @@ def test_bad_texts(text):
     with pytest.raises(ValueError, match='must be NAME=TIMES'):
         parse_longer(text)
     assert parse_longer('twice=2') == ('twice', 2)
+
+
+def test_steps_and_periods_are_counts_too():
+    schedules = [
+        dict(type='StepLR', step_size=10),
+        dict(type='CosineRestartLR', periods=[10, 30], restart_weights=[1, 0.5]),
+    ]
+    config = Config(dict(train_cfg=dict(max_epochs=40), param_scheduler=schedules))
+    lengthen(config, 2)
+    assert config.param_scheduler == [
+        dict(type='StepLR', step_size=20),
+        dict(type='CosineRestartLR', periods=[20, 60], restart_weights=[1, 0.5]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ('begin', 'end', 'times', 'stretched'),
+    [(0, 1, 0.5, (0, 1)), (6, 7, 0.25, (2, 3)), (0, 3, 0.5, (0, 2)), (1, 2, 0.1, (0, 1))],
+)
+def test_nothing_that_lasts_is_stretched_away(begin, end, times, stretched):
+    warm_up = dict(type='LinearLR', begin=begin, end=end, by_epoch=True)
+    config = Config(dict(train_cfg=dict(max_epochs=2), param_scheduler=[warm_up]))
+    stretch(config, times)
+    assert (config.param_scheduler[0].begin, config.param_scheduler[0].end) == stretched
+    assert config.train_cfg.max_epochs == max(1, round(2 * times))

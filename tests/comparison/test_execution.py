@@ -5,6 +5,7 @@ import json
 import shutil
 import signal
 import threading
+from functools import partial
 
 import pytest
 import torch
@@ -263,14 +264,15 @@ def compare(config, pretraining, tmp_path, run):
         {'state_dict': MODELS.build(pretraining.model).state_dict()}, folder / 'pretrained.pth'
     )
 
-    def compare(rerun=False, **options):
+    def compare(rerun=False, failed_before=(), **options):
         said = []
         given = dict(
             inits={'scratch': None}, pretrainings={'mine': pretraining}, fractions=[1.0], seeds=[0],
             work_dir=folder,
         )  # fmt: skip
         comparison = Comparison(config, **{**given, **options})
-        return comparison.run(rerun=rerun, tell=said.append), said
+        run = partial(comparison.run, failed_before=failed_before)
+        return run(rerun=rerun, tell=said.append), said
 
     return compare
 
@@ -335,6 +337,19 @@ def test_of_a_failed_pretraining_the_fine_tunings_are_left_out(compare, tmp_path
     assert not outcome.pretrainings
     outcome, _ = compare(inits={})
     assert not outcome.folders and len(outcome.failures) == 1
+
+
+@pytest.mark.slow
+def test_a_pretraining_that_failed_before_is_not_tried_once_more(compare, tmp_path):
+    crash = tmp_path / 'w/mine/crash'
+    crash.parent.mkdir()
+    crash.touch()
+    first, _ = compare(inits={})
+    crash.unlink()
+    second, said = compare(failed_before=first.failures)
+    assert second.failures == first.failures and not second.pretrainings
+    assert [path.parent.parent.name for path in second.folders] == ['scratch']
+    assert not any('mine' in line for line in said)
 
 
 @pytest.mark.slow

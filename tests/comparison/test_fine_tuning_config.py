@@ -9,7 +9,9 @@ from hsjp_mm.comparison.fine_tuning_config import (
     fraction_of,
     protocol_of,
     require_metric,
+    require_names,
     rule_of,
+    whole_checkpoint_of,
 )
 from tests.comparison.test_runs import DATASET, config_text
 
@@ -24,6 +26,7 @@ def with_hook(**hook) -> Config:
         *((name, 'greater') for name in (
             'coco/AP', 'coco/AP .5', 'coco/AR (M)', 'posetrack18/Total AP', 'coco/bbox_mAP', 'PCK',
             'PCK@0.2', 'PCKh@0.1', 'Head tPCK', '3DPCK', 'AUC', 'accuracy/top1', 'acc_pose', 'mIoU',
+            'mae/explained',
         )),
         *((name, 'less') for name in (
             'EPE', 'NME', 'MPJPE', 'PA-MPJPE', 'N-MPJPE', 'pampjpe', 'PVE', 'mpvpe', 'hsjp/error',
@@ -167,3 +170,23 @@ def test_metrics_inside_a_multi_dataset_evaluator_are_found():
     assert evaluators_of(dict(val_evaluator=metrics)) == metrics
     assert evaluators_of(dict(val_evaluator=metrics[0])) == metrics[:1]
     assert evaluators_of({}) == []
+
+
+def test_a_checkpoint_for_the_whole_model_is_seen_wherever_it_stands():
+    backbone = dict(backbone=dict(type='ResNet', init_cfg=dict(checkpoint='backbone.pth')))
+    assert whole_checkpoint_of(Config(dict(model=backbone))) is None
+    init_cfg = [dict(type='Normal'), dict(type='Pretrained', checkpoint='pose.pth')]
+    for given in (init_cfg, init_cfg[1]):
+        assert whole_checkpoint_of(Config(dict(model=dict(init_cfg=given)))) == 'pose.pth'
+    loaded = dict(model=backbone, load_from='pose.pth')
+    assert whole_checkpoint_of(Config(loaded)) == 'pose.pth'
+    assert whole_checkpoint_of(Config(dict(loaded, resume=True))) is None
+
+
+def test_classes_in_place_of_names_are_refused():
+    config = parse(config_text())
+    require_names(config)
+    config.train_dataloader.dataset.type = dict
+    message = r"train_dataloader\.dataset\.type is <class 'dict'>; .* such as type='dict'"
+    with pytest.raises(ValueError, match=message):
+        require_names(config)

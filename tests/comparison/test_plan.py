@@ -16,6 +16,7 @@ from hsjp_mm.comparison.plan import (
     require_fitting,
 )
 from hsjp_mm.comparison.recipes import changes
+from hsjp_mm.datasets.metainfo import metainfo_file
 from hsjp_mm.utils.files import file_sha256
 
 
@@ -133,6 +134,13 @@ def test_epochs_are_equally_long_whatever_the_share_of_the_labels(config, tmp_pa
         ({}, dict(seeds=[-1]), 'must not be negative'),
         ({}, dict(processes=0), 'processes=0'),
         ({'load_from': 'pose.pth'}, {}, 'would initialise the whole model'),
+        (
+            {'model.init_cfg': dict(type='Pretrained', checkpoint='pose.pth')},
+            {},
+            'model.init_cfg would initialise the whole model',
+        ),
+        ({}, dict(fractions=[0.001, 1.0]), 'fraction=0.001 makes 0 images'),
+        ({'train_dataloader.dataset.type': dict}, {}, "type is <class 'dict'>"),
         ({'train_dataloader.dataset.indices': 3}, {}, 'indices=3'),
         ({'train_dataloader.batch_size': 0}, {}, 'batch_size is needed'),
     ],
@@ -242,7 +250,11 @@ def test_a_combined_data_set_is_hashed_and_counted_by_its_parts(config, toy, tmp
     assert run.config.train_dataloader.sampler.num_samples == lengths[0]
     assert run.iterations == 2 * -(-lengths[0] // 3)
     files = [f'{toy}/annotations/person_keypoints_{split}.json' for split in ('train', 'val')]
-    assert run.recipe['data'] == {file: file_sha256(file) for file in files}
+    keypoints = 'configs/_base_/datasets/coco.py'
+    assert run.recipe['data'] == {
+        **{file: file_sha256(file) for file in files},
+        keypoints: file_sha256(metainfo_file(keypoints)),
+    }
 
 
 def test_of_a_recipe_of_version_01_only_what_it_recorded_is_compared(config, toy, tmp_path):
@@ -293,3 +305,31 @@ def test_a_fraction_of_a_combined_data_set_is_one_of_each_part(config, toy, tmp_
         found = [dataset[index]['data_samples'].img_path for index in range(len(dataset))]
         images.append({s: len({p for p in found if f'/{s}/' in p}) for s in ('train', 'val')})
     assert images == [{'train': 4, 'val': 1}, {'train': 8, 'val': 2}]
+
+
+def test_files_that_a_recipe_did_not_hash_formerly_do_not_count_for_old_runs(config, tmp_path):
+    (run,) = plan(config, {'scratch': None}, [1.0], [0], tmp_path)
+    data = dict(list(run.recipe['data'].items())[:1])
+    assert changes({**run.recipe, 'version': 2, 'data': data}, run.recipe) == []
+    assert changes({**run.recipe, 'data': data}, run.recipe)
+
+
+@pytest.mark.parametrize('key', ['metainfo.from_file', 'headbox_file'])
+def test_every_file_that_decides_on_the_result_is_in_the_recipe(key, config, tmp_path):
+    """A keypoint set whose sides or sigmas are edited is another one."""
+    file = tmp_path / 'set.py'
+    stock = metainfo_file('configs/_base_/datasets/coco.py')
+    file.write_text(stock.read_text())
+    config.merge_from_dict({f'val_dataloader.dataset.{key}': str(file)})
+    (before,) = plan(config, {'scratch': None}, [1.0], [0], tmp_path)
+    file.write_text(stock.read_text() + '# edited')
+    (after,) = plan(config, {'scratch': None}, [1.0], [0], tmp_path)
+    (change,) = changes(before.recipe, after.recipe)
+    assert change.startswith(f'data.{file}: ')
+
+
+def test_shares_that_are_nearly_equal_have_folders_of_their_own(config, tmp_path):
+    shares = [0.5, 0.50000001, 1.0]
+    runs = plan(config, {'scratch': None}, shares, [0], tmp_path)
+    names = [run.folder.parent.name for run in runs]
+    assert names == ['labels-0.5', 'labels-0.50000001', 'labels-1']

@@ -266,10 +266,39 @@ def test_diagnosis_is_kept_until_the_predictions_change(tmp_path, monkeypatch):
     predictions.write_text('[2]')
     assert diagnose_all([run])[0] == {str(tmp_path): {'AP': 2}}
     first, second = calls
-    assert first == ('v.json', '[1]', 'configs/_base_/datasets/coco.py', 'keypoints', True)
+    coco = {'from_file': 'configs/_base_/datasets/coco.py'}
+    assert first == ('v.json', '[1]', coco, 'keypoints', True)
     assert second[1] == '[2]'
     (tmp_path / 'errors.json').write_text('{}')  # of something else: it costs this one alone
     assert diagnose_all([run]) == ({}, {str(tmp_path): "KeyError: 'predictions_sha256'"})
     protocol['val_evaluator']['type'] = 'PCKAccuracy'
     predictions.write_text('[3]')
     assert 'the evaluation is by PCKAccuracy' in diagnose_all([run])[1][str(tmp_path)]
+
+
+@pytest.mark.parametrize(
+    ('dataset', 'found'),
+    [
+        (dict(type='AP10KDataset'), {'from_file': 'configs/_base_/datasets/ap10k.py'}),
+        (dict(type='AP10KDataset', metainfo=dict(from_file='my.py')), {'from_file': 'my.py'}),
+        (dict(type='CocoDataset', metainfo=dict(keypoint_info={})), {'keypoint_info': {}}),
+    ],
+)
+def test_errors_are_of_the_keypoints_that_the_data_set_has(dataset, found, tmp_path, monkeypatch):
+    given = []
+    monkeypatch.setattr(
+        runs_module, 'diagnose', lambda *args, **kwargs: given.append(args[2]) or {'AP': 0}
+    )
+    protocol = protocol_of(Config.fromstring(config_text(), '.py'))
+    protocol['val_dataloader']['dataset'] = dataset
+    (tmp_path / 'predictions.keypoints.json').write_text('[]')
+    diagnose_all([make('a', 0, 0.1, folder=str(tmp_path), protocol=protocol)])
+    assert given == [found]
+
+
+def test_without_known_keypoints_nothing_is_diagnosed(tmp_path):
+    protocol = protocol_of(Config.fromstring(config_text(), '.py'))
+    protocol['val_dataloader']['dataset'] = dict(type='MyDataset')
+    (tmp_path / 'predictions.keypoints.json').write_text('[]')
+    _, reasons = diagnose_all([make('a', 0, 0.1, folder=str(tmp_path), protocol=protocol)])
+    assert "neither metainfo nor the class 'MyDataset'" in reasons[str(tmp_path)]

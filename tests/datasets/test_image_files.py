@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hsjp_mm.datasets.encoded_images import read_encoded
 from hsjp_mm.datasets.image_files import (
     ORIENTATION,
     UnreadableImageError,
@@ -231,3 +232,16 @@ def test_files_and_folders_are_named_below_one_folder(tmp_path, monkeypatch):
     ):
         with pytest.raises(error, match=said):
             named_images(paths)
+
+
+def test_heads_of_very_large_photographs_are_read(photo):
+    """Of 200 megapixels, which Pillow would not open; OpenCV decodes them."""
+    path = Path(photo())
+    content = path.read_bytes()
+    sizes = content.index((320).to_bytes(2, 'big') + (480).to_bytes(2, 'big'))
+    large = (12240).to_bytes(2, 'big') + (16320).to_bytes(2, 'big')
+    path.write_bytes(content[:sizes] + large + content[sizes + 4 :])
+    limit = Image.MAX_IMAGE_PIXELS
+    assert stored_size(path) == ((16320, 12240), 1)
+    assert read_encoded(path.read_bytes(), str(path)).shape[:2] == (12240, 16320)
+    assert limit is not None and limit == Image.MAX_IMAGE_PIXELS

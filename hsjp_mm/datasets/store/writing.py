@@ -1,11 +1,14 @@
 """Writing a store: each image is read once, and what crops can show of it is encoded anew."""
 
+import glob
 import hashlib
 import json
 import multiprocessing
 import os
+import socket
+import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -128,6 +131,8 @@ def write_store(
         'instances_sha256': plan.fingerprint(),
     }
     begin_manifest(plan.out, made_by, {name: plain(getattr(dataset, name)) for name in SOURCE})
+    plan.known = {one['file']: one for one in read_json(plan.out / MANIFEST, 'out')['shards'] or ()}
+    _remove_leftovers(plan.out)
     shards = []
     for number, shard in enumerate(_run(plan, workers)):
         shards.append(shard)
@@ -164,6 +169,7 @@ class _Plan:
         self.loader = _loader(dataset)
         self.order = _by_image(dataset)
         self.shards = -(-len(self.order) // options.shard_size)
+        self.known: dict[str, dict[str, Any]] = {}  # of a store that was whole, by the files
 
     def fingerprint(self) -> str:
         """Of all instances with their images and boxes, in their order."""
@@ -239,11 +245,10 @@ def _write_inherited(number: int) -> dict[str, Any]:
 
 
 def _write_shard(plan: _Plan, number: int) -> dict[str, Any]:
-    """Write a shard if it is not there; what the manifest has of it."""
-    index = index_path(plan.out, number)
-    if not index.is_file():
+    """Write a shard if it is not there whole; what the manifest has of it."""
+    index, path = index_path(plan.out, number), shard_path(plan.out, number)
+    if not _is_whole(path, index, plan.known.get(path.name)):
         _write_files(plan, number, index)
-    path = shard_path(plan.out, number)
     with np.load(index) as arrays:
         return {
             'file': path.name,
@@ -255,10 +260,31 @@ def _write_shard(plan: _Plan, number: int) -> dict[str, Any]:
         }
 
 
+def _is_whole(path: Path, index: Path, known: Mapping[str, Any] | None) -> bool:
+    """Whether a shard and its index were written to the end, and none was cut off since.
+
+    Args:
+        path, index: the files.
+        known: what the manifest has of them, if the store was whole.
+    """
+    if not (index.is_file() and path.is_file()):
+        return False
+    size = path.stat().st_size
+    if known:
+        return (size, file_sha256(index)) == (known['bytes'], known['index_sha256'])
+    try:
+        with np.load(index) as arrays:
+            if 'bytes' in arrays:
+                return size == int(arrays['bytes'])
+            return file_sha256(path) == str(arrays['sha256'])
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return False
+
+
 def _write_files(plan: _Plan, number: int, index: Path) -> None:
     lmdb = import_optional('lmdb', 'a store of crops')
     path = shard_path(plan.out, number)
-    new = path.with_name(f'.{path.name}.{os.getpid()}')
+    new = path.with_name(f'.{path.name}.{socket.gethostname()}.{os.getpid()}')
     size = plan.options.shard_size
     rows: list[dict[str, Any]] = []
     unreadable: list[tuple[str, str]] = []
@@ -293,8 +319,27 @@ def _write_files(plan: _Plan, number: int, index: Path) -> None:
             'unreadable': np.array(ids, np.str_),
             'reasons': np.array(reasons, np.str_),
             'sha256': np.array(file_sha256(path)),
+            'bytes': np.array(path.stat().st_size),
         },
     )
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what processes of this machine that were killed had begun."""
+    for path in folder.glob(f'.shard-*.lmdb.{glob.escape(socket.gethostname())}.*'):
+        number = path.name.rpartition('.')[2]
+        if number.isdecimal() and not _is_running(int(number)):
+            path.unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # of somebody else
+        return True
+    return True
 
 
 class _Images:

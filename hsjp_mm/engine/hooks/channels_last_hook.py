@@ -12,9 +12,9 @@ class ChannelsLastHook(Hook):
     """Keep the weights of convolutions in torch's memory format ``channels_last``.
 
     Images follow, for a convolution with such weights gives such maps. Only the order in memory
-    changes, and with it the order of sums: losses differ in their last digits, checkpoints are the
-    same as ever. Convolutional networks train faster so, on CPUs and on GPUs with half precision;
-    transformers do not.
+    changes, and with it the order of sums: losses differ in their last digits, initial weights and
+    checkpoints are the same as ever. Convolutional networks train faster so, on CPUs and on GPUs
+    with half precision; transformers do not.
 
     Examples:
         >>> default_hooks = dict(channels_last=dict(type='hsjp_mm.ChannelsLastHook'))
@@ -22,7 +22,12 @@ class ChannelsLastHook(Hook):
 
     priority = 'VERY_HIGH'  # before hooks that look at the weights
 
-    def before_run(self, runner) -> None:
-        """Convert the model in place; what is loaded later keeps the format."""
+    def before_train(self, runner) -> None:
+        """Convert the model in place, when its weights have been drawn or loaded.
+
+        Not earlier, for torch would draw other weights in this format by the same seed.
+        """
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         model.to(memory_format=torch.channels_last)
+
+    before_val = before_test = before_train

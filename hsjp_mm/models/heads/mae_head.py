@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from hsjp_mm.models.utils.initialization import loads_checkpoint
 from hsjp_mm.ops.windows import Windows, squares_around_means, standardise
 from hsjp_mm.registry import MODELS
 from hsjp_mm.utils.optional import import_optional
@@ -102,8 +103,10 @@ class MAEHead(BaseModule):
         self.register_buffer('positions', positions, persistent=False)
 
     def init_weights(self) -> None:
-        """Initialise the layers, and draw the mask's token."""
+        """Initialise the layers, and draw the mask's token; what was loaded stays as it is."""
         super().init_weights()
+        if loads_checkpoint(self):
+            return
         nn.init.normal_(self.mask_token, std=0.02)
 
     def forward(self, latents: Tensor, order: Tensor) -> Tensor:

@@ -6,11 +6,12 @@ class for its ``measures``, ``health``, ``save_best``, ``min_batch`` and ``board
 task by its name. The class may be registered outside of this package.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
+from mmpose.models.backbones import HRNet
 from mmpose.models.pose_estimators.base import BasePoseEstimator
 from mmpose.registry import MODELS as MMPOSE_MODELS
 from torch import Tensor, nn
@@ -38,6 +39,27 @@ class Measure:
     def in_training(self) -> str:
         """Its key among the scalars of training."""
         return self.name.rpartition('/')[2]
+
+
+def require_whole_cells(
+    backbone: nn.Module, sizes: Iterable[tuple[int, int]], argument: str
+) -> None:
+    """Refuse inputs that HRNet fails on, whose branches are added up at 1/4 to 1/32.
+
+    Args:
+        backbone: any; others than HRNet are left alone.
+        sizes: (width, height) in pixels of what it sees.
+        argument: which makes them so, and its value.
+
+    Raises:
+        ValueError: a side that 32 does not divide.
+    """
+    odd = [f'{width}×{height}' for width, height in sizes if width % 32 or height % 32]
+    if odd and isinstance(backbone, HRNet):
+        raise ValueError(
+            f'{argument} makes inputs of {", ".join(odd)} pixels, but HRNet needs sides that 32 '
+            'divides'
+        )
 
 
 class PretextModel(BasePoseEstimator):

@@ -19,7 +19,12 @@ from torch import Tensor
 from hsjp_mm.datasets.transforms import set_input_size
 from hsjp_mm.models.backbones import PartBranchHourglass
 from hsjp_mm.models.heads.hsjp_head import HSJPHead
-from hsjp_mm.models.pretext.base import Measure, instance_ids, pretext_head
+from hsjp_mm.models.pretext.base import (
+    Measure,
+    instance_ids,
+    pretext_head,
+    require_whole_cells,
+)
 from hsjp_mm.models.pretext.puzzle import PuzzleModel
 from hsjp_mm.ops import patches
 from hsjp_mm.ops.seeds import instance_random_state
@@ -159,6 +164,7 @@ class HSJP(PuzzleModel):
         self.rotate_factor = rotate_factor
         self.shift_factor = shift_factor
         self.spatial_strength = 1.0
+        require_whole_cells(self.backbone, [input_size], f'input_size={input_size}')
 
     def prepare(self, dataset) -> None:
         """Tell the data set's InputAffine the size of the crops.

@@ -8,12 +8,16 @@ import math
 
 import torch
 from mmengine.structures import InstanceData
-from mmpose.models.backbones import HRNet
 from torch import Tensor
 
 from hsjp_mm.datasets.transforms.patches import set_patches
 from hsjp_mm.models.heads.jigclu_head import JigCluHead, decouple
-from hsjp_mm.models.pretext.base import Measure, instance_ids, pretext_head
+from hsjp_mm.models.pretext.base import (
+    Measure,
+    instance_ids,
+    pretext_head,
+    require_whole_cells,
+)
 from hsjp_mm.models.pretext.puzzle import PuzzleModel
 from hsjp_mm.ops import distributed, patches
 from hsjp_mm.ops.seeds import instance_random_state
@@ -129,17 +133,11 @@ class JigClu(PuzzleModel):
         self.patch_size = (math.ceil(input_size[0] / shrink), math.ceil(input_size[1] / shrink))
         self.overlap = overlap
         self.position = position
-        self._require_whole_cells()
-
-    def _require_whole_cells(self) -> None:
-        """Refuse inputs that HRNet fails on, whose branches are added up at 1/4 to 1/32."""
         times = self.grid if self.montage else 1
         width, height = (times * side for side in self.patch_size)
-        if isinstance(self.backbone, HRNet) and (width % 32 or height % 32):
-            raise ValueError(
-                f'grid={self.grid} makes inputs of {width}×{height} pixels, but HRNet needs sides '
-                'that 32 divides: choose another input_size, such as (192, 192) for grid=3'
-            )
+        require_whole_cells(
+            self.backbone, [(width, height)], f'input_size={input_size} with grid={grid}'
+        )
 
     def prepare(self, dataset) -> None:
         """Tell the data set's PatchAugmentation what patches to make.

@@ -9,11 +9,15 @@ from typing import Any, ClassVar
 import torch
 import torch.nn.functional as F
 from mmengine.structures import InstanceData
-from mmpose.models.backbones import HRNet
 from torch import Tensor, nn
 
 from hsjp_mm.datasets.transforms.views import expand, set_views
-from hsjp_mm.models.pretext.base import Measure, PretextModel, pretext_head
+from hsjp_mm.models.pretext.base import (
+    Measure,
+    PretextModel,
+    pretext_head,
+    require_whole_cells,
+)
 from hsjp_mm.ops import regrouping
 
 
@@ -93,16 +97,8 @@ class ViewsModel(PretextModel):
         )
         self.views = sized
         self.input_size = input_size
-        self._require_whole_cells()
-
-    def _require_whole_cells(self) -> None:
-        """Refuse inputs that HRNet fails on, whose branches are added up at 1/4 to 1/32."""
-        odd = [view['size'] for view in self.views if any(side % 32 for side in view['size'])]
-        if odd and isinstance(self.backbone, HRNet):
-            raise ValueError(
-                f'input_size={self.input_size}: HRNet needs views whose sides 32 divides, got '
-                f'{", ".join(f"{width}×{height}" for width, height in odd)}'
-            )
+        sizes = [view['size'] for view in self.views]
+        require_whole_cells(self.backbone, sizes, f'input_size={input_size}')
 
     @classmethod
     def _sized(cls, views: Sequence[Mapping] | None, size: tuple[int, int]) -> list[dict]:

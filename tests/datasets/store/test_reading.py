@@ -467,3 +467,12 @@ def test_two_processes_read_parts_of_a_store_and_of_tar_files(photos, store, tmp
         assert shapes == [[3, 64, 48]]
         streams.append(set(streamed))
     assert streams[0] | streams[1] == set(shards)
+
+
+def test_labels_of_a_turned_image_are_refused_from_the_store_too(tmp_path):
+    photos = write_photographs(tmp_path / 'photos', orientation=6)
+    store_crops(photos, tmp_path / 'store')
+    keys = dict(annotation_keys=['category_id'], test_mode=True)
+    for store in ('', str(tmp_path / 'store')):
+        with pytest.raises(UnreadableImageError, match=r'annotation_keys=.* are not turned'):
+            open_crops(photos, store=store, **keys)[0]

@@ -1,5 +1,9 @@
 import json
+import os
 import shutil
+import socket
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -146,3 +150,37 @@ def test_a_shrunk_store_is_smaller(photos, tmp_path):
     )
     assert json.loads((tmp_path / 'shrunk/manifest.json').read_text())['shrink'] is True
     assert whole['crops'] == shrunk['crops']
+
+
+@pytest.mark.parametrize('damage', ['cut off', 'gone', 'index cut off'])
+@pytest.mark.parametrize('whole', [False, True])
+def test_a_shard_that_is_not_whole_is_written_anew(damage, whole, photos, tmp_path):
+    store_crops(photos, tmp_path)
+    written = content(tmp_path)
+    shard = tmp_path / ('shard-00001.npz' if damage.startswith('index') else 'shard-00001.lmdb')
+    if damage == 'gone':
+        shard.unlink()
+    else:
+        shard.write_bytes(written[shard.name][:1000])
+    if not whole:  # as of a store that was interrupted
+        manifest = json.loads((tmp_path / 'manifest.json').read_text())
+        (tmp_path / 'manifest.json').write_text(json.dumps({**manifest, 'shards': None}))
+    store_crops(photos, tmp_path)
+    assert {name: written[name] for name in written if 'shard' in name} == {
+        name: found for name, found in content(tmp_path).items() if 'shard' in name
+    }
+    assert check_store(tmp_path) == []
+
+
+def test_what_killed_processes_left_is_removed_and_what_others_write_is_not(photos, tmp_path):
+    dead = subprocess.run([sys.executable, '-c', 'import os; print(os.getpid())'],
+                          capture_output=True, text=True, check=True).stdout.strip()  # fmt: skip
+    here = f'.shard-00001.lmdb.{socket.gethostname()}'
+    left, others = (
+        f'{here}.{dead}',
+        [f'{here}.{os.getppid()}', f'.shard-00001.lmdb.elsewhere.{dead}'],
+    )
+    for name in (left, *others):
+        (tmp_path / name).touch()
+    store_crops(photos, tmp_path)
+    assert sorted(name for name in content(tmp_path) if name.startswith('.')) == sorted(others)

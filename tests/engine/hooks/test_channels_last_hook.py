@@ -3,6 +3,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.runner import Runner
 from mmpose.registry import MODELS
 
 from hsjp_mm.engine import ChannelsLastHook
@@ -21,7 +22,7 @@ def is_last(tensor: torch.Tensor) -> bool:
 
 
 def convert(model: torch.nn.Module) -> None:
-    ChannelsLastHook().before_run(SimpleNamespace(model=model))
+    ChannelsLastHook().before_train(SimpleNamespace(model=model))
 
 
 @pytest.mark.parametrize('wrap', [lambda model: model, torch.nn.DataParallel])
@@ -57,3 +58,24 @@ def test_weights_that_are_loaded_come_as_they_were_and_keep_the_format():
     model.load_state_dict(other.state_dict())
     for one, two in zip(model.parameters(), other.parameters(), strict=True):
         assert torch.equal(one, two) and (one.ndim != 4 or is_last(one))
+
+
+def test_weights_are_drawn_as_ever(tmp_path):
+    """torch fills a tensor of this format in another order, so the hook waits for it."""
+    weights = []
+    for hooks in ([], [ChannelsLastHook()]):
+        cfg = Config.fromfile(ROOT / HSJP)
+        cfg.model.backbone = dict(type='ResNet', depth=18, strides=(1, 1, 1, 1))
+        cfg.model.head.in_channels = 512
+        runner = Runner(
+            cfg.model, str(tmp_path / str(len(hooks))), randomness=dict(seed=3),
+            experiment_name=f'{tmp_path.name}{len(hooks)}', default_scope='mmpose',
+        )  # fmt: skip
+        for hook in hooks:
+            hook.before_run(runner)
+        runner._init_model_weights()
+        for hook in hooks:
+            hook.before_train(runner)
+        weights.append(runner.model.state_dict())
+    assert all(torch.equal(weights[0][name], value) for name, value in weights[1].items())
+    assert is_last(weights[1]['backbone.layer1.0.conv1.weight'])

@@ -14,6 +14,12 @@ from hsjp_mm.models.pretext import hsjp
 from hsjp_mm.models.pretext.hsjp import seeded_slots
 from hsjp_mm.ops import patches
 
+ANY_SIZE = dict(
+    backbone=dict(type='ResNet', depth=18, out_indices=(0,)),
+    head=dict(type='hsjp_mm.HSJPHead', in_channels=64, deconv_out_channels=None),
+)
+"""A network for inputs that HRNet would not take."""
+
 STOCK = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_'
 
 
@@ -45,8 +51,8 @@ def test_evaluation_puzzles_differ_between_ids_and_seeds_and_are_uniform():
 
 
 def test_evaluation_puzzles_do_not_depend_on_batch_order_or_random_state(make_model):
-    model = make_model(grid=3, input_size=(66, 48))
-    crops = torch.rand(4, 3, 48, 66)
+    model = make_model(grid=3, input_size=(96, 64))
+    crops = torch.rand(4, 3, 64, 96)
     ids = [7, 3, 'folder/a.jpg', 9]
     torch.manual_seed(1)
     whole = model.make_puzzle(crops, ids)
@@ -116,7 +122,7 @@ def test_processes_draw_different_puzzles_from_one_seed(make_model, monkeypatch)
 )
 def test_augmentation_fills_its_ranges(make_model, options, limits):
     size = torch.tensor([16, 12])  # width, height
-    model = make_model(2, (16, 12), **options)
+    model = make_model(2, (16, 12), **ANY_SIZE, **options)
     torch.manual_seed(0)
     matrices = model.make_puzzle(torch.zeros(3000, 3, 12, 16)).matrices
     scale = torch.linalg.det(matrices[:, :, :2]).sqrt() - 1
@@ -136,7 +142,7 @@ def test_augmentation_fills_its_ranges(make_model, options, limits):
 def test_a_white_pixel_is_followed_from_the_crop_to_the_input(make_model):
     """On an input whose sides differ and which the grid does not divide."""
     width, height, grid = 100, 74, 3
-    model = make_model(grid, (width, height))
+    model = make_model(grid, (width, height), **ANY_SIZE)
     torch.manual_seed(0)
     wide, high = math.ceil(width / grid), math.ceil(height / grid)
     x, y = (torch.arange(side) + 0.5 for side in (width, height))
@@ -163,7 +169,9 @@ def test_a_white_pixel_is_followed_from_the_crop_to_the_input(make_model):
 
 
 def test_centers_are_the_middles_of_the_patches_in_the_input(make_model):
-    model = make_model(2, (64, 48), scale_factor=0.3, rotate_factor=20, shift_factor=0.02)
+    model = make_model(
+        2, (64, 48), **ANY_SIZE, scale_factor=0.3, rotate_factor=20, shift_factor=0.02
+    )
     torch.manual_seed(0)
     x, y = (torch.arange(side) + 0.5 for side in (64, 48))
     for index in range(4):
@@ -373,9 +381,17 @@ def test_arguments_outside_their_range(make_model, options, message):
 
 
 def test_crops_of_another_size(make_model):
-    model = make_model(input_size=(64, 48))
-    with pytest.raises(ValueError, match=r'crops are 48×64 pixels.*input_size=\(64, 48\)'):
-        model.make_puzzle(torch.zeros(1, 3, 64, 48))
+    model = make_model(input_size=(64, 32))
+    with pytest.raises(ValueError, match=r'crops are 32×64 pixels.*input_size=\(64, 32\)'):
+        model.make_puzzle(torch.zeros(1, 3, 64, 32))
+
+
+def test_sizes_that_hrnet_fails_on_are_named_at_once(make_model):
+    message = r'input_size=\(100, 90\) makes inputs of 100×90 pixels, but HRNet needs sides that 32'
+    with pytest.raises(ValueError, match=message):
+        make_model(input_size=(100, 90))
+    model = make_model(input_size=(100, 92), **ANY_SIZE)
+    assert torch.isfinite(model.loss(torch.rand(2, 3, 92, 100))['loss_puzzle'])
 
 
 def test_samples_without_an_id(make_model):

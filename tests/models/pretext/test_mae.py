@@ -177,6 +177,23 @@ def test_positions_are_fixed_and_a_loaded_backbone_keeps_its_own(tmp_path):
         assert torch.equal(other.backbone.state_dict()[name], value)
 
 
+@pytest.mark.parametrize('place', ['model', 'backbone'])
+@pytest.mark.parametrize('several', [False, True])
+def test_what_the_stock_initialiser_loads_is_not_drawn_anew(place, several, tmp_path):
+    model = make_mae()
+    for parameter in model.parameters():
+        parameter.data.add_(0.25)
+    torch.save({'state_dict': model.state_dict()}, tmp_path / 'trained.pth')
+    prefix = {} if place == 'model' else {'prefix': 'backbone.'}
+    init = dict(type='Pretrained', checkpoint=str(tmp_path / 'trained.pth'), **prefix)
+    init = [dict(type='TruncNormal', layer='Linear', std=0.02), init] if several else init
+    other = make_mae(init_cfg=init) if place == 'model' else make_mae(vit(init_cfg=init))
+    part = model if place == 'model' else model.backbone
+    for name, value in part.state_dict().items():
+        found = (other if place == 'model' else other.backbone).state_dict()[name]
+        assert torch.equal(found, value), name
+
+
 # --------------------------------------------------------------------------------------- errors
 
 
