@@ -58,8 +58,8 @@ def data_hashes(config: Config) -> dict[str, str]:
     for folder in folders:
         if not Path(folder).is_dir():
             raise FileNotFoundError(f'the folder of images {folder!r} does not exist')
-    hashes = {file: file_sha256(file) for file in sorted(files)}
-    hashes |= {name: file_sha256(path) for name, path in dict(_other_files(config)).items()}
+    paths = {**dict(_other_files(config)), **dict(zip(files, files, strict=True))}
+    hashes = {name: file_sha256(path) for name, path in sorted(paths.items())}
     return hashes | {folder: _folder_sha256(Path(folder)) for folder in sorted(folders)}
 
 
