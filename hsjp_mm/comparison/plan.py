@@ -5,6 +5,8 @@ All is laid out, and what would fail in each is looked for, before the first one
 """
 
 import copy
+import functools
+import json
 import re
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -181,18 +183,21 @@ def plan(
     require_names(config)
     rule = rule_of(config, metric, rule)
     with DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmpose')):
+        _require_training(config)
         require_metric(config, metric)
-        config = _prepare(config, min(fractions))
+        data = data_hashes(config)
+        if min(fractions) < 1:
+            share = _subset(config.train_dataloader.dataset, min(fractions), 0)
+            _require_share(json.dumps(plain(share)), json.dumps(data))
+        config = _prepare(config)
         found = [_check_init(config, name, checkpoint) for name, checkpoint in inits.items()]
         iterations = _iterations(config, processes)
-    data = data_hashes(config)
     runs = []
     for seed in seeds:
         for fraction in fractions:
             for init in found:
-                folder = Path(
-                    work_dir, init.name, f'labels-{_short(fraction)}', f'seed-{seed}'
-                ).resolve()
+                labels = f'labels-{_short(fraction)}'
+                folder = Path(work_dir, init.name, labels, f'seed-{seed}').resolve()
                 times = longer.get(init.name, 1)
                 own = _with(config, init, fraction, seed, folder, times)
                 recipe = {
@@ -254,10 +259,20 @@ def _require_training(config: Config) -> None:
         raise ValueError('train_dataloader.batch_size is needed, to count the images seen')
 
 
-def _prepare(config: Config, smallest: float) -> Config:
+@functools.lru_cache
+def _require_share(dataset: str, data: str) -> None:
+    """See that a share of a data set is one: it can be wrapped, and is not nothing.
+
+    Args:
+        dataset: the config, as JSON.
+        data: the hashes of its files, as JSON; of the same files a data set is loaded once.
+    """
+    DATASETS.build(json.loads(dataset))
+
+
+def _prepare(config: Config) -> Config:
     """What all fine-tunings have in common."""
     config = copy.deepcopy(config)
-    _require_training(config)
     if 'val_evaluator' not in config:
         raise ValueError(f'config {config.filename!r} lacks val_evaluator')
     if config.get('resume') or whole_checkpoint_of(config):
@@ -268,8 +283,6 @@ def _prepare(config: Config, smallest: float) -> Config:
     if checkpoint_of(config) is not None:
         config.model.backbone.init_cfg = None
     dataset = config.train_dataloader.dataset
-    if smallest < 1:  # complains at once of what it cannot wrap, and of a share of nothing
-        DATASETS.build(_subset(copy.deepcopy(dataset), smallest, 0))
     if by_epoch(config):
         sampler = config.train_dataloader.sampler
         if sampler.type != 'DefaultSampler':
