@@ -61,6 +61,7 @@ class DataCheck:
         problems: lines about what would fail, or give something else than is meant.
         paths: of the images that can be read, by their id.
         crops: ids of the annotations whose boxes pretraining takes.
+        poses: ids of the persons that MMPose trains on.
         boxes: of each image, by its id: the annotations' boxes (left, top, width, height), their
             keypoints (K, 3), and what takes them: 'pose' (and pretraining), 'crops' or 'nothing'.
         uses: what may take boxes.
@@ -70,6 +71,7 @@ class DataCheck:
     problems: list[str] = field(default_factory=list)
     paths: dict[Id, Path] = field(default_factory=dict)
     crops: set[Id] = field(default_factory=set)
+    poses: set[Id] = field(default_factory=set)
     boxes: dict[Id, list[tuple[list[float], np.ndarray, str]]] = field(
         default_factory=lambda: defaultdict(list)
     )
@@ -252,11 +254,11 @@ def _check_keypoints(found: DataCheck, coco: CocoFile) -> None:
     if not named:
         lines.append('no category names its keypoints; `hsjp-mm priors` needs the names')
     sizes = _known_sizes(coco)
-    labelled = [row for row in with_key if _is_labelled(row, sizes)]
+    found.poses = {row['id'] for row in with_key if _is_labelled(row, sizes)}
     crowds = sum(bool(row.get('iscrowd')) for row in with_key)
     lines.append(
-        f'{len(labelled)} persons have labelled keypoints and a box, and are used; not used are '
-        f'{len(with_key) - len(labelled) - crowds} without one of them or with a box without an '
+        f'{len(found.poses)} persons have labelled keypoints and a box, and are used; not used are '
+        f'{len(with_key) - len(found.poses) - crowds} without one of them or with a box without an '
         'area in the image, '
         f'{len(rows) - len(with_key)} annotations without any keypoints and {crowds} crowds'
     )
@@ -296,17 +298,11 @@ def _is_labelled(row: dict, sizes: Mapping[Any, tuple[float, float]]) -> bool:
 
 def _collect_boxes(found: DataCheck, coco: CocoFile) -> None:
     odd = []
-    sizes = _known_sizes(coco)
     for row in coco.annotations:
         if _length(row.get('bbox')) != 4:
             continue
-        use = (
-            'pose'
-            if _is_labelled(row, sizes)
-            else 'crops'
-            if row['id'] in found.crops
-            else 'nothing'
-        )
+        key = row['id']
+        use = 'pose' if key in found.poses else 'crops' if key in found.crops else 'nothing'
         points = row.get('keypoints') or []
         count = _length(points) if _length(points) % 3 == 0 else 0
         array, box = _finite(points[:count] if count > 0 else []), _finite(row['bbox'])

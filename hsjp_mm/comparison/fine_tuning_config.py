@@ -15,6 +15,7 @@ from mmengine.config import Config
 from mmpose.registry import METRICS
 
 from hsjp_mm.comparison.budgets import unstretched
+from hsjp_mm.utils.configs import checkpoint_in
 
 PROTOCOL = (
     'model', 'train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler', 'auto_scale_lr',
@@ -154,19 +155,14 @@ def by_epoch(config: Config) -> bool:
 
 def checkpoint_of(config: Config) -> str | None:
     """The checkpoint that the backbone of a config is to load, which may be still empty."""
-    return _loaded_by(config.model.backbone.get('init_cfg'))
+    return checkpoint_in(config.model.backbone.get('init_cfg'))
 
 
 def whole_checkpoint_of(config: Config) -> str | None:
     """The checkpoint that the whole model of a config is to load, not to go on from."""
     if config.get('load_from') and not config.get('resume'):
         return config.load_from
-    return _loaded_by(config.model.get('init_cfg'))
-
-
-def _loaded_by(init_cfg: Mapping | list | None) -> str | None:
-    cfgs = init_cfg if isinstance(init_cfg, list) else [init_cfg or {}]
-    return next((cfg['checkpoint'] for cfg in cfgs if 'checkpoint' in cfg), None)
+    return checkpoint_in(config.model.get('init_cfg'))
 
 
 def backbone_of(config: Config) -> dict:

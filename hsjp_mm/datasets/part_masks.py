@@ -113,11 +113,11 @@ class PartMaskDataset(PersonCropDataset):
         """An instance; what all have in common is added here, and not stored with each."""
         return {**super().get_data_info(idx), 'part_mirror': self._mirror}
 
-    def check_labels(self, instance: dict, turned: bool) -> None:
+    def check_labels(self, instance: dict, turned_by: str) -> None:
         """See also that the masks are of the image as it is now."""
-        super().check_labels(instance, turned)
+        super().check_labels(instance, turned_by)
         path = instance['img_path']
-        if turned:
+        if turned_by:
             raise UnreadableImageError(
                 f'{path} (instance {instance["id"]}) is turned by its EXIF data, and its labels '
                 'are those of the image as it is stored',

@@ -260,7 +260,7 @@ class PersonCropDataset(BoxFileDataset):
         given = sample.get('bbox')
         sample = self.crops.load(sample, reducible=getattr(transform, 'reduces', False))
         turned = given is not None and not np.array_equal(given, sample['bbox'])
-        self.check_labels(sample, turned)
+        self.check_labels(sample, 'its EXIF data' if turned else '')
         return sample
 
     def _require_sizes(self, path: str) -> None:
@@ -335,21 +335,21 @@ class PersonCropDataset(BoxFileDataset):
             )
         return instances.take(sorted(subset_order(instances.ids(), self.seed)[:number]))
 
-    def check_labels(self, instance: dict, turned: bool) -> None:
+    def check_labels(self, instance: dict, turned_by: str) -> None:
         """See that labels are of the image as it is read.
 
         Args:
             instance: with its image, or the crop that a store has of it.
-            turned: whether EXIF data turns the image, and the box with it.
+            turned_by: what turns the image, and the box with it; empty if nothing does.
 
         Raises:
             UnreadableImageError: they are not.
         """
-        if turned and self.annotation_keys:
+        if turned_by and self.annotation_keys:
             path = instance['img_path']
             raise UnreadableImageError(
                 f'{path} (instance {instance["id"]}) is annotated as it is stored and turned by '
-                f'its EXIF data when it is read, but annotation_keys={self.annotation_keys} are '
+                f'{turned_by} when it is read, but annotation_keys={self.annotation_keys} are '
                 'not turned with it',
                 path,
             )
@@ -363,13 +363,13 @@ class PersonCropDataset(BoxFileDataset):
             return
         annotated = tuple(self.data_list.columns['size'][instance['img_index']])
         if annotated == (width, height):
-            self.check_labels(instance, turned=False)
+            self.check_labels(instance, '')
             return
         path = instance['img_path']
         stored, orientation = stored_size(path)
         turned = turned_size(stored, orientation)
         if annotated == stored and (width, height) == turned and not self.bbox_file:
-            self.check_labels(instance, turned=True)
+            self.check_labels(instance, f'its EXIF orientation {orientation}')
             instance['bbox'] = turn_boxes(instance['bbox'], stored, orientation)
             self._report_turned(instance, orientation)
             return

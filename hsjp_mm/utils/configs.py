@@ -176,3 +176,9 @@ def required(config: 'Config', key: str, hint: str = '') -> Any:
         if value is None:
             raise ValueError(f'config={str(config.filename)!r} has no {key}, or None there{hint}')
     return value
+
+
+def checkpoint_in(init_cfg: Mapping | list | None) -> str | None:
+    """The checkpoint that an ``init_cfg`` loads, alone or among others; it may be empty."""
+    cfgs = init_cfg if isinstance(init_cfg, list) else [init_cfg or {}]
+    return next((cfg['checkpoint'] for cfg in cfgs if 'checkpoint' in cfg), None)

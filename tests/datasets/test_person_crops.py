@@ -836,7 +836,7 @@ def test_boxes_of_photos_that_keep_their_size_are_those_of_the_turned_one(photos
 
 
 def test_annotations_of_turned_photos_are_not_handed_on(photos):
-    message = r"0\.jpg .*turned by its EXIF .* annotation_keys=\('category_id',\) are not turned"
+    message = r"0\.jpg .*orientation 6 .* annotation_keys=\('category_id',\) are not turned with it"
     with pytest.raises(UnreadableImageError, match=message):
         photos(test_mode=True, annotation_keys=['category_id'])[0]
     assert redness(photos(stored=False, annotation_keys=['category_id'])[0]) > 100

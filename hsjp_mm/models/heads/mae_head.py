@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from hsjp_mm.models.utils.initialization import loads_checkpoint
 from hsjp_mm.ops.windows import Windows, squares_around_means, standardise
 from hsjp_mm.registry import MODELS
+from hsjp_mm.utils.configs import checkpoint_in
 from hsjp_mm.utils.optional import import_optional
 
 XAVIER = [
@@ -105,7 +105,7 @@ class MAEHead(BaseModule):
     def init_weights(self) -> None:
         """Initialise the layers, and draw the mask's token; what was loaded stays as it is."""
         super().init_weights()
-        if loads_checkpoint(self):
+        if checkpoint_in(self.init_cfg):
             return
         nn.init.normal_(self.mask_token, std=0.02)
 

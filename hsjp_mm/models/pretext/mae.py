@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 from hsjp_mm.models.heads.mae_head import MAEHead, position_embedding
 from hsjp_mm.models.pretext.base import Measure, PretextModel, instance_ids, pretext_head
-from hsjp_mm.models.utils.initialization import loads_checkpoint
 from hsjp_mm.ops.seeds import instance_random_state
 from hsjp_mm.ops.windows import Windows
 from hsjp_mm.registry import MODELS
+from hsjp_mm.utils.configs import checkpoint_in
 from hsjp_mm.utils.optional import import_optional
 
 
@@ -112,10 +112,10 @@ class MAE(PretextModel):
         """Initialise as the paper does; a backbone that was loaded stays as it is."""
         super().init_weights()
         vit = self.backbone
-        if isinstance(vit.init_cfg, list) and loads_checkpoint(vit):
+        if isinstance(vit.init_cfg, list) and checkpoint_in(vit.init_cfg):
             # the stock transformer draws its position embedding after the last of a list
             initialize(vit, [cfg for cfg in vit.init_cfg if 'checkpoint' in cfg])
-        if loads_checkpoint(self) or loads_checkpoint(vit):
+        if checkpoint_in(self.init_cfg) or checkpoint_in(vit.init_cfg):
             return
         vit.pos_embed.data.copy_(position_embedding(self.windows.grid, vit.embed_dims))
         nn.init.xavier_uniform_(vit.patch_embed.projection.weight.flatten(1))

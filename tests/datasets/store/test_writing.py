@@ -176,10 +176,8 @@ def test_what_killed_processes_left_is_removed_and_what_others_write_is_not(phot
     dead = subprocess.run([sys.executable, '-c', 'import os; print(os.getpid())'],
                           capture_output=True, text=True, check=True).stdout.strip()  # fmt: skip
     here = f'.shard-00001.lmdb.{socket.gethostname()}'
-    left, others = (
-        f'{here}.{dead}',
-        [f'{here}.{os.getppid()}', f'.shard-00001.lmdb.elsewhere.{dead}'],
-    )
+    left = f'{here}.{dead}'
+    others = [f'{here}.{os.getppid()}', f'.shard-00001.lmdb.elsewhere.{dead}']
     for name in (left, *others):
         (tmp_path / name).touch()
     store_crops(photos, tmp_path)
