@@ -58,7 +58,6 @@ setup(
         'pycocotools',
         'safetensors',
         'scipy',
-        'munkres',
         'msgspec',
     ],
     # analysis: groups of keypoints (tools/part_groups.py), MPII's file of which joints are visible

@@ -33,6 +33,8 @@ class AssociativeEmbedding(codecs.AssociativeEmbedding):
       which without the half pixel, or with UDP, can be at a neighbor.
     - Persons beyond the first ``decode_topk`` get no further peaks.
     - Equal heat is taken in the order of locations, where stock leaves it to ``torch.topk``.
+    - Of equally cheap assignments of peaks to persons, the one that the authors' code comes to is
+      taken. Stock's depends on which release of ``munkres`` is installed.
 
     It is fast because it takes of full-size maps only the extremes of small blocks, which tell the
     few pixels that need to be read from those that cannot change the result. Letters as in

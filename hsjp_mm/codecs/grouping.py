@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from munkres import Munkres
 from torch import Tensor
 
+from hsjp_mm.codecs.assignment import assign
 from hsjp_mm.codecs.reading import BLOCK, as_array, reduce_blocks, reduce_map, take, values_at
 
 
@@ -202,37 +202,10 @@ def _assign(
     if not len(means):
         return [-1] * len(tags)
     distances = np.linalg.norm(tags[:, None].astype(np.float64) - means, axis=2)
-    columns = _cheapest(np.round(distances) * 100 - scores[:, None])
+    # Rounding makes several assignments equally cheap as soon as the tags of two persons are close.
+    costs = np.round(distances) * 100 - scores[:, None]
+    spare = max(costs.shape[0] - costs.shape[1], 0)  # dear columns for rows that are left over
+    columns = assign(np.hstack([costs, np.full((len(costs), spare), 1e10)]))
     persons = columns.clip(max=len(means) - 1)
     near = distances[np.arange(len(tags)), persons] < tag_threshold
     return np.where(near & (columns < len(means)), columns, -1).tolist()
-
-
-def _cheapest(costs: np.ndarray) -> np.ndarray:
-    """Assign rows to columns at the least cost, with dear columns for rows that are left over.
-
-    Rounding makes several assignments equally cheap as soon as the tags of two persons are close.
-    Munkres rather than scipy's solver, for the choice among them is then that of the authors' code
-    and of the stock decoder, which give it the same matrix. It starts by giving each row the first
-    free one of its cheapest columns, and if all rows get one, ends with that.
-    """
-    columns = _first_free(costs == costs.min(axis=1, keepdims=True))
-    if columns is not None:
-        return columns
-    spare = max(costs.shape[0] - costs.shape[1], 0)
-    costs = np.hstack([costs, np.full((len(costs), spare), 1e10)])
-    return np.array(Munkres().compute(costs))[:, 1]
-
-
-def _first_free(allowed: np.ndarray) -> np.ndarray | None:
-    """Give each row the first column allowed to it that no earlier row has, if all get one."""
-    columns: list[int] = []
-    free = np.ones(allowed.shape[1], bool)
-    for row in allowed:
-        possible = row & free
-        column = int(possible.argmax())
-        if not possible[column]:
-            return None
-        columns.append(column)
-        free[column] = False
-    return np.array(columns)

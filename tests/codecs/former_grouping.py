@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from munkres import Munkres
 from torch import Tensor
 
 from hsjp_mm.codecs import AssociativeEmbedding
+from tests.codecs.plain_munkres import plain_munkres
 
 SEARCH_BLOCK = 8  # pixels; the result does not depend on it, the time does
 
@@ -283,7 +283,7 @@ def _cheapest(costs: np.ndarray) -> np.ndarray:
     """
     spare = max(costs.shape[0] - costs.shape[1], 0)
     costs = np.hstack([costs, np.full((len(costs), spare), 1e10)])
-    return np.array(Munkres().compute(costs))[:, 1]
+    return np.array(plain_munkres(costs.tolist()))
 
 
 class FormerEmbedding(AssociativeEmbedding):

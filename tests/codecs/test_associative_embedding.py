@@ -8,11 +8,11 @@ from mmpose import codecs
 from mmpose.models.pose_estimators import BottomupPoseEstimator
 from mmpose.registry import KEYPOINT_CODECS, MODELS, TRANSFORMS
 from mmpose.structures import PoseDataSample
-from munkres import Munkres
 
 from hsjp_mm.benchmarks.data import draw_maps
 from hsjp_mm.codecs import AssociativeEmbedding, grouping, missing, reading
 from tests.codecs.former_grouping import FormerEmbedding
+from tests.codecs.plain_munkres import plain_munkres
 
 COCO_ORDER = [0, 1, 2, 3, 4, 5, 6, 11, 12, 7, 8, 9, 10, 13, 14, 15, 16]
 
@@ -85,7 +85,7 @@ def slow_owners(peaks, persons):
         distances.append([np.sqrt(np.sum((np.float64(tag) - mean) ** 2)) for mean in means])
         costs.append([round(float(d)) * 100 - float(score) for d in distances[-1]])
         costs[-1] += [1e10] * (len(peaks) - len(persons))
-    owners = [column for _, column in Munkres().compute(costs)]
+    owners = plain_munkres(costs)
     return [
         owner if owner < len(persons) and distances[row][owner] < 1 else None
         for row, owner in enumerate(owners)
