@@ -58,9 +58,9 @@ class Raster(NamedTuple):
         Returns:
             (P, C), of ``faces >= 0``.
         """
-        seen = self.faces >= 0
-        corners = values[faces[self.faces[seen]]]
-        return np.einsum('pi,pic->pc', self.weights[seen], corners)
+        pixels = np.flatnonzero(self.faces >= 0)
+        corners = values[faces[self.faces.take(pixels)]]
+        return np.einsum('pi,pic->pc', self.weights.reshape(-1, 3)[pixels], corners)
 
 
 def rasterize(

@@ -86,7 +86,9 @@ def _noise(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
         field += cv2.resize(grid, (width, height), interpolation=cv2.INTER_LINEAR) * 0.6**octave
     cv2.normalize(field, field, 0, 1, cv2.NORM_MINMAX)
     first, second = (random_color(rng).astype(np.float32) for _ in range(2))
-    return first + field[..., None] * (second - first) * np.float32(rng.uniform(0.3, 1))
+    strength = np.float32(rng.uniform(0.3, 1))
+    # color by color, which is faster than all side by side
+    return cv2.merge([a + field * (b - a) * strength for a, b in zip(first, second, strict=True)])
 
 
 def floor_points(
@@ -129,7 +131,8 @@ def draw_floor(
     base, other = random_color(rng), random_color(rng)
     other = base + (other - base) * rng.uniform(0.1, 0.5)
     tile = rng.uniform(0.25, 1.2)
-    u, v = x[shown] / tile, z[shown] / tile
+    far = z[shown]
+    u, v = x[shown] / tile, far / tile
     kind = rng.choice(['plain', 'tiles', 'boards'], p=[0.4, 0.3, 0.3])
     if kind == 'tiles':
         mixed = ((np.floor(u) + np.floor(v)) % 2).astype(float)
@@ -140,8 +143,9 @@ def draw_floor(
     grid = rng.random((64, 64))
     mixed = 0.7 * mixed + 0.3 * grid[(v * 8).astype(int) % 64, (u * 8).astype(int) % 64]
     # far away the texture is finer than pixels
-    mixed = 0.5 + (mixed - 0.5) * np.clip(tile * 8 / z[shown], 0, 1)
+    mixed = 0.5 + (mixed - 0.5) * np.clip(tile * 8 / far, 0, 1)
     image = wall.copy()
-    painted = base + mixed[:, None] * (other - base)
-    image[shown] = np.clip(painted * (0.8 + 0.3 / (1 + 0.1 * z[shown, None])), 0, 255)
+    light = 0.8 + 0.3 / (1 + 0.1 * far)
+    painted = base[:, None] + mixed * (other - base)[:, None]  # faster than colors side by side
+    image[shown] = np.clip(painted * light, 0, 255).T
     return image

@@ -165,7 +165,7 @@ def colors(points: np.ndarray, joints: np.ndarray, look: Look) -> np.ndarray:
     found[(cover == SHOES) & (points[:, 1] < -0.888)] = 225  # soles
     face = np.flatnonzero((cover == SKIN) & HEAD[joints])
     found[face] = _face(points[face], look, found[face])
-    waves = np.sin(points @ look.folds).mean(axis=1)
+    waves = sum(np.sin(points @ look.folds).T) / 3  # the mean, but faster
     cloth = (cover == SHIRT) | (cover == BOTTOM)
     return found * (1 + np.where(cloth, 0.1, 0.02) * waves)[:, None]
 

@@ -199,7 +199,7 @@ def _with_shadows(
     cast = (level - down[:, None] * towards) @ scene.view.T
     shadow = rasterize(cast, meshes.faces, scene.camera, size).faces >= 0
     soft = cv2.GaussianBlur((shadow & floor).astype(np.float32), (0, 0), 1.2)
-    return (image * (1 - 0.45 * soft[..., None])).astype(np.uint8)
+    return (image * cv2.merge([1 - 0.45 * soft] * 3)).astype(np.uint8)
 
 
 def _paint(
@@ -250,7 +250,7 @@ def _flat_normals(meshes: _Meshes) -> np.ndarray:
 
 def _edges(depths: np.ndarray) -> np.ndarray:
     """Darken what is beside a nearer thing, so that limbs of one color stay apart, (H, W)."""
-    known = np.where(np.isfinite(depths), depths, 1e3).astype(np.float32)
+    known = np.minimum(depths, 1e3).astype(np.float32)
     dark = np.ones(depths.shape, np.float32)
     for width, shade in ((3, 0.72), (9, 0.88)):
         nearest = cv2.erode(known, np.ones((width, width), np.uint8))
