@@ -16,6 +16,7 @@ from torch import Tensor
 
 from hsjp_mm.datasets.transforms.pyramid import to_input
 from hsjp_mm.models.heads.higherhrnet_head import STRIDE, HigherHRNetHead
+from hsjp_mm.ops.visibility import visibility
 from hsjp_mm.utils.progress import track
 
 STEP = 10.0
@@ -103,4 +104,4 @@ def _annotated(sample) -> tuple[np.ndarray, np.ndarray]:
         num_keypoints = len(sample.flip_indices)
         return np.zeros((0, num_keypoints, 2)), np.zeros((0, num_keypoints))
     persons = sample.gt_instances
-    return to_input(persons.keypoints, sample.metainfo), persons.keypoints_visible
+    return to_input(persons.keypoints, sample.metainfo), visibility(persons.keypoints_visible)

@@ -15,6 +15,7 @@ import numpy as np
 from hsjp_mm.datasets.coco_files import Entries, check_coco
 from hsjp_mm.datasets.metainfo import parse_metainfo
 from hsjp_mm.datasets.stock_files import build_dataset
+from hsjp_mm.ops.visibility import visibility
 from hsjp_mm.utils.configs import read_config, required
 from hsjp_mm.utils.files import existing_file, read_json, read_text
 
@@ -254,7 +255,7 @@ def poses_of(dataset: 'BaseDataset') -> Persons:
     for i in range(len(dataset)):
         info = dataset.get_data_info(i)
         keypoints.append(np.array(info['keypoints'], float))  # (persons, K, 2)
-        labelled.append(np.asarray(info['keypoints_visible']) > 0)
+        labelled.append(visibility(info['keypoints_visible']) > 0)
         corners = np.asarray(info['bbox'], float).reshape(-1, 4)
         boxes.append(np.hstack([corners[:, :2], corners[:, 2:] - corners[:, :2]]))
     if not keypoints:

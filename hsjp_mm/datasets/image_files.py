@@ -61,7 +61,8 @@ def find_images(folder: str | Path) -> list[str]:
                 folders.clear()
                 continue
             searched.add(real)
-            paths = (os.path.join(place, name) for name in sorted(folders))
+            folders.sort()  # this is the order of the walk: the first way to a folder names it
+            paths = (os.path.join(place, name) for name in folders)
             waiting += [path for path in paths if os.path.islink(path)]
             found += [
                 os.path.relpath(os.path.join(place, name), folder)

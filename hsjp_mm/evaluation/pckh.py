@@ -18,6 +18,7 @@ from hsjp_mm.evaluation.pck import (
     predicted_keypoints,
     table,
 )
+from hsjp_mm.ops.visibility import visibility
 from hsjp_mm.registry import METRICS
 from hsjp_mm.utils.optional import import_optional
 
@@ -176,7 +177,7 @@ class PCKh(MpiiPCKAccuracy):
         for sample in data_samples:
             truth = dict(sample['gt_instances'])
             if 'head_size' not in truth:
-                labelled = np.asarray(truth['keypoints_visible']).reshape(1, len(names), -1)[..., 0]
+                labelled = visibility(truth['keypoints_visible'])
                 truth['head_size'] = head_size(truth['keypoints'], labelled, names)
             if (np.asarray(truth['head_size']) <= 0).any():
                 raise ValueError(

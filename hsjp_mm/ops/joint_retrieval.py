@@ -7,6 +7,8 @@ view of that image, and which joint it is.
 import torch
 from torch import Tensor
 
+from hsjp_mm.ops.regrouping import share_of_nearest
+
 NAMES = ('joint_retrieval', 'image_retrieval', 'pair_retrieval')
 
 
@@ -22,6 +24,8 @@ def retrieval_sums(own: Tensor, everyone: Tensor, own_labels: Tensor, labels: Te
         own: (Q, C) some of the joints' vectors, of length 1.
         everyone: (P, C) all of them.
         own_labels, labels: (Q, 3) and (P, 3) long.
+
+    Of several that are equally near, as all are in a collapsed network, each counts in part.
 
     Returns:
         (3, 3): for each of :data:`NAMES` how many were right, how many a neighbor drawn at random
@@ -39,8 +43,7 @@ def retrieval_sums(own: Tensor, everyone: Tensor, own_labels: Tensor, labels: Te
 
 def _sums(cosines: Tensor, allowed: Tensor, right: Tensor) -> Tensor:
     asked = allowed.any(dim=1)
-    nearest = cosines.masked_fill(~allowed, -torch.inf).argmax(dim=1, keepdim=True)
-    found = right.gather(1, nearest)[:, 0] & asked
+    found = asked * share_of_nearest(cosines.masked_fill(~allowed, -torch.inf), right)
     chance = (right & allowed).sum(dim=1).double() / allowed.sum(dim=1).clamp(min=1)
     return torch.stack([found.sum(), chance.sum(), asked.sum()]).double()
 

@@ -14,6 +14,8 @@ from torch import Tensor
 def retrieved(own: Tensor, everyone: Tensor, images: Tensor, first: int = 0) -> Tensor:
     """Whether the nearest neighbor of each patch, by cosine, is of the same image.
 
+    Of several that are equally near, as all are in a collapsed network, each counts in part.
+
     Args:
         own: (Q, C) some of the patches' vectors, of length 1.
         everyone: (P, C) all of them.
@@ -21,12 +23,27 @@ def retrieved(own: Tensor, everyone: Tensor, images: Tensor, first: int = 0) -> 
         first: where ``own`` begins in ``everyone``.
 
     Returns:
-        (Q,) bool.
+        (Q,) from 0 to 1.
     """
     similarity = own @ everyone.T
     places = torch.arange(len(own), device=own.device)
     similarity[places, first + places] = -torch.inf
-    return images[similarity.argmax(dim=1)] == images[first : first + len(own)]
+    same = images == images[first : first + len(own), None]
+    return share_of_nearest(similarity, same)
+
+
+def share_of_nearest(similarity: Tensor, right: Tensor) -> Tensor:
+    """Which share of the nearest ones, mostly one, is right.
+
+    Args:
+        similarity: (Q, P)
+        right: (Q, P) bool.
+
+    Returns:
+        (Q,) from 0 to 1.
+    """
+    nearest = similarity == similarity.amax(dim=1, keepdim=True)
+    return (nearest & right).sum(dim=1) / nearest.sum(dim=1)
 
 
 def retrieval_chance(num_images: int, patches: int) -> float:

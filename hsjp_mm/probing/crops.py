@@ -15,6 +15,7 @@ from mmengine.registry import DATASETS
 from hsjp_mm.datasets.image_files import read_image
 from hsjp_mm.ops.oks import similarity
 from hsjp_mm.ops.subsets import subset_order
+from hsjp_mm.ops.visibility import visibility
 from hsjp_mm.utils.progress import track
 
 NEEDED = (
@@ -48,7 +49,8 @@ class Crops:
         self.metainfo = metainfo
         truths = [sample.gt_instances for sample in self.samples]
         self.keypoints = np.concatenate([truth.keypoints[..., :2] for truth in truths])
-        self.labelled = np.concatenate([truth.keypoints_visible for truth in truths]) > 0
+        seen = [visibility(truth.keypoints_visible) for truth in truths]
+        self.labelled = np.concatenate(seen) > 0
         self.centers = np.stack([sample.input_center for sample in self.samples])[:, None]
         self.sizes = np.stack([sample.input_scale for sample in self.samples])[:, None]
         self.areas = np.array([_area(sample) for sample in self.samples])

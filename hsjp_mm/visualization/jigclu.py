@@ -107,7 +107,7 @@ def _numbers(vectors: Tensor, logits: Tensor | None, found: np.ndarray) -> list[
     vectors = vectors.float().cpu()
     nearest = regrouping.retrieved(vectors, vectors, torch.arange(number) // size).sum()
     chance = number * regrouping.retrieval_chance(len(found), size)
-    lines = [f'nearest patch is of the same image: {nearest} of {number} (chance {chance:.1f})']
+    lines = [f'nearest patch is of the same image: {nearest:.1f} of {number} (chance {chance:.1f})']
     if logits is None:
         return ['groups found, in no order: the head has no location branch', *lines]
     right = (logits.argmax(dim=1).cpu() == torch.arange(number) % size).sum()

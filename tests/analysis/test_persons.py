@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mmengine.config import Config
 from scipy.io import savemat
 
 from hsjp_mm.analysis import (
@@ -308,6 +309,22 @@ def test_own_keypoints_of_the_data_set_in_a_label_subset(coco_file, tmp_path):
     )
     poses = read_poses(tmp_path / 'config.py', metainfo=str(tmp_path / 'own.py'))
     assert poses.names == ('tip', 'left', 'right', 'tail')
+
+
+def test_converted_keypoints_beside_others(coco_file, tmp_path):
+    data = dict(type='CocoDataset', ann_file=str(coco_file))
+    converter = dict(
+        type='KeypointConverter', num_keypoints=17, mapping=[(i, i) for i in range(17)]
+    )
+    combined = dict(
+        type='CombinedDataset',
+        metainfo=dict(from_file='configs/_base_/datasets/coco.py'),
+        datasets=[dict(data, pipeline=[]), dict(data, pipeline=[converter])],
+    )
+    Config(dict(train_dataloader=dict(dataset=combined))).dump(tmp_path / 'config.py')
+    poses = read_poses(tmp_path / 'config.py')
+    alone = read_poses(coco_file, 'CocoDataset')
+    np.testing.assert_array_equal(poses.points, np.concatenate([alone.points] * 2))
 
 
 def test_own_keypoints_that_do_not_fit(tmp_path):

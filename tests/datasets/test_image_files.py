@@ -66,6 +66,21 @@ def test_circles_and_second_ways_count_once_by_the_folders_own_name(tmp_path):
     assert find_images(tmp_path / 'a') == ['1.jpg', 'other/2.jpg']
 
 
+@pytest.mark.parametrize('backwards', [False, True])
+def test_of_two_links_to_a_folder_the_first_by_name_counts(tmp_path, monkeypatch, backwards):
+    touch(tmp_path, 'elsewhere/1.jpg', 'root/a/x', 'root/b/x', 'root/c/x')
+    for name in ('a', 'b', 'c'):
+        (tmp_path / 'root' / name / 'link').symlink_to(tmp_path / 'elsewhere')
+
+    def walk(top, in_any_order=os.walk):  # as file systems list folders
+        for place, folders, files in in_any_order(top):
+            folders.sort(reverse=backwards)
+            yield place, folders, files
+
+    monkeypatch.setattr(os, 'walk', walk)
+    assert find_images(tmp_path / 'root') == ['a/link/1.jpg']
+
+
 def test_a_folder_with_the_name_of_an_image_is_none(tmp_path):
     touch(tmp_path, 'crops.jpg/1.jpg')
     assert find_images(tmp_path) == ['crops.jpg/1.jpg']

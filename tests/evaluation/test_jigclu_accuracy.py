@@ -44,6 +44,13 @@ def test_retrieved_against_a_slow_loop():
     assert torch.cat(parts).tolist() == expected
 
 
+@pytest.mark.parametrize(('number', 'patches'), [(2, 4), (5, 4), (64, 2)])
+def test_a_collapsed_network_retrieves_at_chance(number, patches):
+    vectors = torch.tensor([[0.6, 0.8]]).repeat(number * patches, 1)
+    found = retrieved(vectors, vectors, torch.arange(number * patches) // patches)
+    assert float(found.mean()) == pytest.approx(retrieval_chance(number, patches))
+
+
 @pytest.mark.parametrize(('number', 'patches'), [(2, 4), (5, 4), (3, 9), (1, 4)])
 def test_retrieval_chance_is_that_of_a_drawn_neighbor(number, patches):
     images = np.arange(number * patches) // patches

@@ -57,6 +57,13 @@ def test_equals_looking_up_joint_by_joint():
     assert all(0 < found[name] < 1 for name in NAMES)
 
 
+def test_a_collapsed_network_is_at_chance():
+    rows, labels = draw()
+    found = shares_of(torch.ones_like(rows) / rows.shape[1] ** 0.5, labels)
+    for name in NAMES:
+        assert found[name] == pytest.approx(found[f'{name}_chance'])
+
+
 def test_parts_of_several_processes_make_up_the_whole():
     rows, labels = draw()
     parts = [

@@ -58,6 +58,8 @@ def test_mean_oks_by_hand():
     # the first is a tenth of the width off, 4 pixels: exp(-16 / (2 · 100 · 0.1²)) = exp(-8)
     places = np.array([[[0.35, 0.5], [0.5, 0.5], [9, 9]]])
     assert crops.mean_oks(places) == pytest.approx((np.exp(-8) + 1) / 2)
+    with_weights = make_crops(keypoints, np.array([[1.0, 1], [1, 1], [0, 1]]), area=100)
+    assert with_weights.mean_oks(places) == crops.mean_oks(places)
     # without an area 0.53 of the box
     crops = make_crops(keypoints, np.array([1.0, 1, 0]), area=None)
     assert crops.mean_oks(places) == pytest.approx((np.exp(-16 / (2 * 26.5 * 0.01)) + 1) / 2)

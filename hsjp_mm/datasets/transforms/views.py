@@ -22,6 +22,7 @@ from hsjp_mm.datasets.encoded_images import warp_image
 from hsjp_mm.datasets.transforms.color import Random
 from hsjp_mm.datasets.transforms.pipelines import find_transforms
 from hsjp_mm.ops.seeds import instance_random_state
+from hsjp_mm.ops.visibility import visibility
 from hsjp_mm.registry import TRANSFORMS
 
 OUTSIDE = -1
@@ -311,8 +312,7 @@ def _move_keypoints(results: dict, matrix: np.ndarray, flip: bool, size: tuple[i
     if results.get('keypoints') is None:
         return {}
     points = cv2.transform(results['keypoints'][..., :2].astype(float), matrix)[0]
-    visible = np.asarray(results['keypoints_visible'], np.float32)
-    visible = visible[0] if visible.ndim == 2 else visible[0, :, 0]
+    visible = visibility(results['keypoints_visible'])[0].astype(np.float32)
     inside = ((points >= -0.5) & (points < np.array(size) - 0.5)).all(axis=1)
     visible = visible * inside
     if flip:

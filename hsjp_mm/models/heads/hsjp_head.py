@@ -107,7 +107,8 @@ class HSJPHead(HeatmapHead):
                 raise ValueError(
                     f'the head predicts maps of shape {tuple(heatmaps.shape)}, the targets have '
                     f'{tuple(targets.shape)}: backbone, neck and deconvolutions must come to a '
-                    f'stride of {STRIDE}'
+                    f'stride of {STRIDE}, and input_size={self.input_size} must have sides that '
+                    "the backbone's own stride divides, 32 for most"
                 )
         losses = [self.loss_module(heatmaps, targets, inside) for heatmaps in stacks]
         found, height = peaks(stacks[-1].detach())

@@ -48,6 +48,7 @@ class SegmentsModel(ViewsModel):
     """
 
     board = 'hsjp_mm.visualization.detcon.draw_segments'
+    num_views = (2, 2)
 
     def __init__(
         self,
@@ -60,10 +61,10 @@ class SegmentsModel(ViewsModel):
         if num_draws < 1:
             raise ValueError(f'num_draws={num_draws} must be at least 1')
         sizes = [view.size for view in expand(self.views)]
-        if len(sizes) != 2 or sizes[0] != sizes[1]:
+        if sizes[0] != sizes[1]:
             raise ValueError(
-                f'views: {type(self).__name__} compares the segments of two views of one size, '
-                f'not of {len(sizes)} ({", ".join(f"{w}×{h}" for w, h in sizes)})'
+                f'views: {type(self).__name__} compares the segments of views of one size, '
+                f'not of {" and ".join(f"{w}×{h}" for w, h in sizes)}'
             )
         self.segments = {'method': 'felzenszwalb', 'size': self.input_size, **(segments or {})}
         self.num_draws = num_draws
@@ -101,7 +102,7 @@ class SegmentsModel(ViewsModel):
     def draw(self, cells: Sequence[Tensor]) -> Tensor:
         """Draw segments of the views in which the cells are, two of (B, P); (B, 2, M)."""
         sizes = distributed.sizes_of(len(cells[0]), cells[0].device)
-        # the same random numbers for an image, however many processes share the batch
+        # one draw for all processes, which would draw alike from one seed
         picks = distributed.shared(torch.rand(sum(sizes), 2, self.num_draws))
         own = picks.split(sizes)[distributed.get_rank()]
         return torch.stack([draw(one, own[:, view]) for view, one in enumerate(cells)], dim=1)

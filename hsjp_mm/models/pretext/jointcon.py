@@ -3,6 +3,8 @@
 Letters: B images of this process, V views, K joints, C channels of a map, D of an embedding.
 """
 
+import math
+
 import torch
 from mmengine.structures import InstanceData
 from torch import Tensor
@@ -86,6 +88,7 @@ class JointCon(ViewsModel):
     save_best = 'joints/joint_retrieval'
     board = 'hsjp_mm.visualization.jointcon.draw_joints'
     head_class = JointConHead
+    num_views = (1, math.inf)
     recipe = (
         dict(
             num=2,

@@ -30,6 +30,8 @@ class MomentumModel(ViewsModel):
         ValueError: ``momentum`` outside (0, 1).
     """
 
+    num_views = (2, 2)
+
     def __init__(self, *, momentum: float, anneal: bool, **arguments):
         super().__init__(**arguments)
         if not 0 < momentum < 1:

@@ -42,6 +42,7 @@ class SimSiam(ViewsModel):
     """
 
     head_class = SimSiamHead
+    num_views = (2, 2)
     recipe = MOCO_V2_VIEWS
 
     def loss(self, inputs: tuple[Tensor, ...], data_samples=None) -> dict[str, Tensor]:

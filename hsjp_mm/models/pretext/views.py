@@ -3,6 +3,7 @@
 Letters: B images of this process, V views, C channels of the map that is pooled, D of an embedding.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -52,10 +53,11 @@ class ViewsModel(PretextModel):
         recipe: the views of the method's paper, as in ``views``. A ``size`` in it is a share of
             ``input_size``, rounded to a multiple of 32.
         head_class: of the head.
+        num_views: how many views the method compares, at least and at most.
 
     Raises:
-        ValueError: a view with an argument outside its range, a head of another class, fewer than
-            two images in a batch.
+        ValueError: a view with an argument outside its range, another number of views than the
+            method compares, a head of another class, fewer than two images in a batch.
     """
 
     measures: ClassVar[tuple[Measure, ...]] = (
@@ -68,6 +70,7 @@ class ViewsModel(PretextModel):
     board = 'hsjp_mm.visualization.views.draw_views'
     recipe: ClassVar[tuple[Mapping[str, Any], ...]] = ()
     head_class: ClassVar[type[nn.Module]]
+    num_views: ClassVar[tuple[int, float]] = (2, math.inf)
 
     def __init__(
         self,
@@ -84,7 +87,7 @@ class ViewsModel(PretextModel):
         test_cfg: dict | None = None,
     ):
         sized = self._sized(views, input_size)
-        expand(sized)  # refuses a wrong one now rather than in a worker
+        self._require_number(len(expand(sized)))  # now rather than in a worker
         super().__init__(
             identity=identity,
             backbone=backbone,
@@ -99,6 +102,16 @@ class ViewsModel(PretextModel):
         self.input_size = input_size
         sizes = [view['size'] for view in self.views]
         require_whole_cells(self.backbone, sizes, f'input_size={input_size}')
+
+    @classmethod
+    def _require_number(cls, number: int) -> None:
+        least, most = cls.num_views
+        if not least <= number <= most:
+            wanted = f'{least}' if least == most else f'{least} or more'
+            raise ValueError(
+                f'views: {cls.__name__} compares {wanted} views of an image, not {number}; '
+                'num=2 makes two of one kind'
+            )
 
     @classmethod
     def _sized(cls, views: Sequence[Mapping] | None, size: tuple[int, int]) -> list[dict]:

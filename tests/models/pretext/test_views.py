@@ -135,6 +135,23 @@ def test_what_stands_on_the_model_reaches_the_views():
         make(SimCLR, views=[dict(area=(0, 2))])
 
 
+@pytest.mark.parametrize(
+    ('method', 'numbers', 'wanted'),
+    [
+        (SimCLR, [1], '2 or more'),
+        (PeCLR, [1], '2 or more'),
+        (SwAV, [1], '2 or more'),
+        (SimSiam, [1, 3], '2'),
+        (BYOL, [1, 3], '2'),
+        (MoCo, [1, 3], '2'),
+    ],
+)
+def test_views_that_a_loss_cannot_use_are_refused(method, numbers, wanted):
+    for number in numbers:
+        with pytest.raises(ValueError, match=f'compares {wanted} views of an image, not {number}'):
+            make(method, views=[dict(num=number, area=(0.5, 1.0))])
+
+
 def test_swavs_small_views_are_three_sevenths():
     sizes = [view['size'] for view in make(SwAV, size=(224, 224)).views]
     assert sizes == [(224, 224), (96, 96)]
