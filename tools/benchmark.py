@@ -113,6 +113,9 @@ def check_numbers(args: argparse.Namespace) -> None:
                 raise ValueError(f'{name}={number} must be at least 1')
     if not 0 < args.megapixels < float('inf'):
         raise ValueError(f'megapixels={args.megapixels} must be above 0')
+    least = {'dataset': args.images, 'boxes': 4}.get(args.what, 1)
+    if args.boxes < least:
+        raise ValueError(f'boxes={args.boxes} must be at least {least}')
 
 
 @command(arguments)

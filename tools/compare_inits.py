@@ -96,6 +96,13 @@ def require_one_use(args: argparse.Namespace) -> None:
             raise ValueError(
                 '--collect takes --report or --out, and neither CONFIG, --init nor --pretrain'
             )
+        of_runs = ('--labels', '--seeds', '--longer', '--jobs', '--processes', '--rerun',
+                   '--cfg-options', '--pretrain-cfg-options')  # fmt: skip
+        parser = arguments()
+        for flag in of_runs:
+            name = flag[2:].replace('-', '_')
+            if getattr(args, name) != parser.get_default(name):
+                raise ValueError(f'{flag} is for running: --collect reports on whole folders')
     elif not (args.config and (args.init or args.pretrain) and args.out):
         raise ValueError('CONFIG, --init or --pretrain, and --out are needed, or --collect')
 

@@ -91,7 +91,12 @@ def compare_samples(args: argparse.Namespace, loader: dict, what: str, store: st
     stock.full_init()
     ours = hsjp_dataset(args, loader, store)
     place = {ours.get_data_info(i)['id']: i for i in range(len(ours))}
-    same = [place[stock.get_data_info(i)['id']] for i in range(len(stock))][: args.persons]
+    ids = [stock.get_data_info(i)['id'] for i in range(len(stock))]
+    # ours leaves out some that stock keeps
+    common = [i for i, key in enumerate(ids) if key in place][: args.persons]
+    if not common:
+        raise ValueError(f'data={args.data!r} has no labelled person that HSJP trains on')
+    same = [place[ids[i]] for i in common]
 
     def read(dataset, indices) -> Callable:
         def run() -> None:
@@ -100,7 +105,7 @@ def compare_samples(args: argparse.Namespace, loader: dict, what: str, store: st
 
         return run
 
-    mine, theirs, ratio = alternate(read(ours, same), read(stock, range(len(same))), args.rounds)
+    mine, theirs, ratio = alternate(read(ours, same), read(stock, common), args.rounds)
     print(
         f'{what}, the same {len(same)} persons: HSJP '
         f'{1000 * mine / len(same):.2f} ms, stock top-down {1000 * theirs / len(same):.2f} ms, '

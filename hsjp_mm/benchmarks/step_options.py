@@ -12,8 +12,7 @@ from mmengine.registry import MODELS
 
 from hsjp_mm.benchmarks.data import mesh_sample
 from hsjp_mm.benchmarks.measuring import alternate
-from hsjp_mm.benchmarks.steps import memory_of, pretext_batch, step_of
-from hsjp_mm.models.pretext.base import PretextModel
+from hsjp_mm.benchmarks.steps import is_pretext, memory_of, pretext_batch, step_of
 from hsjp_mm.utils.configs import read_config
 
 PLAIN = 'plain'
@@ -34,9 +33,11 @@ def measure_step_options(args: argparse.Namespace) -> None:
     if not args.configs:
         raise ValueError(f'--configs={args.configs} must be a training config or more')
     names = [name for name in OPTIONS if name != 'compiled' or args.compile]
-    for config in args.configs:
-        # before the first step here, for a child starts with its parent's peak
-        peaks = {name: memory_of(args, f'{name}:{config}') for name in names}
+    # before the first step here, for a child starts with its parent's peak
+    all_peaks = [
+        {name: memory_of(args, f'{name}:{config}') for name in names} for config in args.configs
+    ]
+    for config, peaks in zip(args.configs, all_peaks, strict=True):
         plain = option_step(args, f'{PLAIN}:{config}')
         operations = count_operations(plain)
         for name in names[1:]:
@@ -80,8 +81,13 @@ def option_step(args: argparse.Namespace, name: str) -> Callable[[], None]:
 
 def batch_of(args: argparse.Namespace, cfg: Config) -> tuple[Any, torch.Tensor, list]:
     """The model of a config, inputs and data samples: persons, or noise for a mesh regressor."""
-    if issubclass(MODELS.get(cfg.model.type), PretextModel):
+    if is_pretext(cfg):
         return pretext_batch(args, cfg)
+    if MODELS.get(cfg.model.type) is None:
+        raise ValueError(
+            f'configs={cfg.filename} must be a pretraining or a mesh regressor, not a '
+            f'{cfg.model.type}'
+        )
     samples = [mesh_sample(args.side).to(args.device) for _ in range(args.batch)]
     crops = torch.randn(args.batch, 3, args.side, args.side, device=args.device)
     return MODELS.build(cfg.model).to(args.device), crops, samples

@@ -25,6 +25,7 @@ from hsjp_mm.benchmarks.communication import (
 from hsjp_mm.benchmarks.data import mesh_sample, stock_sample
 from hsjp_mm.benchmarks.measuring import TOOL, alternate, peak_memory, run_process
 from hsjp_mm.benchmarks.pipelines import HSJP_CONFIG, STOCK_CONFIG, coco_source
+from hsjp_mm.models.pretext.base import PretextModel
 from hsjp_mm.utils.configs import read_config
 
 JIGCLU_CONFIG = 'hsjp_mm::jigclu/jigclu_res50_4xb64-200e_coco-224x224.py'
@@ -189,8 +190,16 @@ def pretext_step(args: argparse.Namespace, config: str) -> Callable:
     return step_of(*pretext_batch(args, read_config(config)))
 
 
+def is_pretext(cfg: Config) -> bool:
+    """Whether a config is of a pretraining."""
+    model = MODELS.get(cfg.model.type)
+    return isinstance(model, type) and issubclass(model, PretextModel)
+
+
 def pretext_batch(args: argparse.Namespace, cfg: Config, rank: int = 0) -> tuple:
     """The model of a pretraining config; inputs and data samples of one of several processes."""
+    if not is_pretext(cfg):
+        raise ValueError(f'configs={cfg.filename} must be a pretraining, not a {cfg.model.type}')
     dataset = DATASETS.build(dict(cfg.train_dataloader.dataset, **coco_source(args)))
     model = MODELS.build(cfg.model).to(args.device)
     model.prepare(dataset)

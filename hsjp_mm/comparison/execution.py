@@ -197,15 +197,31 @@ def is_finished(run: PlannedRun) -> bool:
 
 
 def put_aside(run: PlannedRun) -> Path | None:
-    """Rename the folder of a run of another recipe, so that it can be run anew; nothing is lost."""
+    """Rename the folder of a run of another recipe, so that it can be run anew; nothing is lost.
+
+    Raises:
+        ValueError: Another process is running it.
+    """
     try:
         is_finished(run)
     except ValueError:
-        number = 1
-        while (aside := run.folder.with_name(f'{run.folder.name}.old{number}')).exists():
-            number += 1
-        return run.folder.rename(aside)
+        with (run.folder / 'lock').open('w') as lock:
+            if not _taken(lock):
+                raise ValueError(f'{run.folder}: another process is running it') from None
+            number = 1
+            while (aside := run.folder.with_name(f'{run.folder.name}.old{number}')).exists():
+                number += 1
+            return run.folder.rename(aside)
     return None
+
+
+def _taken(lock: IO[str]) -> bool:
+    """Take the lock of a run, unless another process has it."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def run_all(
@@ -259,10 +275,12 @@ def _run(run: PlannedRun, progress: '_Progress', children: set[subprocess.Popen]
     """Run one and write its result, or say how it failed."""
     run.folder.mkdir(parents=True, exist_ok=True)
     with (run.folder / 'lock').open('w') as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _taken(lock):
             return progress.failed(run, 'another process is running it', '')
+        try:
+            is_finished(run)  # others may have come first while this one waited for its turn
+        except ValueError as error:
+            return progress.failed(run, str(error), '')
         write_json(run.folder / RECIPE, run.recipe)
         run.config.dump(run.folder / 'config.py')
         if progress.stopped:

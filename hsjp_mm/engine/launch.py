@@ -43,10 +43,12 @@ def run_stock_tool(name: str) -> None:
     Raises:
         FileNotFoundError: MMPose was installed without its ``.mim`` folder; no such config,
             checkpoint or annotation file.
-        ValueError: a config that cannot be read, or keypoints that differ.
+        ValueError: a config that cannot be read, keypoints that differ, or a launcher that does not
+            go with how the process was started.
     """
     script = stock_script(name)
     args = read_arguments(script)
+    _require_launcher(args.launcher)
     path = str(config_file(args.config))
     sys.argv[sys.argv.index(args.config, 1)] = path
     # read here too, for the script would end in a traceback
@@ -73,6 +75,21 @@ def run_stock_tool(name: str) -> None:
             sys.argv[1:] = with_cfg_options(sys.argv[1:], CPU_OPTIONS)
     with stock_options_with_spaces():
         run_script(script)
+
+
+def _require_launcher(launcher: str) -> None:
+    """Refuse several processes that would each train a model of its own on a part of the data."""
+    processes = int(os.environ.get('WORLD_SIZE', '1')) if 'RANK' in os.environ else 1
+    if processes > 1 and launcher == 'none':
+        raise ValueError(
+            f'--launcher=none, but torchrun has started {processes} processes, each of which would '
+            'train by itself on a part of the data: give --launcher pytorch'
+        )
+    if launcher == 'pytorch' and 'RANK' not in os.environ:
+        raise ValueError(
+            '--launcher=pytorch needs torchrun, which starts the processes: '
+            'torchrun --nproc_per_node NUMBER tools/train.py CONFIG --launcher pytorch'
+        )
 
 
 def stock_script(name: str) -> Path:

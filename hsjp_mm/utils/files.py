@@ -1,5 +1,6 @@
 """Files: where the package's own are, hashes, and how text and JSON are read and written."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -200,6 +201,8 @@ def write_arrays(path: str | Path, arrays: Mapping[str, Any]) -> None:
 def make_whole(folder: str | Path, make: Callable[[Path], object]) -> None:
     """Make a folder if it is not there; one that could not be finished is made anew.
 
+    Of several processes one makes it, and the others wait.
+
     Args:
         folder: Which is there once it is whole.
         make: Writes to the path that it is given, beside ``folder``.
@@ -207,8 +210,16 @@ def make_whole(folder: str | Path, make: Callable[[Path], object]) -> None:
     folder = Path(folder)
     if folder.is_dir():
         return
-    part = folder.with_name(f'{folder.name}.part')
-    if part.exists():
-        shutil.rmtree(part)
-    make(part)
-    part.rename(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = os.open(folder.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another process may be making it
+        if folder.is_dir():
+            return
+        part = folder.with_name(f'{folder.name}.part')
+        if part.exists():
+            shutil.rmtree(part)
+        make(part)
+        part.rename(folder)
+    finally:
+        os.close(lock)

@@ -23,6 +23,7 @@ from hsjp_mm.comparison.execution import (
 from hsjp_mm.comparison.fine_tuning_config import sha256_of
 from hsjp_mm.comparison.plan import plan
 from hsjp_mm.comparison.runs import collect
+from hsjp_mm.utils.files import write_json
 
 TRAIN = '''
 """Leaves what MMEngine leaves of 20 iterations with evaluations at 10 and 20."""
@@ -211,6 +212,41 @@ def test_a_folder_in_use_is_left_alone(config, tmp_path, run):
         (failure,), _ = run([planned])
     assert failure.reason == 'another process is running it'
     assert not (planned.folder / 'calls').exists()
+
+
+def changed_rate(config):
+    changed = Config(config.to_dict())
+    changed.optim_wrapper.optimizer.lr = 0.5
+    return changed
+
+
+def test_a_run_in_progress_is_not_put_aside(config, tmp_path):
+    (planned,) = plan(config, {'scratch': None}, [1.0], [0], tmp_path / 'w')
+    planned.folder.mkdir(parents=True)
+    write_json(planned.folder / 'recipe.json', planned.recipe)
+    (other,) = plan(changed_rate(config), {'scratch': None}, [1.0], [0], tmp_path / 'w')
+    with (planned.folder / 'lock').open('w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(ValueError, match='seed-0: another process is running it'):
+            put_aside(other)
+    assert planned.folder.is_dir()
+    assert put_aside(other).name == 'seed-0.old1'
+
+
+def test_what_another_comparison_has_run_meanwhile_is_not_overwritten(
+    config, tmp_path, run, monkeypatch
+):
+    (planned,) = plan(config, {'scratch': None}, [1.0], [0], tmp_path / 'w')
+    (other,) = plan(changed_rate(config), {'scratch': None}, [1.0], [0], tmp_path / 'w')
+    run([other])
+    kept = (other.folder / 'recipe.json').read_text()
+    before = [False]  # as it was when this comparison began
+    monkeypatch.setattr(
+        execution, 'is_finished', lambda run: before.pop() if before else is_finished(run)
+    )
+    (failure,), _ = run([planned])
+    assert 'holds a run of another recipe' in failure.reason
+    assert (other.folder / 'recipe.json').read_text() == kept
 
 
 def test_jobs_run_beside_each_other(config, tmp_path, run, monkeypatch):

@@ -49,6 +49,25 @@ def test_a_config_is_read_before_anything_starts(command, error, tmp_path, monke
         run_stock_tool(f'{command.split()[0]}.py')
 
 
+@pytest.mark.parametrize(
+    ('started', 'options', 'error'),
+    [
+        (dict(RANK='1', WORLD_SIZE='2'), '', 'started 2 processes.*give --launcher pytorch'),
+        ({}, '--launcher pytorch', '--launcher=pytorch needs torchrun'),
+    ],
+)
+def test_a_launcher_that_does_not_go_with_the_start_is_refused(
+    started, options, error, tmp_path, monkeypatch
+):
+    for name in ('RANK', 'WORLD_SIZE'):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {'LOCAL_RANK': '0', **started}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, 'argv', f'train.py {tmp_path}/c.py {options}'.split())
+    with pytest.raises(ValueError, match=error):
+        run_stock_tool('train.py')
+
+
 def test_names_that_a_config_sets_in_vain_are_a_warning(monkeypatch, tmp_path, log_file):
     path = tmp_path / 'mine.py'
     path.write_text(

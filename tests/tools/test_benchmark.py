@@ -154,6 +154,8 @@ def test_communication(people):
         (['decode', '--map-sizes', '64', '0'], '--map-sizes=0 must be at least 1'),
         (['decode', '--map-sizes', '64', '5'], '--map-sizes=5 must be at least 6 cells'),
         (['boxes', '--boxes', '-1'], '--boxes=-1 must be at least 1'),
+        (['boxes', '--boxes', '3'], '--boxes=3 must be at least 4'),
+        (['dataset', '--images', '10', '--boxes', '9'], '--boxes=9 must be at least 10'),
         (['step', '--threads', '0'], '--threads=0 must be at least 1'),
         (['step', '--megapixels', 'nan'], '--megapixels=nan must be above 0'),
         (['step', '--device', 'foo'], "--device='foo' cannot be used"),

@@ -244,6 +244,13 @@ def test_mistakes_are_one_sentence_and_status_2(arguments, message, capsys):
             ['c.py', '--collect', 'x', '--report', 'r.html'],
             'neither CONFIG, --init nor --pretrain',
         ),
+        *(
+            (
+                ['--collect', 'x', '--report', 'r.html', *option.split()],
+                f'{option.split()[0]} is for',
+            )
+            for option in ('--seeds 2', '--labels 0.1', '--longer a=2', '--rerun', '--jobs 2')
+        ),
     ],
 )
 def test_unclear_arguments(arguments, message, capsys):

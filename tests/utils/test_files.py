@@ -1,5 +1,7 @@
 import hashlib
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -84,6 +86,19 @@ def test_a_folder_is_made_once_and_whole(tmp_path):
         make_whole(folder, lambda path: made.append(path.mkdir()))
     assert len(made) == 1 and list(folder.iterdir()) == []
     assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_of_two_that_make_a_folder_one_waits_for_the_other(tmp_path):
+    made = []
+
+    def make(path):
+        path.mkdir()
+        time.sleep(0.2)
+        made.append((path / 'last').touch())
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: make_whole(tmp_path / 'data', make), range(2)))
+    assert len(made) == 1 and (tmp_path / 'data/last').exists()
 
 
 @pytest.mark.parametrize('check', [writable_file, writable_folder])

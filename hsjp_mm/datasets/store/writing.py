@@ -309,6 +309,11 @@ def _write_files(plan: _Plan, number: int, index: Path) -> None:
         finally:
             environment.close()
         new.replace(path)
+    except lmdb.Error as error:
+        raise OSError(
+            f'{path} cannot be written: {error}; is the disk full, or is virtual memory limited '
+            '(ulimit -v)?'
+        ) from error
     finally:
         new.unlink(missing_ok=True)
     ids, reasons = zip(*unreadable, strict=True) if unreadable else ((), ())

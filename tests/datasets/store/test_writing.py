@@ -87,6 +87,13 @@ def test_what_was_interrupted_ends_with_the_same_bytes(photos, tmp_path, monkeyp
     assert len(calls) == 8 + 11  # all is there
 
 
+def test_a_shard_that_cannot_be_written_is_told(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(writing, 'MAP_SIZE', 4096 * 4)  # a full disk fails in the same way
+    with pytest.raises(OSError, match=r'shard-00000\.lmdb cannot be written: .*is the disk full'):
+        store_crops(photos, tmp_path / 'store')
+    assert not [*(tmp_path / 'store').glob('*.lmdb'), *(tmp_path / 'store').glob('.shard*')]
+
+
 def test_two_processes_write_the_same_bytes(photos, tmp_path):
     for workers in (1, 2):
         store_crops(photos, tmp_path / str(workers), workers=workers)
