@@ -12,7 +12,9 @@ from mmengine.registry import MODELS
 
 from hsjp_mm.benchmarks.data import mesh_sample
 from hsjp_mm.benchmarks.measuring import alternate
-from hsjp_mm.benchmarks.steps import is_pretext, memory_of, pretext_batch, step_of
+from hsjp_mm.benchmarks.steps import is_of, memory_of, pretext_batch, step_of
+from hsjp_mm.models.pose_estimators.mesh_estimator import BodyEstimator
+from hsjp_mm.models.pretext.base import PretextModel
 from hsjp_mm.utils.configs import read_config
 
 PLAIN = 'plain'
@@ -81,9 +83,9 @@ def option_step(args: argparse.Namespace, name: str) -> Callable[[], None]:
 
 def batch_of(args: argparse.Namespace, cfg: Config) -> tuple[Any, torch.Tensor, list]:
     """The model of a config, inputs and data samples: persons, or noise for a mesh regressor."""
-    if is_pretext(cfg):
+    if is_of(cfg, PretextModel):
         return pretext_batch(args, cfg)
-    if MODELS.get(cfg.model.type) is None:
+    if not is_of(cfg, BodyEstimator):
         raise ValueError(
             f'configs={cfg.filename} must be a pretraining or a mesh regressor, not a '
             f'{cfg.model.type}'

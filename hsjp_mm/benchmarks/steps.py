@@ -190,15 +190,15 @@ def pretext_step(args: argparse.Namespace, config: str) -> Callable:
     return step_of(*pretext_batch(args, read_config(config)))
 
 
-def is_pretext(cfg: Config) -> bool:
-    """Whether a config is of a pretraining."""
+def is_of(cfg: Config, kind: type) -> bool:
+    """Whether the model of a config is of a class, or of one below it."""
     model = MODELS.get(cfg.model.type)
-    return isinstance(model, type) and issubclass(model, PretextModel)
+    return isinstance(model, type) and issubclass(model, kind)
 
 
 def pretext_batch(args: argparse.Namespace, cfg: Config, rank: int = 0) -> tuple:
     """The model of a pretraining config; inputs and data samples of one of several processes."""
-    if not is_pretext(cfg):
+    if not is_of(cfg, PretextModel):
         raise ValueError(f'configs={cfg.filename} must be a pretraining, not a {cfg.model.type}')
     dataset = DATASETS.build(dict(cfg.train_dataloader.dataset, **coco_source(args)))
     model = MODELS.build(cfg.model).to(args.device)

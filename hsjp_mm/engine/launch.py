@@ -83,12 +83,12 @@ def _require_launcher(launcher: str) -> None:
     if processes > 1 and launcher == 'none':
         raise ValueError(
             f'--launcher=none, but torchrun has started {processes} processes, each of which would '
-            'train by itself on a part of the data: give --launcher pytorch'
+            'work by itself on a part of the data: give --launcher pytorch'
         )
     if launcher == 'pytorch' and 'RANK' not in os.environ:
         raise ValueError(
-            '--launcher=pytorch needs torchrun, which starts the processes: '
-            'torchrun --nproc_per_node NUMBER tools/train.py CONFIG --launcher pytorch'
+            '--launcher=pytorch needs torchrun, which starts the processes: write '
+            'torchrun --nproc_per_node NUMBER before the tool'
         )
 
 

@@ -20,12 +20,12 @@ def retrieval_sums(own: Tensor, everyone: Tensor, own_labels: Tensor, labels: Te
       view share cells of the map; right is the same image.
     - ``pair_retrieval``: among all others; right is the same joint of the same image.
 
+    Of several that are equally near, as all are in a collapsed network, each counts in part.
+
     Args:
         own: (Q, C) some of the joints' vectors, of length 1.
         everyone: (P, C) all of them.
         own_labels, labels: (Q, 3) and (P, 3) long.
-
-    Of several that are equally near, as all are in a collapsed network, each counts in part.
 
     Returns:
         (3, 3): for each of :data:`NAMES` how many were right, how many a neighbor drawn at random

@@ -4,6 +4,7 @@ import argparse
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.utils import digit_version
 
 from hsjp_mm.benchmarks import step_options
@@ -64,3 +65,11 @@ def test_each_option_changes_what_it_names_and_nothing_else(built, name, config)
     assert memory == ('channels_last' in OPTIONS[name])
     assert isinstance(wrapper, BFloat16OptimWrapper) == ('bfloat16' in OPTIONS[name])
     assert bool(wrapper.param_groups[0].get('fused')) == ('fused' in OPTIONS[name])
+
+
+def test_other_models_than_pretrainings_and_mesh_regressors_are_refused():
+    stock = Config(dict(model=dict(type='TopdownPoseEstimator')))
+    with pytest.raises(ValueError, match='mesh regressor, not a TopdownPoseEstimator'):
+        step_options.batch_of(argparse.Namespace(), stock)
+    with pytest.raises(ValueError, match='must be a pretraining, not a TopdownPoseEstimator'):
+        step_options.pretext_batch(argparse.Namespace(), stock)
