@@ -26,7 +26,8 @@ communication    what --processes of a training send each other in a step of eac
                  the share of the time that it takes
 decode           grouping keypoints to persons against the stock decoder and against one pass over
                  the maps, by map size and persons, in CPU time, with the two tags of the flip
-                 test; the maps hold noise, and a fifth of the keypoints is missing
+                 test; the maps hold noise, and a fifth of the keypoints is missing; and from the
+                 network's maps, with few of their blocks enlarged, against enlarging all
 dataset          loading PersonCropDataset and stock CocoDataset from a synthetic annotation file
                  of --images and --boxes
 boxes            loading PersonCropDataset from a synthetic file of a quarter, a half and all of

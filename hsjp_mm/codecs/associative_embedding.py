@@ -8,9 +8,9 @@ from mmpose import codecs
 from mmpose.codecs.utils import refine_keypoints_dark_udp
 from torch import Tensor
 
-from hsjp_mm.codecs.grouping import Peaks, find_peaks, group_peaks, mean_tags
+from hsjp_mm.codecs.grouping import find_peaks, group_peaks, mean_tags
 from hsjp_mm.codecs.missing import find_missing
-from hsjp_mm.codecs.reading import values_at
+from hsjp_mm.codecs.reading import Maps, WholeMaps
 from hsjp_mm.registry import KEYPOINT_CODECS
 
 
@@ -122,13 +122,16 @@ class AssociativeEmbedding(codecs.AssociativeEmbedding):
         return super().encode(cells * self.scale_factor, visible)
 
     def batch_decode(
-        self, batch_heatmaps: Tensor, batch_tags: Tensor
+        self, batch_heatmaps: Tensor | Sequence[Maps], batch_tags: Tensor | Sequence[Maps]
     ) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
         """Find the persons of each image.
 
         Args:
-            batch_heatmaps: (B, K, H, W), on any device; read as float32.
-            batch_tags: (B, L·K, H, W), the first tags of all keypoints before all second ones.
+            batch_heatmaps: (B, K, H, W), on any device; read as float32. Or the maps (K, H, W) of
+                each image, which need not be there as a whole: such as
+                :class:`~hsjp_mm.codecs.enlarging.EnlargedMaps`, of sizes of their own.
+            batch_tags: (B, L·K, H, W), the first tags of all keypoints before all second ones. Or
+                those of each image.
 
         Returns:
             Three lists over the images: keypoints (N, K, 2) in pixels (x, y) of the input; their
@@ -139,24 +142,24 @@ class AssociativeEmbedding(codecs.AssociativeEmbedding):
             ValueError: shapes that do not fit, values that are not finite, or a
                 ``decode_keypoint_order`` of another number of keypoints.
         """
-        heatmaps = batch_heatmaps.detach().float().contiguous()
-        tags = batch_tags.detach().float().contiguous()
-        self._check_maps(heatmaps, tags)
-        peaks = find_peaks(
-            heatmaps, tags, self.decode_nms_kernel, self.decode_keypoint_thr, self.decode_topk
+        if isinstance(batch_heatmaps, Tensor) and isinstance(batch_tags, Tensor):
+            _check_batch(batch_heatmaps, batch_tags)
+        heatmaps, tags = (
+            [one if isinstance(one, Maps) else WholeMaps(one) for one in batch]
+            for batch in (batch_heatmaps, batch_tags)
         )
-        decoded = map(self._decode_image, heatmaps, tags, peaks)
+        for maps in zip(heatmaps, tags, strict=True):
+            self._check_maps(*maps)
+        decoded = map(self._decode_image, heatmaps, tags)
         keypoints, scores, person_scores = zip(*decoded, strict=True)
         return list(keypoints), list(scores), list(person_scores)
 
-    def _check_maps(self, heatmaps: Tensor, tags: Tensor) -> None:
-        shapes = f'heat maps are {tuple(heatmaps.shape)}, tags {tuple(tags.shape)}'
-        if heatmaps.ndim != 4 or tags.ndim != 4 or 0 in heatmaps.shape:
-            raise ValueError(f'maps must be (B, K, H, W) and (B, L*K, H, W), not empty: {shapes}')
-        if heatmaps.shape[0] != tags.shape[0] or heatmaps.shape[2:] != tags.shape[2:]:
-            raise ValueError(f'heat maps and tags must agree in batch and map size: {shapes}')
-        num_keypoints = heatmaps.shape[1]
-        if tags.shape[1] == 0 or tags.shape[1] % num_keypoints:
+    def _check_maps(self, heatmaps: Maps, tags: Maps) -> None:
+        num_keypoints = heatmaps.shape[0]
+        shapes = f'heat maps are {heatmaps.shape}, tags {tags.shape}'
+        if heatmaps.shape[1:] != tags.shape[1:]:
+            raise ValueError(f'heat maps and tags must agree in map size: {shapes}')
+        if tags.shape[0] == 0 or tags.shape[0] % num_keypoints:
             raise ValueError(f'every keypoint must have equally many tags: {shapes}')
         if len(self.decode_keypoint_order) != num_keypoints:
             raise ValueError(
@@ -164,13 +167,15 @@ class AssociativeEmbedding(codecs.AssociativeEmbedding):
                 f'not {self.decode_keypoint_order}'
             )
         for name, maps in (('heat maps', heatmaps), ('tags', tags)):
-            # a sum is ten times as fast as isfinite on all, but can overflow
-            if not np.isfinite(float(maps.sum())) and not maps.isfinite().all():
+            if not maps.finite():
                 raise ValueError(f'{name} must be finite, but hold NaN or infinite values')
 
     def _decode_image(
-        self, heatmaps: Tensor, tags: Tensor, peaks: Peaks
+        self, heatmaps: Maps, tags: Maps
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        peaks = find_peaks(
+            heatmaps, tags, self.decode_nms_kernel, self.decode_keypoint_thr, self.decode_topk
+        )
         members = group_peaks(
             peaks, self.decode_keypoint_order, self.decode_tag_thr, self.decode_topk
         )[: self.decode_max_instances]
@@ -191,21 +196,29 @@ class AssociativeEmbedding(codecs.AssociativeEmbedding):
         return self._place(heatmaps, locations, scores > 0, found), scores, person_scores
 
     def _place(
-        self, heatmaps: Tensor, locations: np.ndarray, known: np.ndarray, found: np.ndarray
+        self, heatmaps: Maps, locations: np.ndarray, known: np.ndarray, found: np.ndarray
     ) -> np.ndarray:
         """Turn locations (N, K) into keypoints (N, K, 2) of the input, zero where not known."""
-        maps = np.arange(len(heatmaps))
+        maps = np.arange(heatmaps.shape[0])
         y, x = np.divmod(locations, heatmaps.shape[2])
         keypoints = np.stack([x, y], axis=-1).astype(np.float32)
         if self.adjust and self.use_udp:
             # The stock function writes into both arguments, and is made for peaks.
             dark = refine_keypoints_dark_udp(
-                keypoints.copy(), heatmaps.cpu().numpy().copy(), self.decode_gaussian_kernel
+                keypoints.copy(), heatmaps.whole(), self.decode_gaussian_kernel
             )
             keypoints = np.where(found[..., None], dark, keypoints)
         elif self.adjust:
-            right = values_at(heatmaps, maps, y, x + 1) > values_at(heatmaps, maps, y, x - 1)
-            below = values_at(heatmaps, maps, y + 1, x) > values_at(heatmaps, maps, y - 1, x)
+            right = heatmaps.at(maps, y, x + 1) > heatmaps.at(maps, y, x - 1)
+            below = heatmaps.at(maps, y + 1, x) > heatmaps.at(maps, y - 1, x)
             keypoints += np.where(np.stack([right, below], -1), 0.25, -0.25).astype(np.float32)
         keypoints += np.float32(self.decode_center_shift)
         return keypoints * known[..., None] * self.scale_factor
+
+
+def _check_batch(heatmaps: Tensor, tags: Tensor) -> None:
+    shapes = f'heat maps are {tuple(heatmaps.shape)}, tags {tuple(tags.shape)}'
+    if heatmaps.ndim != 4 or tags.ndim != 4 or 0 in heatmaps.shape:
+        raise ValueError(f'maps must be (B, K, H, W) and (B, L*K, H, W), not empty: {shapes}')
+    if heatmaps.shape[0] != tags.shape[0] or heatmaps.shape[2:] != tags.shape[2:]:
+        raise ValueError(f'heat maps and tags must agree in batch and map size: {shapes}')

@@ -6,20 +6,18 @@ Letters as in ``grouping.py``, and Q missing keypoints, each of a person.
 from dataclasses import dataclass
 
 import numpy as np
-from torch import Tensor
 
-from hsjp_mm.codecs.reading import BLOCK, block_pixels, reduce_blocks, row_extremes, take
+from hsjp_mm.codecs.reading import Maps
 
 # The result of the search does not depend on these, its time does.
 SEARCH_FIRST = (1, 8)  # blocks that are read for a person at first, and then
 SEARCH_MANY = 256  # blocks to read for a person, for which bounds by all tags are worth it
-SEARCH_DENSE = 0.5  # the share of the blocks of a map from which on all of them are reduced
 SEARCH_TOGETHER = 64  # missing keypoints that are sought at once
 
 
 def find_missing(
-    heatmaps: Tensor,
-    tags: Tensor,
+    heatmaps: Maps,
+    tags: Maps,
     warmest: np.ndarray,
     keypoints: np.ndarray,
     person_tags: np.ndarray,
@@ -33,7 +31,7 @@ def find_missing(
     Args:
         heatmaps: (K, H, W) of an image.
         tags: (L·K, H, W).
-        warmest: (K, h, w) the greatest heat of each block.
+        warmest: (K, h, w) the heat of no pixel of a block is greater.
         keypoints: (Q,) missing ones, of all persons, best in ascending order.
         person_tags: (Q, L) mean tags of the persons that lack them.
 
@@ -58,11 +56,11 @@ class _Search:
 
     Attributes:
         heatmaps, tags, keypoints, person_tags: As for find_missing.
-        warmest: (Q, h, w) the greatest heat of each block, of the map of each missing keypoint.
+        warmest: (Q, h, w) the bounds of the heat, of the map of each missing keypoint.
     """
 
-    heatmaps: Tensor
-    tags: Tensor
+    heatmaps: Maps
+    tags: Maps
     warmest: np.ndarray
     keypoints: np.ndarray
     person_tags: np.ndarray
@@ -95,7 +93,8 @@ class _Search:
 
     def _guesses(self) -> np.ndarray:
         """Guess what blocks (Q, h, w) hold from their greatest heat and the tag in their middle."""
-        guesses = _middles(self.tags, self.keypoints)
+        wanted, places = np.unique(self.keypoints, return_inverse=True)
+        guesses = self.tags.middles(wanted)[places]
         guesses -= self.person_tags[:, :1, None]
         np.round(np.abs(guesses, out=guesses), out=guesses)
         return np.subtract(self.warmest, guesses, out=guesses)
@@ -138,12 +137,12 @@ class _Search:
         """
         shape = self.warmest.shape[1:]
         pairs, places = np.divmod(blocks, shape[0] * shape[1])
-        channels = n * len(self.heatmaps) + self.keypoints
+        channels = n * self.heatmaps.shape[0] + self.keypoints
         wanted, rows = np.unique(channels, return_inverse=True)
         keys = rows[pairs] * (shape[0] * shape[1]) + places
         asked = np.zeros((len(wanted), *shape), bool)
         asked.reshape(-1)[keys] = True
-        lowest, highest = _extremes(self.tags, wanted, asked)[:, keys]
+        lowest, highest = self.tags.extremes(wanted, asked)[:, keys]
         own = self.person_tags[pairs, n]
         return np.maximum(lowest - own, own - highest).clip(0)
 
@@ -163,15 +162,15 @@ class _Search:
         num_keypoints, height, width = self.heatmaps.shape
         maps = self.keypoints * height * width
         pairs, places = np.divmod(blocks, self.warmest[0].size)
-        pixels = block_pixels(*np.divmod(places, self.warmest.shape[2]), height, width)
-        heat = take(self.heatmaps, maps[pairs, None] + pixels)
+        pixels = self.heatmaps.block_pixels(places)
+        heat = self.heatmaps.take_blocks(self.keypoints[pairs], places)
         enough = np.flatnonzero(heat - penalties[:, None] >= least[pairs, None])
         pairs = pairs[enough // pixels.shape[1]]
         pixels, heat = pixels.take(enough), heat.take(enough)
         squares = np.zeros(len(heat), np.float32)
         for n, own in enumerate(self.person_tags.T):
             first = n * num_keypoints * height * width + maps[pairs]
-            squares = squares + (take(self.tags, first + pixels) - own[pairs]) ** 2
+            squares = squares + (self.tags.take(first + pixels) - own[pairs]) ** 2
             responses = heat - np.round(np.sqrt(squares))
             # further tags only add to the distance
             enough = np.flatnonzero(responses >= least[pairs])
@@ -186,46 +185,7 @@ class _Search:
         best[present] = np.maximum.reduceat(responses, starts)
         first = np.where(responses == best[pairs], pixels, height * width)
         where[present] = np.minimum.reduceat(first, starts)
-        return best, where, take(self.heatmaps, maps + where)
-
-
-def _middles(tags: Tensor, keypoints: np.ndarray) -> np.ndarray:
-    """Read a tag near the middle of each block of the tag maps of keypoints (Q,): (Q, h, w)."""
-    rows, columns = (
-        np.arange(BLOCK // 2, side + BLOCK // 2, BLOCK).clip(max=side - 1)
-        for side in tags.shape[1:]
-    )
-    wanted, places = np.unique(keypoints, return_inverse=True)
-    pixels = (wanted[:, None, None] * tags.shape[1] + rows[:, None]) * tags.shape[2] + columns
-    return take(tags, pixels)[places]
-
-
-def _extremes(tags: Tensor, channels: np.ndarray, asked: np.ndarray) -> np.ndarray:
-    """Find the least and the greatest value of blocks of maps (C,).
-
-    Args:
-        tags: as for find_missing.
-        channels: (C,) which of them.
-        asked: (C, h, w) which blocks; it is changed.
-
-    Returns:
-        (2, C·h·w), with anything for what was not asked for.
-    """
-    extremes = np.empty((2, *asked.shape), np.float32)
-    dense = asked.mean(axis=(1, 2)) > SEARCH_DENSE
-    if dense.any():
-        wanted = channels[dense].tolist()
-        reduced = reduce_blocks(*((tags[k], way) for way in ('minimum', 'maximum') for k in wanted))
-        extremes[:, dense] = reduced.reshape(2, -1, *asked.shape[1:])
-        asked[dense] = False
-    extremes = extremes.reshape(2, -1)
-    blocks = np.flatnonzero(asked)
-    maps, places = np.divmod(blocks, asked[0].size)
-    height, width = tags.shape[1:]
-    pixels = block_pixels(*np.divmod(places, asked.shape[2]), height, width)
-    pixels += (channels * height * width)[maps, None]
-    extremes[:, blocks] = row_extremes(tags, pixels)
-    return extremes
+        return best, where, self.heatmaps.take(maps + where)
 
 
 def _highest(guesses: np.ndarray, number: int) -> np.ndarray:

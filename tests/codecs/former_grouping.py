@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from hsjp_mm.codecs import AssociativeEmbedding
+from hsjp_mm.codecs.reading import WholeMaps
 from tests.codecs.plain_munkres import plain_munkres
 
 SEARCH_BLOCK = 8  # pixels; the result does not depend on it, the time does
@@ -314,4 +315,4 @@ class FormerEmbedding(AssociativeEmbedding):
                 locations[missing, k], scores[missing, k] = find_missing(
                     heatmaps[k], tags[k :: len(heatmaps)], person_tags[missing]
                 )
-        return self._place(heatmaps, locations, scores > 0, found), scores, person_scores
+        return self._place(WholeMaps(heatmaps), locations, scores > 0, found), scores, person_scores

@@ -196,7 +196,7 @@ def test_mean_tags_are_numpys_to_the_bit(num_tags):
 def test_crowds_are_grouped_as_formerly_bit_for_bit(many, dense, monkeypatch):
     """With and without bounds by all tags, with all blocks of a map reduced and with some."""
     monkeypatch.setattr(missing, 'SEARCH_MANY', many)
-    monkeypatch.setattr(missing, 'SEARCH_DENSE', dense)
+    monkeypatch.setattr(reading, 'DENSE', dense)
     for num_persons, size in ((1, 128), (10, 128), (30, 256)):
         maps = draw_maps(num_persons, size)
         former = make_codec((size, size), cls=FormerEmbedding).batch_decode(*maps)
@@ -326,8 +326,7 @@ def test_torch_reads_maps_of_other_devices_alike(monkeypatch):
     batch = as_batch([make_scene(rng, 5, 37, 50, 2) for _ in range(3)])
     codec = make_codec((50, 37), range(5))
     by_numpy = codec.batch_decode(*batch)
-    for module in (grouping, reading):
-        monkeypatch.setattr(module, 'as_array', lambda maps: maps)
+    monkeypatch.setattr(reading, 'as_array', lambda maps: maps)
     assert sum(map(len, by_numpy[0])) > 10
     for ours, theirs in zip(codec.batch_decode(*batch), by_numpy, strict=True):
         assert_same(ours, theirs)
@@ -339,8 +338,7 @@ def test_of_maps_on_another_device_only_candidates_are_moved(monkeypatch):
     codec = make_codec((512, 512))
     by_numpy = codec.batch_decode(*maps)
     moved = []
-    for module in (grouping, reading):
-        monkeypatch.setattr(module, 'as_array', lambda maps: maps)
+    monkeypatch.setattr(reading, 'as_array', lambda maps: maps)
     move = torch.Tensor.cpu
     monkeypatch.setattr(torch.Tensor, 'cpu', lambda self: moved.append(self.nbytes) or move(self))
     decoded = codec.batch_decode(*maps)

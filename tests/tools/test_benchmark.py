@@ -120,8 +120,9 @@ def test_stores(people):
 @pytest.mark.slow
 def test_decode():
     printed = run('decode', '--map-sizes', '32', '--crowds', '1', '2')
-    rows = [line.split() for line in printed.splitlines()[2:]]
-    assert [row[:2] for row in rows] == [['32', '1'], ['32', '2']]
+    grouping, enlarging = printed.split('\n\n')
+    rows = [line.split() for part in (grouping, enlarging) for line in part.splitlines()[2:]]
+    assert [row[:2] for row in rows] == [['32', '1'], ['32', '2']] * 2
     # a pass over so small maps takes microseconds, which are shown as such
     assert all(float(value) > 0 for row in rows for value in row[2:])
 
@@ -153,6 +154,7 @@ def test_communication(people):
         (['decode', '--rounds', '0'], '--rounds=0 must be at least 1'),
         (['decode', '--map-sizes', '64', '0'], '--map-sizes=0 must be at least 1'),
         (['decode', '--map-sizes', '64', '5'], '--map-sizes=5 must be at least 6 cells'),
+        (['decode', '--map-sizes', '64', '50'], '--map-sizes=50 must be a multiple of 4 cells'),
         (['boxes', '--boxes', '-1'], '--boxes=-1 must be at least 1'),
         (['boxes', '--boxes', '3'], '--boxes=3 must be at least 4'),
         (['dataset', '--images', '10', '--boxes', '9'], '--boxes=9 must be at least 10'),

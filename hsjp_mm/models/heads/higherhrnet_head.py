@@ -15,10 +15,14 @@ from mmpose.models.heads import AssociativeEmbeddingHead
 from mmpose.models.utils.tta import flip_heatmaps
 from torch import Tensor, nn
 
+from hsjp_mm.codecs import AssociativeEmbedding
+from hsjp_mm.codecs.enlarging import EnlargedMaps
 from hsjp_mm.registry import MODELS
 
 STRIDE = 4
 """A cell of the coarsest heat map is so many pixels of the input wide and high."""
+FINEST = 3
+"""Of so many resolutions the finest is that of the input; any finer would have to be reduced."""
 
 # Options of the stock head that have one meaning here; its configs may go on naming them.
 FIXED = {'shift_heatmap': False, 'align_corners': False, 'restore_heatmap_size': True}
@@ -210,6 +214,10 @@ class HigherHRNetHead(AssociativeEmbeddingHead):
         an image are cut to its own ``input_size``, for images of a batch may be padded at their
         right and bottom to one size.
 
+        On a CPU the codec ``hsjp_mm.AssociativeEmbedding`` has only those blocks enlarged that it
+        looks at, which are few, unless there are several scales or the maps are put out. The
+        values are then the same up to a share of 1e-6.
+
         Args:
             feats: the backbone's features; ``[normal, flipped]`` with ``flip_test``; a list of
                 these, the original scale first, with ``multiscale_test``.
@@ -235,15 +243,51 @@ class HigherHRNetHead(AssociativeEmbeddingHead):
         views = [scale if flip else [scale] for scale in scales]
         _check_scales([view[0][-1].shape[-2:] for view in views])
         flip_indices = self._flip_indices(batch_data_samples) if flip else None
-        heatmaps, tags = self.aggregate(views, flip_indices, test_cfg.get('aggregate', True))
+        aggregate = test_cfg.get('aggregate', True)
+        sizes = _input_sizes(batch_data_samples, _covered(views))
+        output_heatmaps = test_cfg.get('output_heatmaps', False)
+        if not output_heatmaps and self._can_enlarge_blocks(views):
+            return self.decode(self._block_maps(views[0], flip_indices, aggregate, sizes))
 
         fields = []
-        sizes = _input_sizes(batch_data_samples, heatmaps)
+        heatmaps, tags = self.aggregate(views, flip_indices, aggregate)
         for *maps, (width, height) in zip(heatmaps, tags, sizes, strict=True):
             own = [m[:, :height, :width].contiguous() for m in maps]  # codecs take views of them
             fields.append(PixelData(heatmaps=own[0], tags=own[1]))
         persons = [self.decode((f.heatmaps[None], f.tags[None]))[0] for f in fields]
-        return (persons, fields) if test_cfg.get('output_heatmaps', False) else persons
+        return (persons, fields) if output_heatmaps else persons
+
+    def _can_enlarge_blocks(self, views: list) -> bool:
+        """Tell whether the decoder can do without whole maps, and is faster then."""
+        return (
+            isinstance(self.decoder, AssociativeEmbedding)
+            and len(views) == 1
+            and len(self.deconv_modules) < FINEST
+            and views[0][0][-1].device.type == 'cpu'
+        )
+
+    def _block_maps(
+        self,
+        view: Sequence[Feats],
+        flip_indices: list[int] | None,
+        aggregate: bool,
+        sizes: list[tuple[int, int]],
+    ) -> tuple[list[EnlargedMaps], list[EnlargedMaps]]:
+        """Heat maps and tags as :meth:`aggregate` gives them for one scale, for each image."""
+        heatmaps, tags = self._unflipped(view, flip_indices)
+        factors = [STRIDE >> level for level in range(len(heatmaps))]
+        used = slice(None if aggregate else -1, None)
+        images = zip(*heatmaps[used], strict=True)
+        return (
+            [
+                EnlargedMaps(levels, factors[used], (height, width))
+                for levels, (width, height) in zip(images, sizes, strict=True)
+            ],
+            [
+                EnlargedMaps([own], [STRIDE], (height, width))
+                for own, (width, height) in zip(tags, sizes, strict=True)
+            ],
+        )
 
     def _flip_indices(self, batch_data_samples: list) -> list[int]:
         indices = batch_data_samples[0].metainfo['flip_indices']
@@ -268,7 +312,7 @@ class HigherHRNetHead(AssociativeEmbeddingHead):
         Returns:
             the heat maps (B, K, H, W) of all views, and the tags of those of the first scale.
         """
-        height, width = (STRIDE * side for side in views[0][0][-1].shape[-2:])
+        height, width = _covered(views)
         scales = []
         for view in views:
             heatmaps, tags = self._unflipped(view, flip_indices)
@@ -341,10 +385,16 @@ def _levels(batch_data_samples: list, name: str) -> list[Tensor]:
     return [torch.stack(level) for level in zip(*levels, strict=True)]
 
 
-def _input_sizes(batch_data_samples: list, maps: Tensor) -> list[tuple[int, int]]:
+def _covered(views: list) -> tuple[int, int]:
+    """(height, width) in pixels of the input that the features of the first scale cover."""
+    height, width = views[0][0][-1].shape[-2:]
+    return STRIDE * height, STRIDE * width
+
+
+def _input_sizes(batch_data_samples: list, covered: tuple[int, int]) -> list[tuple[int, int]]:
     """(width, height) of each image as it went into the network, without the batch's padding."""
     sizes = [tuple(sample.metainfo['input_size']) for sample in batch_data_samples]
-    height, width = maps.shape[-2:]
+    height, width = covered
     for size in sizes:
         if size[0] > width or size[1] > height:
             raise ValueError(

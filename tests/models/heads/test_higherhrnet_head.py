@@ -469,6 +469,41 @@ def test_persons_come_out_where_their_peaks_are_each_in_its_image():
 
 
 @torch.no_grad()
+@pytest.mark.parametrize('flip', [False, True])
+@pytest.mark.parametrize('num_deconvs', [0, 1, 2, 3])
+def test_persons_are_the_same_whether_blocks_or_all_is_enlarged(num_deconvs, flip, monkeypatch):
+    decoder = codec() | dict(type='hsjp_mm.AssociativeEmbedding', decode_keypoint_thr=0.5)
+    module = head(num_deconvs=num_deconvs, num_blocks=1, decoder=decoder)
+    # Random maps, for those of the layers have ties. They are larger than the images, for at the
+    # far border torch rounds equal pixels to unequal ones.
+    feats = [(torch.zeros(2, 4, 24, 32),), (torch.ones(2, 4, 24, 32),)]
+    maps = []
+    for _ in feats:
+        levels = [torch.rand(2, 3, 24 << level, 32 << level) for level in range(num_deconvs + 1)]
+        maps.append((levels, 10 * torch.rand(2, 3, 24, 32)))
+    monkeypatch.setattr(module, 'forward', lambda view: maps[int(view[0].flatten()[0])])
+    samples = data_samples((96, 64), (64, 56), flip_indices=[1, 0, 2])
+    enlarged = []
+    interpolate = F.interpolate
+    monkeypatch.setattr(
+        F, 'interpolate', lambda *a, **k: enlarged.append(1) or interpolate(*a, **k)
+    )
+    for aggregate in (True, False):
+        cfg = dict(flip_test=flip, aggregate=aggregate)
+        view = feats if flip else feats[0]
+        persons = module.predict(view, samples, cfg)
+        # finer maps than the input have to be reduced, so all are
+        assert bool(enlarged) == (num_deconvs == 3)
+        expected, _ = module.predict(view, samples, dict(output_heatmaps=True, **cfg))
+        assert enlarged
+        enlarged.clear()
+        for ours, theirs in zip(persons, expected, strict=True):
+            assert len(theirs.keypoints) > 1
+            for name in ('keypoints', 'keypoint_scores', 'bbox_scores'):
+                np.testing.assert_allclose(ours[name], theirs[name], atol=1e-5)
+
+
+@torch.no_grad()
 def test_the_stock_estimator_sees_each_image_of_a_batch_as_if_alone():
     torch.manual_seed(0)
     part = dict(in_channels=16, num_keypoints=3, decoder=codec())
