@@ -16,7 +16,7 @@ FACTORS = 1, 2, 4, 8
 """By how much a map can be enlarged: a block is then made of whole cells."""
 
 MARGIN = np.float32(1e-6)
-"""Share of a cell's value by which rounding may lift what is interpolated beside it."""
+"""Share of a cell's value by which rounding may at most lift what is interpolated beside it."""
 
 TOGETHER = 512
 """So many blocks are enlarged at once, and stay in the cache. No result depends on it."""
@@ -26,7 +26,8 @@ class EnlargedMaps(Maps):
     """The mean of maps of several resolutions, each enlarged bilinearly, but only where it is read.
 
     The values are those of ``torch.nn.functional.interpolate(..., mode='bilinear')`` up to a share
-    of 1e-6. A pixel has the same value to the bit, however it is read.
+    of 1e-6. A pixel has the same value to the bit however it is read, for in double precision its
+    few products and sums are exact, unless its cells differ a hundred thousand times in size.
 
     Args:
         sources: maps on the CPU, each (M, height / factor, width / factor) of one size
@@ -132,6 +133,7 @@ class _Level:
             same number of cells.
         first, weight: of each pixel along a side, the first of the two cells that it lies between,
             and the weight of the second.
+        weights: of each of its cells (in rows) in each pixel of a block.
         step: cells of the side of a block; it is made of one more at each side.
     """
 
@@ -146,28 +148,28 @@ class _Level:
         self.cells = np.pad(source, [(0, 0), *((1, pad) for pad in beyond)], mode='edge')
         doubled = 2 * np.arange(BLOCK * max(blocks)) + 1 + factor
         self.first, rest = np.divmod(doubled, 2 * factor)
-        self.weight = (rest / (2 * factor)).astype(np.float32)
+        self.weight = rest / (2 * factor)
+        ends = np.eye(self.step + 2)[[self.first[:BLOCK], self.first[:BLOCK] + 1]]
+        one_side = _between(ends[0], ends[1], self.weight[:BLOCK, None])
+        self.weights = np.kron(one_side, one_side).T
 
     def pixels(self, channels: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Enlarge at pixels."""
         _, height, width = self.cells.shape
         index = (channels * height + self.first[y]) * width + self.first[x]
-        weight = self.weight[x]
         upper, lower = (
-            _between(self.cells.take(row), self.cells.take(row + 1), weight)
+            _between(self.cells.take(row), self.cells.take(row + 1), self.weight[x])
             for row in (index, index + width)
         )
         return _between(upper, lower, self.weight[y])
 
     def blocks(self, channels: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        """Enlarge blocks (Q, 8, 8)."""
+        """Enlarge blocks (Q, 64)."""
         _, height, width = self.cells.shape
         side = np.arange(self.step + 2)
+        inner = (side[:, None] * width + side).ravel()
         index = (channels * height + rows * self.step) * width + columns * self.step
-        cells = self.cells.take(index[:, None, None] + side[:, None] * width + side)
-        first, weight = self.first[:BLOCK], self.weight[:BLOCK]
-        lines = _between(cells[:, :, first], cells[:, :, first + 1], weight)
-        return _between(lines[:, first], lines[:, first + 1], weight[:, None])
+        return self.cells.take(index[:, None] + inner).astype(np.float64) @ self.weights
 
     def bounds(self, extreme: np.ufunc, margin: np.float32) -> np.ndarray:
         """Reduce the cells of each block: (M, h, w)."""
@@ -186,8 +188,8 @@ class _Level:
 
 
 def _between(first: np.ndarray, second: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Interpolate: exactly the value of both where they are equal, as at the border."""
-    return first + (second - first) * weight
+    """Interpolate in double precision."""
+    return first * (1 - weight) + second * weight
 
 
 def _reduced(extreme: np.ufunc, parts: list[np.ndarray]) -> np.ndarray:
@@ -199,7 +201,7 @@ def _reduced(extreme: np.ufunc, parts: list[np.ndarray]) -> np.ndarray:
 
 def _mean(levels: list[np.ndarray]) -> np.ndarray:
     total = sum(levels[1:], start=levels[0])
-    return total / np.float32(len(levels)) if len(levels) > 1 else total
+    return (total / len(levels)).astype(np.float32)
 
 
 def _above_neighbors(blocks: np.ndarray) -> np.ndarray:
