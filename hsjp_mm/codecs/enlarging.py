@@ -180,11 +180,16 @@ class _Level:
         return found + margin * np.abs(found)
 
     def middles(self, channels: np.ndarray) -> np.ndarray:
-        rows, columns = (
-            slice(self.step // 2 + 1, self.step // 2 + 1 + number * self.step, self.step)
-            for number in self.num_blocks
+        """Enlarge the pixel in the middle of each block."""
+        first, weight = self.first[BLOCK // 2], self.weight[BLOCK // 2]
+        rows, columns = self.num_blocks
+        cells = self.cells[channels]
+        upper, lower = (cells[:, i : i + rows * self.step : self.step] for i in (first, first + 1))
+        lines = _between(upper, lower, weight)
+        left, right = (
+            lines[:, :, i : i + columns * self.step : self.step] for i in (first, first + 1)
         )
-        return self.cells[channels, rows, columns]
+        return _between(left, right, weight)
 
 
 def _between(first: np.ndarray, second: np.ndarray, weight: np.ndarray) -> np.ndarray:
