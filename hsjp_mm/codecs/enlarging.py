@@ -67,10 +67,8 @@ class EnlargedMaps(Maps):
         inner = np.flatnonzero(~juts)
         for start in range(0, len(inner), TOGETHER):
             part = inner[start : start + TOGETHER]
-            enlarged = (
-                level.blocks(channels[part], rows[part], columns[part]) for level in self.levels
-            )
-            values[part] = _mean(list(enlarged)).reshape(len(part), -1)
+            wanted = channels[part], rows[part], columns[part]
+            values[part] = _mean([level.blocks(*wanted) for level in self.levels])
         values[juts] = self.take((channels * height * width)[juts, None] + pixels[juts])
         return values
 
@@ -138,7 +136,6 @@ class _Level:
     """
 
     def __init__(self, source: np.ndarray, factor: int, blocks: tuple[int, int]):
-        self.factor = factor
         self.num_blocks = blocks
         self.step = BLOCK // factor
         beyond = (
@@ -154,7 +151,7 @@ class _Level:
         self.weights = np.kron(one_side, one_side).T
 
     def pixels(self, channels: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """Enlarge at pixels."""
+        """Enlarge pixels, in the shape of the arguments."""
         _, height, width = self.cells.shape
         index = (channels * height + self.first[y]) * width + self.first[x]
         upper, lower = (
@@ -164,7 +161,7 @@ class _Level:
         return _between(upper, lower, self.weight[y])
 
     def blocks(self, channels: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        """Enlarge blocks (Q, 64)."""
+        """Enlarge blocks: (Q, 64)."""
         _, height, width = self.cells.shape
         side = np.arange(self.step + 2)
         inner = (side[:, None] * width + side).ravel()
@@ -172,7 +169,7 @@ class _Level:
         return self.cells.take(index[:, None] + inner).astype(np.float64) @ self.weights
 
     def bounds(self, extreme: np.ufunc, margin: np.float32) -> np.ndarray:
-        """Reduce the cells of each block: (M, h, w)."""
+        """Bound the pixels of each block by the cells that it is made of: (M, h, w)."""
         rows, columns = (number * self.step for number in self.num_blocks)
         side = range(self.step + 2)
         lines = _reduced(extreme, [self.cells[:, i : i + rows : self.step] for i in side])

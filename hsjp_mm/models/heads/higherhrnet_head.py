@@ -258,9 +258,14 @@ class HigherHRNetHead(AssociativeEmbeddingHead):
         return (persons, fields) if output_heatmaps else persons
 
     def _can_enlarge_blocks(self, views: list) -> bool:
-        """Tell whether the decoder can do without whole maps, and is faster then."""
+        """Tell whether the decoder can do without whole maps, and is faster then.
+
+        Subclasses that put together or decode whole maps of their own are given them.
+        """
         return (
             isinstance(self.decoder, AssociativeEmbedding)
+            and type(self.decoder).batch_decode is AssociativeEmbedding.batch_decode
+            and type(self).aggregate is HigherHRNetHead.aggregate
             and len(views) == 1
             and len(self.deconv_modules) < FINEST
             and views[0][0][-1].device.type == 'cpu'

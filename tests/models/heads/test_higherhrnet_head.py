@@ -18,6 +18,7 @@ from mmpose.structures import PoseDataSample
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from hsjp_mm.codecs import AssociativeEmbedding
 from hsjp_mm.models import GroupingLoss, HigherHRNetHead
 from tests.helpers import ROOT
 
@@ -501,6 +502,30 @@ def test_persons_are_the_same_whether_blocks_or_all_is_enlarged(num_deconvs, fli
             assert len(theirs.keypoints) > 1
             for name in ('keypoints', 'keypoint_scores', 'bbox_scores'):
                 np.testing.assert_allclose(ours[name], theirs[name], atol=1e-5)
+
+
+@torch.no_grad()
+def test_subclasses_that_use_whole_maps_get_them():
+    seen = []
+
+    class OwnHead(HigherHRNetHead):
+        def aggregate(self, *args):
+            seen.append('aggregate')
+            return super().aggregate(*args)
+
+    class OwnCodec(AssociativeEmbedding):
+        def batch_decode(self, batch_heatmaps, batch_tags):
+            seen.append(tuple(batch_heatmaps.shape))
+            return super().batch_decode(batch_heatmaps, batch_tags)
+
+    feats = (torch.rand(1, 4, 16, 16),)
+    decoder = codec() | dict(type='hsjp_mm.AssociativeEmbedding')
+    OwnHead(4, 3, decoder=decoder).eval().predict(feats, data_samples((64, 64)))
+    assert seen == ['aggregate']
+    module = head(decoder=decoder)
+    module.decoder = OwnCodec((64, 64), (64, 64), decode_keypoint_order=[0, 1, 2])
+    module.predict(feats, data_samples((64, 64)))
+    assert seen == ['aggregate', (1, 3, 64, 64)]
 
 
 @torch.no_grad()
