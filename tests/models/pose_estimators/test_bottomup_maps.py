@@ -50,6 +50,10 @@ def test_maps_are_decoded_to_what_the_estimator_predicts(flip, aggregate):
     assert len(found) > 1
     np.testing.assert_allclose(found, keypoints, rtol=0, atol=1e-9)
     np.testing.assert_allclose(heights, scores, rtol=0, atol=1e-6)
+    model.test_cfg['output_heatmaps'] = True  # enlarges all, as BottomupMaps does
+    keypoints, scores = predict(model, image, flip)
+    np.testing.assert_allclose(found, keypoints, rtol=0, atol=1e-9)
+    np.testing.assert_array_equal(heights, scores)
 
 
 @pytest.mark.filterwarnings('ignore::torch.jit.TracerWarning')  # the size of the input is fixed
