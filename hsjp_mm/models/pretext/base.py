@@ -8,13 +8,15 @@ task by its name. The class may be registered outside of this package.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from mmpose.models.backbones import HRNet
 from mmpose.models.pose_estimators.base import BasePoseEstimator
 from mmpose.registry import MODELS as MMPOSE_MODELS
 from torch import Tensor, nn
+
+Value = int | bool | str
 
 
 @dataclass(frozen=True)
@@ -69,9 +71,9 @@ class PretextModel(BasePoseEstimator):
     estimator of MMPose.
 
     Args:
-        identity: names and values (whole numbers or truth values) of what makes the task another
-            one, so that its head cannot be used for a task of other values. They are kept in
-            buffers, ``identity.NAME``, for whoever reads a checkpoint.
+        identity: names and values (whole numbers, truth values or texts) of what makes the task
+            another one, so that its head cannot be used for a task of other values. They are kept
+            in buffers, ``identity.NAME``, for whoever reads a checkpoint.
         estimator: arguments of MMPose's BasePoseEstimator: backbone, neck, head, ….
 
     Attributes:
@@ -103,7 +105,7 @@ class PretextModel(BasePoseEstimator):
     accumulative_counts = 1
     board: ClassVar[str | Callable] = ''
 
-    def __init__(self, identity: Mapping[str, int | bool] | None = None, **estimator):
+    def __init__(self, identity: Mapping[str, Value] | None = None, **estimator):
         super().__init__(**estimator)
         self.identity = Identity(identity or {})
 
@@ -117,19 +119,19 @@ class PretextModel(BasePoseEstimator):
     def _load_state_dict_pre_hook(self, state_dict, prefix, local_meta, *args, **kwargs):
         """Refuse the weights of another task: MMEngine would log the head and go on without."""
         super()._load_state_dict_pre_hook(state_dict, prefix, local_meta, *args, **kwargs)
-        stored = {
-            name: state_dict[f'{prefix}identity.{name}']
+        theirs = {
+            name: self.identity.read(name, state_dict[f'{prefix}identity.{name}'])
             for name in self.identity.types
             if f'{prefix}identity.{name}' in state_dict
         }
-        if any(int(value) != self.identity.value(name) for name, value in stored.items()):
-            ours = {name: self.identity.value(name) for name in stored}
-            self._refuse(self.identity.described(stored), self.identity.described(ours))
+        ours = {name: self.identity.value(name) for name in theirs}
+        if theirs != ours:
+            self._refuse(_described(theirs), _described(ours))
         head = f'{prefix}head.'
-        theirs = {k.removeprefix(head): v for k, v in state_dict.items() if k.startswith(head)}
-        if theirs and _shapes(theirs) != _shapes(self.head.state_dict()):
+        weights = {k.removeprefix(head): v for k, v in state_dict.items() if k.startswith(head)}
+        if weights and _shapes(weights) != _shapes(self.head.state_dict()):
             self._refuse(
-                f'another head ({_shapes(theirs)})',
+                f'another head ({_shapes(weights)})',
                 f'a {type(self.head).__name__} ({_shapes(self.head.state_dict())})',
             )
 
@@ -141,23 +143,31 @@ class PretextModel(BasePoseEstimator):
 
 
 class Identity(nn.Module):
-    """What makes a pretext task another one, as buffers of whole numbers, one for each name."""
+    """What makes a pretext task another one, as buffers of whole numbers, one for each name.
 
-    def __init__(self, values: Mapping[str, int | bool]):
+    A text is kept as the numbers of its letters.
+    """
+
+    def __init__(self, values: Mapping[str, Value]):
         super().__init__()
         self.types = {name: type(value) for name, value in values.items()}
         for name, value in values.items():
-            self.register_buffer(name, torch.tensor(int(value)))
+            numbers = [ord(letter) for letter in value] if isinstance(value, str) else int(value)
+            self.register_buffer(name, torch.tensor(numbers))
 
-    def value(self, name: str) -> int:
-        """Read a value."""
-        return int(self.get_buffer(name))
+    def value(self, name: str) -> Value:
+        """Say a value of the model."""
+        return self.read(name, self.get_buffer(name))
 
-    def described(self, values: Mapping[str, Any]) -> str:
-        """Say values in words: ``grid=2 and unshuffled=False``."""
-        return ' and '.join(
-            f'{name}={self.types[name](int(value))}' for name, value in values.items()
-        )
+    def read(self, name: str, buffer: Tensor) -> Value:
+        """Say the value that a buffer of this name holds."""
+        if buffer.ndim:
+            return ''.join(map(chr, buffer.tolist()))
+        return self.types[name](int(buffer))
+
+
+def _described(values: Mapping[str, Value]) -> str:
+    return ' and '.join(f'{name}={value}' for name, value in values.items())
 
 
 def _shapes(tensors: Mapping[str, Tensor]) -> str:

@@ -34,7 +34,8 @@ class PartSegmentation(PretextModel):
         data_preprocessor, init_cfg, train_cfg, test_cfg: as in a stock config.
 
     Raises:
-        ValueError: a head of another type, data that label other parts.
+        ValueError: a head of another type, data that label other parts, weights for other parts or
+            another order of them.
 
     Examples:
         >>> model = dict(
@@ -65,7 +66,7 @@ class PartSegmentation(PretextModel):
         test_cfg: dict | None = None,
     ):
         super().__init__(
-            identity={'parts': len(parts)},
+            identity={'parts': len(parts), 'names': ', '.join(parts)},
             backbone=backbone,
             neck=neck,
             head=pretext_head(head, PartSegmentationHead, num_parts=len(parts)),

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import torch
 
-from hsjp_mm.models.pretext.base import PretextModel
+from hsjp_mm.models.pretext.base import PretextModel, Value
 
 
 class PuzzleModel(PretextModel):
@@ -26,7 +26,7 @@ class PuzzleModel(PretextModel):
         grid: int,
         input_size: tuple[int, int],
         seed: int,
-        identity: Mapping[str, int | bool] | None = None,
+        identity: Mapping[str, Value] | None = None,
         **estimator,
     ):
         if not (isinstance(grid, int) and 2 <= grid <= min(input_size)):

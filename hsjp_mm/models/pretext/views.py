@@ -16,6 +16,7 @@ from hsjp_mm.datasets.transforms.views import expand, set_views
 from hsjp_mm.models.pretext.base import (
     Measure,
     PretextModel,
+    Value,
     pretext_head,
     require_whole_cells,
 )
@@ -80,7 +81,7 @@ class ViewsModel(PretextModel):
         views: Sequence[Mapping] | None = None,
         input_size: tuple[int, int] = (224, 224),
         head_options: Mapping[str, Any] | None = None,
-        identity: Mapping[str, int | bool] | None = None,
+        identity: Mapping[str, Value] | None = None,
         data_preprocessor: dict | None = None,
         init_cfg: dict | list | None = None,
         train_cfg: dict | None = None,

@@ -27,13 +27,26 @@ def test_head_follows_from_the_parts():
     model = tiny_dense('PartSegmentation', parts=DENSEPOSE_PARTS)
     assert model.head.final_layer.out_channels == 15
     assert model.identity.value('parts') == 14
-    with pytest.raises(ValueError, match='the checkpoint has parts=14, the model parts=6'):
+    with pytest.raises(ValueError, match=r'has parts=14 and .*, the model parts=6'):
         tiny_dense('PartSegmentation').load_state_dict(model.state_dict())
     with pytest.raises(ValueError, match=r'head\.num_parts=3: give num_parts to the model alone'):
         tiny_dense(
             'PartSegmentation',
             head=dict(type='hsjp_mm.PartSegmentationHead', in_channels=16, num_parts=3),
         )
+
+
+def test_weights_for_another_order_of_the_parts_are_refused():
+    parts = ('head', 'body')
+    state = tiny_dense('PartSegmentation', parts=parts).state_dict()
+    tiny_dense('PartSegmentation', parts=parts).load_state_dict(state)
+    with pytest.raises(
+        ValueError,
+        match='parts=2 and names=head, body, the model parts=2 and names=body, head',
+    ):
+        tiny_dense('PartSegmentation', parts=parts[::-1]).load_state_dict(state)
+    del state['identity.names']  # as it was written before the names stood in it
+    tiny_dense('PartSegmentation', parts=parts).load_state_dict(state, strict=False)
 
 
 def test_other_parts_than_the_datas_are_refused_before_training(dense_bodies):
