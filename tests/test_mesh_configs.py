@@ -350,7 +350,9 @@ def test_the_configs_of_the_readme_measure_as_the_protocols_do(tmp_path):
     assert [data[name].data_root for name in ('3dpw', 'h36m', 'mupots')] == [
         'data/3dpw/', 'data/h36m/', 'data/mupots/'
     ]  # fmt: skip
-    assert data['mupots'].joint_set == configs['mupots'].model.joint_set == 'mupots_17'
+    model = configs['mupots'].model
+    assert data['mupots'].joint_set == model.test_cfg.joint_set == 'mupots_17'
+    assert not model.test_cfg.flip_test
     # nothing of the body is trained with another one
     assert configs['3dpw'].model == configs['pare_smpl'].model
 
@@ -376,7 +378,7 @@ def measured(config: Config, folder, joint_set: str) -> dict[str, float]:
     model, dataset = config.model, config.test_dataloader.dataset
     model.backbone.update(stem_channels=8, base_channels=8)
     model.head.in_channels = 64
-    model.joint_set = dataset.joint_set = joint_set
+    model.test_cfg.joint_set = dataset.joint_set = joint_set
     dataset.update(data_root=str(folder), data_prefix=dict(img='images/val', parts='parts/val'))
     model, data = MODELS.build(model).eval(), DATASETS.build(dataset)
     model.prepare(data)

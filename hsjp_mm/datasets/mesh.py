@@ -89,7 +89,8 @@ class MeshDataset(ReadableImageDataset):
         num_shape: how many components of the shape a sample has; those of a file that has fewer
             are filled with zeros.
         body: whose shapes the model predicts. Of a file of another body only the poses are used,
-            for these go over approximately; numbers of shape mean nothing on another body.
+            for these go over approximately; numbers of shape mean nothing on another body, and
+            a translation says where another body's origin is.
         fraction: take this share, in (0, 1], at random.
         by: what the share is counted in: 'images', with all persons of one, or 'sequences', for
             neighbouring frames of a video are nearly the same.
@@ -153,6 +154,7 @@ class MeshDataset(ReadableImageDataset):
             raise ValueError(f'data_prefix: {", ".join(unknown)} must be of img, parts')
         self.joint_set, self.num_shape, self.body = joint_set, num_shape, body
         self.fraction, self.by, self.seed = fraction, by, seed
+        self.gender: str | None = None
         super().__init__(
             ann_file=ann_file,
             data_prefix={'img': '', 'parts': '', **(data_prefix or {})},
@@ -174,27 +176,37 @@ class MeshDataset(ReadableImageDataset):
             'keypoints': self._places(labels.keypoint_set),
             'joints': self._places(labels.joint_set),
         }
-        self._match_shapes(labels)
+        self._match_bodies(labels)
         samples = _Samples(labels, images, self.data_prefix['img'], self._choose(labels))
         self.require_image(samples[0]['img_path'])
         return samples
 
-    def _match_shapes(self, labels: MeshLabels) -> None:
-        """Use the shapes if they are of the model's body."""
-        self._has_shape = self.body in (None, labels.body)
-        if not self._has_shape and labels['has_shape'].any():
+    def _match_bodies(self, labels: MeshLabels) -> None:
+        """Find whose shapes and translations are of the model's body; the others are not used.
+
+        A test keeps those of the other genders, for a measure may pose their own bodies by them.
+        """
+        self._same_body = np.full(len(labels), self.body in (None, labels.body))
+        wanted = self.body
+        if self._same_body.any() and self.gender is not None and not self.test_mode:
+            self._same_body = labels['gender'] == self.gender
+            wanted = f'{self.gender} {self.body}'
+        others = ~self._same_body & (labels['has_shape'] | labels['has_translation'])
+        if others.any():
             print_log(
-                f'MeshDataset: the shapes of {self.ann_file} are of the body {labels.body}, not of '
-                f'{self.body}, and are not used',
+                f'MeshDataset: {others.sum()} of {len(labels)} persons of {self.ann_file} have a '
+                f'shape or translation of another body than {wanted}, which are not used',
                 'current',
             )
 
-    def follow(self, joint_set: str, num_shape: int, body: str) -> None:
+    def follow(self, joint_set: str, num_shape: int, body: str, gender: str | None = None) -> None:
         """Be told by a model what it predicts, so that no config says it twice.
 
         Args:
             joint_set: into which points must be brought.
             num_shape, body: as of the class; they replace its own.
+            gender: of the body, if it has one. In training the numbers of shape of persons of
+                another gender are not used.
 
         Raises:
             ValueError: points are brought into another set.
@@ -204,9 +216,10 @@ class MeshDataset(ReadableImageDataset):
                 f'joint_set={self.joint_set!r} of the data is not joint_set={joint_set!r} of the '
                 'model'
             )
-        changed, self.num_shape, self.body = self.body != body, num_shape, body
+        changed = (self.body, self.gender) != (body, gender)
+        self.num_shape, self.body, self.gender = num_shape, body, gender
         if self._fully_initialized and changed:
-            self._match_shapes(self.data_list.labels)
+            self._match_bodies(self.data_list.labels)
 
     def _places(self, source: str) -> tuple[list[int], list[int]]:
         if not source:
@@ -242,7 +255,7 @@ class MeshDataset(ReadableImageDataset):
         points, confidence = self._in_set('keypoints', 2, row)
         joints, weight = self._in_set('joints', 3, row)
         shape = np.zeros(self.num_shape, np.float32)
-        has_shape = bool(labels['has_shape'][row]) and self._has_shape
+        has_shape = bool(labels['has_shape'][row] and self._same_body[row])
         if has_shape:
             known = labels['shape'][row][: self.num_shape]
             shape[: len(known)] = known
@@ -250,7 +263,8 @@ class MeshDataset(ReadableImageDataset):
         if labels['has_pose'][row]:
             rotations = axis_angle_to_matrix(torch.from_numpy(labels['pose'][row])).numpy()
         translation = np.zeros(3, np.float32)
-        if labels['has_translation'][row]:
+        has_translation = bool(labels['has_translation'][row] and self._same_body[row])
+        if has_translation:
             translation = labels['translation'][row].copy()
         part_map = str(labels['part_map_path'][row])
         return {
@@ -266,7 +280,7 @@ class MeshDataset(ReadableImageDataset):
             'translation': translation,
             'has_pose': np.float32(labels['has_pose'][row]),
             'has_shape': np.float32(has_shape),
-            'has_translation': np.float32(labels['has_translation'][row]),
+            'has_translation': np.float32(has_translation),
             'camera': labels['camera'][row].copy(),
             'gender': str(labels['gender'][row]),
             'sequence': str(labels['sequence'][row]),

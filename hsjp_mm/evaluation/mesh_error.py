@@ -69,7 +69,8 @@ class MeshError(BaseMetric):
     Examples:
         >>> val_evaluator = dict(type='hsjp_mm.MeshError')
         >>> smpl = dict(type='hsjp_mm.BodyModel', file='data/smpl',
-        ...             regressors=dict(h36m_17_left_first='data/smpl/J_regressor_h36m.npy'))
+        ...             regressors=dict(h36m_17_left_first='data/smpl/J_regressor_h36m.npy',
+        ...                             face_5='data/smpl/face_vertices.npy'))
         >>> test_evaluator = dict(type='hsjp_mm.MeshError', protocol='3DPW test',
         ...     bodies=dict(male=dict(**smpl, gender='male'), female=dict(**smpl, gender='female')))
     """

@@ -93,8 +93,27 @@ def test_number_of_shapes_and_shapes_of_another_body(labels):
     assert more.tolist() == [*range(10), 0, 0]
     assert MeshDataset(str(labels), body='smpl', **root).get_data_info(0)['has_shape'] == 1
     other = MeshDataset(str(labels), body='free', **root).get_data_info(0)
-    assert (other['has_shape'], other['has_pose']) == (0, 1)
+    assert (other['has_shape'], other['has_pose'], other['has_translation']) == (0, 1, 0)
     assert not other['shape'].any()
+    assert not other['translation'].any()
+
+
+def test_in_training_shapes_of_another_gender_are_not_used(tmp_path):
+    genders = np.array(['male', 'neutral', 'female'] * 2)
+    has = np.ones(6, bool)
+    path = write_made_up(tmp_path, gender=genders, has_shape=has, has_translation=has)
+
+    def known(test_mode: bool, gender: str | None) -> list[int]:
+        dataset = MeshDataset(str(path), data_root=str(tmp_path), test_mode=test_mode)
+        dataset.follow('mesh_22', 10, 'smpl', gender)
+        samples = [dataset.get_data_info(index) for index in range(6)]
+        assert all(sample['has_pose'] for sample in samples)
+        assert all(sample['has_shape'] == sample['has_translation'] for sample in samples)
+        return [int(sample['has_shape']) for sample in samples]
+
+    assert known(False, 'neutral') == [0, 1, 0] * 2
+    assert known(False, 'female') == [0, 0, 1] * 2
+    assert known(False, None) == known(True, 'neutral') == [1] * 6
 
 
 def test_samples_are_arrays_and_nobody_changes_them(labels):

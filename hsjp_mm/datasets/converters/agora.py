@@ -15,7 +15,6 @@ from hsjp_mm.datasets.converters.samples import (
     inside,
     item,
     numbers,
-    parse_gender,
 )
 from hsjp_mm.ops.cameras import to_pixels
 from hsjp_mm.utils.files import existing_file, existing_folder, read_json
@@ -37,7 +36,8 @@ def convert(
     may do is short. The layout with camera axes is made of it by the script agora2coco_smpl.py of
     Hand4Whole.
 
-    Children have another template, so that their shapes are not taken.
+    All fits are of the neutral body, whatever the gender of the person: so AGORA's own evaluation
+    poses them. Children have another template, so that their shapes are not taken.
 
     Args:
         source: The folder of ``AGORA_train_SMPL.json`` (a COCO file; each annotation names the
@@ -110,13 +110,12 @@ def _body(row: dict, folder: Path, where: str, bodies: Bodies | None) -> dict[st
     focal = numbers(seen.get('focal'), (2,), f'{where}: focal')
     principal = numbers(seen.get('princpt'), (2,), f'{where}: princpt')
     camera = SCALE * np.concatenate([focal, principal])
-    gender = parse_gender(row.get('gender', 'neutral'))
-    found = {'pose': pose, 'gender': gender, 'camera': camera}
+    found = {'pose': pose, 'gender': 'neutral', 'camera': camera}
     if row.get('kid', False):
         return found
     found |= {'shape': shape, 'translation': translation}
     if bodies is not None:
-        joints = bodies.joints(gender, pose[None], shape[None], translation[None])[0]
+        joints = bodies.joints('neutral', pose[None], shape[None], translation[None])[0]
         pixels = to_pixels(joints, camera)
         found['joints'] = np.column_stack([joints, np.ones(24)])
         found['keypoints'] = np.column_stack([pixels, inside(pixels, np.array(SMALL))])

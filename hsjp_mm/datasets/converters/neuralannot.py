@@ -1,5 +1,6 @@
 """COCO with the poses and shapes of NeuralAnnot, `<https://arxiv.org/abs/2011.11232>`_."""
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,9 @@ PERSONS = 149_813
 def convert(source: str | Path, out: str | Path, labels: str | Path) -> Conversion:
     """Convert the persons of COCO that have keypoints.
 
-    Persons without a fit stay, for their keypoints.
+    Persons without a fit stay, for their keypoints. An image has one camera. If fits of one image
+    are in different ones, these are cameras before the boxes of persons: of the whole file neither
+    they nor the translations, which are in their frames, are taken.
 
     Args:
         source: COCO's ``person_keypoints_train2017.json``.
@@ -37,6 +40,17 @@ def convert(source: str | Path, out: str | Path, labels: str | Path) -> Conversi
     sizes = dict(zip(images, np.nan_to_num(coco.sizes()), strict=True))
     samples = Samples(Path(source).name, keypoint_set='coco_17')
     coco.annotations.ids('image_id')
+    found = {
+        row['id']: _fit(fits[str(row['id'])], row['id'])
+        for row in coco.annotations
+        if str(row['id']) in fits
+    }
+    if _has_cameras_of_persons(coco.annotations, found):
+        found = {key: {**fit, 'camera': None, 'translation': None} for key, fit in found.items()}
+        samples.notes.append(
+            'fits of one image are in different cameras, which are not that of the image: no '
+            'camera and no translation is taken'
+        )
     used = set()
     for row in track(list(coco.annotations), 'persons'):
         keypoints = numbers(row.get('keypoints') or [0] * 51, (17, 3), f'keypoints of {row["id"]}')
@@ -55,7 +69,6 @@ def convert(source: str | Path, out: str | Path, labels: str | Path) -> Conversi
             continue
         keypoints[:, 2] = labelled
         keypoints[~labelled] = 0
-        fit = fits.get(str(row['id']))
         used.add(str(row['id']))
         samples.add(
             id=row['id'],
@@ -63,7 +76,7 @@ def convert(source: str | Path, out: str | Path, labels: str | Path) -> Conversi
             image_size=size.astype(int),
             box=box,
             keypoints=keypoints,
-            **({} if fit is None else _fit(fit, row['id'])),
+            **found.get(row['id'], {}),
         )
     if not used & fits.keys():
         raise ValueError(
@@ -94,3 +107,15 @@ def _fit(fit: dict, key) -> dict:
         return {'pose': pose, 'shape': shape}
     camera = np.concatenate([focal, principal])
     return {'pose': pose, 'shape': shape, 'translation': translation, 'camera': camera}
+
+
+def _has_cameras_of_persons(annotations: Iterable[dict], fits: Mapping[int, dict]) -> bool:
+    """Whether any two fits of one image are in different cameras."""
+    cameras: dict = {}
+    for row in annotations:
+        camera = fits.get(row['id'], {}).get('camera')
+        if camera is not None:
+            known = cameras.setdefault(row['image_id'], camera)
+            if not np.allclose(known, camera, rtol=1e-4):
+                return True
+    return False

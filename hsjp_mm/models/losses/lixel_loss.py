@@ -10,7 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hsjp_mm.models.losses.mesh_loss import LabelledBody, MeshTargets, from_hips
+from hsjp_mm.models.losses.mesh_loss import (
+    LabelledBody,
+    MeshTargets,
+    labelled_places,
+)
 from hsjp_mm.models.losses.pose2pose_loss import mean_l1
 from hsjp_mm.registry import MODELS
 
@@ -106,7 +110,7 @@ class LixelLoss(nn.Module):
             raise ValueError('LixelLoss: targets.body must be given')
         number = targets.keypoints.shape[1]
         limits = prediction.limits
-        truth, weights = self._labels(targets, hips, limits)
+        truth, weights = labelled_places(targets, hips, limits)
         body = self._body(targets.body, hips)
         inside = (body.abs() <= limits).all(dim=2)
         known = inside * (targets.body.has_place * self.good_fits(targets))[:, None]
@@ -139,18 +143,6 @@ class LixelLoss(nn.Module):
             has_joints, in_space <= self.max_meters, HALF * on_crop <= self.max_cells
         )
         return good.float()
-
-    @staticmethod
-    def _labels(targets: MeshTargets, hips: Sequence[int], limits: Tensor) -> tuple[Tensor, Tensor]:
-        """The labelled places (B, K, 3) and the weights of their three numbers."""
-        hip_weights = (targets.joint_weights[:, list(hips)] > 0).all(dim=1, keepdim=True)
-        depth_weights = targets.joint_weights * hip_weights
-        depths = torch.where(depth_weights[..., None] > 0, targets.joints, 0)
-        depths = from_hips(depths, hips)[..., 2:]
-        truth = torch.cat([targets.keypoints, depths], dim=2)
-        weights = torch.stack([targets.keypoint_weights] * 2 + [depth_weights], dim=2)
-        beside = (weights > 0) & ~(truth.abs() <= limits)
-        return truth, weights * ~beside.any(dim=2, keepdim=True)
 
     @staticmethod
     def _body(body: LabelledBody, hips: Sequence[int]) -> Tensor:

@@ -212,6 +212,30 @@ def from_hips(joints: Tensor, hips: Sequence[int]) -> Tensor:
     return joints - joints[:, list(hips)].mean(dim=1, keepdim=True)
 
 
+def labelled_places(
+    targets: MeshTargets, hips: Sequence[int], limits: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Where in a volume about the hips' middle the labelled keypoints are.
+
+    Args:
+        targets: What is known.
+        hips: Where in the set both hips are.
+        limits: (3,), how far from its middle the volume reaches; keypoints beside it do not count.
+
+    Returns:
+        (B, K, 3), x and y on the crop and the depth in meters from the hips' middle, and the
+        weights of these three numbers.
+    """
+    hip_weights = (targets.joint_weights[:, list(hips)] > 0).all(dim=1, keepdim=True)
+    depth_weights = targets.joint_weights * hip_weights
+    depths = torch.where(depth_weights[..., None] > 0, targets.joints, 0)
+    depths = from_hips(depths, hips)[..., 2:]
+    truth = torch.cat([targets.keypoints, depths], dim=2)
+    weights = torch.stack([targets.keypoint_weights] * 2 + [depth_weights], dim=2)
+    beside = (weights > 0) & ~(truth.abs() <= limits)
+    return truth, weights * ~beside.any(dim=2, keepdim=True)
+
+
 def masked_mean(found: Tensor, truth: Tensor, has: Tensor) -> Tensor:
     """The mean of squares (B, …) over the samples that have it."""
     mask = (has > 0).reshape(-1, *[1] * (found.ndim - 1))

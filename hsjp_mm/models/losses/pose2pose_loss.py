@@ -4,12 +4,18 @@ Letters: B batch, K keypoints of the set, J joints of the body, S shape componen
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from hsjp_mm.models.heads.mesh.mesh_head import MeshPrediction
-from hsjp_mm.models.losses.mesh_loss import MeshTargets, from_hips, known_difference
+from hsjp_mm.models.losses.mesh_loss import (
+    MeshTargets,
+    from_hips,
+    known_difference,
+    labelled_places,
+)
 from hsjp_mm.ops.rotations import matrix_to_axis_angle
 from hsjp_mm.registry import MODELS
 
@@ -32,8 +38,9 @@ class Pose2PoseLoss(nn.Module):
       authors call a flaw: two numbers of one rotation may be far apart.
     - ``shape``.
 
-    Each is the mean over all numbers of the batch, known or not, as in the original; what is not
-    known gives 0.
+    Keypoints beside the input or deeper than the volume count in none of the first two and of
+    ``body_places``, for no place of the volume is as far away. Each is the mean over all numbers
+    of the batch, known or not, as in the original; what is not known gives 0.
 
     Args:
         axis_angle: Compare rotations as the original.
@@ -61,45 +68,37 @@ class Pose2PoseLoss(nn.Module):
         Raises:
             ValueError: The head tells no places.
         """
-        if prediction.places is None:
+        if prediction.places is None or prediction.limits is None:
             raise ValueError('Pose2PoseLoss: the head must tell places, as Pose2PoseHead does')
         hip_weights = (targets.joint_weights[:, list(hips)] > 0).all(dim=1, keepdim=True)
         joint_weights = targets.joint_weights * hip_weights
         truth = torch.where(joint_weights[..., None] > 0, targets.joints, 0)
         truth = from_hips(truth, hips)
         own = from_hips(joints, hips)
+        places, place_weights = labelled_places(targets, hips, prediction.limits)
         pose, true_pose = prediction.rotations, targets.rotations
         if self.axis_angle:
             pose, true_pose = matrix_to_axis_angle(pose), matrix_to_axis_angle(true_pose)
         terms = {
-            'places': self._places(
-                prediction.places, targets.keypoints, targets.keypoint_weights, truth,
-                joint_weights,
-            ),
-            'keypoints': HALF * mean_l1(keypoints, targets.keypoints, targets.keypoint_weights),
+            'places': HALF * mean_l1(prediction.places, places, place_weights),
+            'keypoints': HALF * mean_l1(keypoints, targets.keypoints, place_weights[..., 0]),
             'joints': mean_l1(own, truth, joint_weights),
             'pose': mean_l1(pose, true_pose, targets.has_pose),
             'shape': mean_l1(prediction.shape, targets.shape, targets.has_shape),
-        }  # fmt: skip
+        }
         if targets.body is not None:
-            has_body = targets.body.has_body[:, None].expand_as(joint_weights)
-            has_place = targets.body.has_place[:, None].expand_as(joint_weights)
-            body = from_hips(targets.body.joints, hips)
-            on_crop = targets.body.places[:, : body.shape[1]]
-            terms['body_places'] = self._places(
-                prediction.places, on_crop, has_place, body, has_body
+            of_body = replace(
+                targets,
+                keypoints=targets.body.places[:, : joints.shape[1]],
+                keypoint_weights=targets.body.has_place[:, None].expand_as(joint_weights),
+                joints=targets.body.joints,
+                joint_weights=targets.body.has_body[:, None].expand_as(joint_weights),
             )
-            terms['body_joints'] = mean_l1(own, body, has_body)
+            places, place_weights = labelled_places(of_body, hips, prediction.limits)
+            terms['body_places'] = HALF * mean_l1(prediction.places, places, place_weights)
+            body = from_hips(targets.body.joints, hips)
+            terms['body_joints'] = mean_l1(own, body, of_body.joint_weights)
         return {f'loss_{name}': term for name, term in terms.items()}
-
-    @staticmethod
-    def _places(
-        places: Tensor, keypoints: Tensor, weights: Tensor, joints: Tensor, joint_weights: Tensor
-    ) -> Tensor:
-        """In cells, the mean over x, y and depth."""
-        across = mean_l1(places[..., :2], keypoints, weights)
-        depth = mean_l1(places[..., 2:], joints[..., 2:], joint_weights)
-        return HALF * (2 * across + depth) / 3
 
 
 def mean_l1(found: Tensor, truth: Tensor, weights: Tensor) -> Tensor:

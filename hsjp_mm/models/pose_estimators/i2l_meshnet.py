@@ -68,7 +68,8 @@ class I2LMeshNet(BodyEstimator):
         test_cfg: ``root_depth='label'`` takes the depth of the hips from the labelled pose and
             translation, as the original is measured, and from the box where a person has none;
             with ``'box'`` (the default) the crop's side is 2 m in all. There is no ``flip_test``: a
-            mesh has no known order of its mirrored vertices.
+            mesh has no known order of its mirrored vertices. ``joint_set`` of the results is by
+            default that of the labels.
 
     Raises:
         ValueError: A backbone that is no ResNet, another ``root_depth``, ``flip_test``, or an input
@@ -137,7 +138,15 @@ class I2LMeshNet(BodyEstimator):
         Returns:
             Those of :class:`~hsjp_mm.models.LixelLoss`; and to be watched, ``mpjpe``, the mean
             distance of joints from the hips' middle in millimeters over what this batch knows.
+
+        Raises:
+            ValueError: A batch of one.
         """
+        if len(inputs) == 1:
+            raise ValueError(
+                'a batch of 1 crop cannot train I2LMeshNet, whose LixelHead normalizes over the '
+                'batch: take a larger train_dataloader.batch_size, and drop_last=True'
+            )
         views = collect_views(data_samples, inputs.device)
         prediction = self.regress(inputs)
         targets = self.with_body(collect_targets(data_samples, inputs), views)
@@ -160,13 +169,13 @@ class I2LMeshNet(BodyEstimator):
         views = collect_views(data_samples, inputs.device)
         roots, ways = self.root_depths(data_samples, views)
         body = self.before_camera(self.regress(inputs), views, roots)
-        joints = self.body.keypoints(body, self.joint_set)
-        translation = joints[:, self.hips].mean(dim=1)
+        joints = self.body.keypoints(body, self.output_set)
+        translation = joints[:, self.output_hips].mean(dim=1)
         found = {
             'translation': translation,
             'vertices': body.vertices - translation[:, None],
             'joints24': body.joints - translation[:, None],
-            'joints': from_hips(joints, self.hips),
+            'joints': from_hips(joints, self.output_hips),
         }
         keypoints = project(joints, views.focal, views.principal)
         named = [f'{self.named}, {ROOT_DEPTHS[way]}' for way in ways]

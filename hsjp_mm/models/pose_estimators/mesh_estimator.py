@@ -7,6 +7,7 @@ W height and width of the input. Crops and cameras as in :mod:`~hsjp_mm.ops.came
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -78,21 +79,40 @@ class BodyEstimator(TopdownPoseEstimator):
         head: What the subclass reads of the maps, see :meth:`tell_head`.
         body: The body model, the free body by default.
         joint_set: Whose names 2D and 3D labels have; with both hips.
+
+    Attributes:
+        output_set: Whose points results have, ``test_cfg.joint_set`` or that of the labels. The
+            head does not change with it, so that any body can be tested in the points of any data.
     """
 
-    def __init__(self, head: dict, body: dict | None, joint_set: str, **stock):
-        names = joint_names(joint_set)
-        if not {'left_hip', 'right_hip'} <= set(names):
-            raise ValueError(f'joint_set={joint_set!r} must have both hips; it has {names}')
+    def __init__(
+        self, head: dict, body: dict | None, joint_set: str, test_cfg: dict | None, **stock
+    ):
+        test_cfg = test_cfg or {}
+        output_set = test_cfg.get('joint_set', joint_set)
         body = body or dict(type='hsjp_mm.BodyModel', file='free')
         body_model = MODELS.build(body)
-        body_model.require_set(joint_set)
-        super().__init__(head={**head, **self.tell_head(body_model, names)}, **stock)
+        hips, output_hips = (
+            self._find_hips(name, value, body_model)
+            for name, value in (('joint_set', joint_set), ('test_cfg.joint_set', output_set))
+        )
+        head = {**head, **self.tell_head(body_model, joint_names(joint_set))}
+        super().__init__(head=head, test_cfg=test_cfg, **stock)
         self.body, self.body_cfg = body_model, dict(body)
-        self.joint_set = joint_set
-        sources = ', '.join(body_model.sources(joint_set))
-        self.named = f'{body_model.name}, joints by {sources}'
-        self.hips = [names.index('left_hip'), names.index('right_hip')]
+        self.joint_set, self.output_set = joint_set, output_set
+        self.hips, self.output_hips = hips, output_hips
+        self.named = f'{body_model.name}, joints by {", ".join(body_model.sources(output_set))}'
+        if test_cfg.get('flip_test', False):
+            self.named += ', averaged with the flipped input'
+
+    @staticmethod
+    def _find_hips(argument: str, joint_set: str, body: BodyModel) -> list[int]:
+        """Where in a set, of which the body has all points, both hips are."""
+        names = joint_names(joint_set)
+        if not {'left_hip', 'right_hip'} <= set(names):
+            raise ValueError(f'{argument}={joint_set!r} must have both hips; it has {names}')
+        body.require_set(joint_set)
+        return [names.index('left_hip'), names.index('right_hip')]
 
     @staticmethod
     def tell_head(body: BodyModel, names: Sequence[str]) -> dict[str, int]:
@@ -110,12 +130,33 @@ class BodyEstimator(TopdownPoseEstimator):
         Raises:
             ValueError: A data set has its points in another joint set.
         """
-        kind = 'free' if self.body_cfg.get('file', 'free') == 'free' else 'smpl'
+        file = str(self.body_cfg.get('file', 'free'))
+        kind = 'free' if file == 'free' else 'smpl'
+        # a file that is named itself is of a gender that nobody says
+        gender = self.body_cfg.get('gender', 'neutral') if Path(file).is_dir() else None
         for data in find_datasets(dataset):
             if isinstance(data, MeshDataset):
-                data.follow(self.joint_set, self.body.num_shape, kind)
+                joint_set = self.output_set if data.test_mode else self.joint_set
+                data.follow(joint_set, self.body.num_shape, kind, gender)
         for step in find_transforms(dataset, RenderPartMap):
             step.body_cfg = self.body_cfg
+
+    def _load_state_dict_pre_hook(self, state_dict, prefix, local_meta, *args, **kwargs):
+        """Refuse weights of other shapes: MMEngine would log them and go on with random ones."""
+        super()._load_state_dict_pre_hook(state_dict, prefix, local_meta, *args, **kwargs)
+        ours = self.state_dict()
+        others = [
+            f'{name} {tuple(tensor.shape)} for {tuple(ours[name].shape)}'
+            for name in ours
+            if (tensor := state_dict.get(prefix + name, ours[name])).shape != ours[name].shape
+        ]
+        if others:
+            raise ValueError(
+                f'the checkpoint has {", ".join(others)}; joint_set={self.joint_set!r}, body and '
+                'head must be those that it was trained with. Results in the points of another '
+                'set come by test_cfg=dict(joint_set=...), and a backbone alone by init_cfg=dict('
+                "type='hsjp_mm.PretextInit', checkpoint=...)"
+            )
 
     @torch.no_grad()
     def with_body(self, targets: MeshTargets, views: Views) -> MeshTargets:
@@ -162,7 +203,7 @@ class BodyEstimator(TopdownPoseEstimator):
                     instances.set_field(sample.gt_instances.get(name), name)
             sample.pred_instances = instances
             # what results are named by, and what the joints are
-            sample.set_metainfo({'pred_body': named[i], 'joint_set': self.joint_set})
+            sample.set_metainfo({'pred_body': named[i], 'joint_set': self.output_set})
         return data_samples
 
 
@@ -194,10 +235,10 @@ class MeshEstimator(BodyEstimator):
         train_cfg, data_preprocessor, init_cfg, metainfo: as in stock.
         test_cfg: ``flip_test=True`` averages with the mirrored input: rotations as matrices, then
             the nearest rotation; ``output_parts=True`` also gives where each joint looks, for a
-            head that has parts.
+            head that has parts; ``joint_set`` of the results, by default that of the labels.
 
     Raises:
-        ValueError: ``joint_set`` has no hips, or points that the body has not;
+        ValueError: A joint set has no hips, or points that the body has not;
             ``output_parts`` of a head without parts.
 
     Examples:
@@ -300,7 +341,7 @@ class MeshEstimator(BodyEstimator):
             flipped = self.regress(inputs.flip(-1), views.mirrored(longer))
             prediction = self.average(prediction, flipped, longer)
         body = self.body(prediction.rotations, prediction.shape)
-        joints = self.body.keypoints(body, self.joint_set)
+        joints = self.body.keypoints(body, self.output_set)
         places = self.on_crop(joints, prediction.weak, views)
         keypoints = crop_to_image(places, views.crops)
         weak = torch.cat(

@@ -74,6 +74,18 @@ def test_a_person_behind_the_camera_has_no_translation(files):
     assert labels['has_pose'].tolist() == [True, True, False]
 
 
+def test_cameras_before_the_boxes_of_persons_are_not_that_of_the_image(files):
+    fits = json.loads((files / 'fits.json').read_text())
+    fits['12']['cam_param']['princpt'][0] += 30
+    (files / 'fits.json').write_text(json.dumps(fits))
+    found = convert(files / 'coco.json', files / 'out.npz', files / 'fits.json')
+    assert 'no camera and no translation is taken' in str(found)
+    labels = read_mesh_file(files / 'out.npz')
+    assert np.isnan(labels['camera']).all()
+    assert not labels['has_translation'].any()
+    assert labels['has_pose'].tolist() == labels['has_shape'].tolist() == [True, True, False]
+
+
 @pytest.mark.parametrize(
     ('list_of', 'key', 'message'),
     [

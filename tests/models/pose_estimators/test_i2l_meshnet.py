@@ -173,6 +173,26 @@ def test_the_root_depth_is_guessed_from_the_box(free):
     assert sample.metainfo['pred_body'].endswith('root depth guessed from the box')
 
 
+def test_a_trained_network_is_tested_in_the_points_of_other_data(free):
+    data = batch(free, 2)
+    trained = build().eval()
+    model = build(test_cfg=dict(joint_set='common_14')).eval()
+    model.load_state_dict(trained.state_dict())
+    with torch.no_grad():
+        expected, found = (m.test_step(data)[0].pred_instances for m in (trained, model))
+    absolute = [one.vertices + one.translation[:, None] for one in (expected, found)]
+    torch.testing.assert_close(*absolute)
+    assert found.joints.shape == (1, len(joint_names('common_14')), 3)
+    hips = found.joints[:, model.output_hips].mean(dim=1)
+    torch.testing.assert_close(hips, torch.zeros(1, 3), atol=1e-6, rtol=0)
+
+
+def test_a_batch_of_one_is_refused(free):
+    with pytest.raises(ValueError, match=r'batch of 1 crop .*train_dataloader\.batch_size'):
+        model = build().train()
+        model(**model.data_preprocessor(batch(free, 1), True), mode='loss')
+
+
 def test_a_gaussian_about_each_joint():
     cells = torch.tensor([[[1.5, 2.0, 0.25], [3.0, 0.0, 1.0]]])
     volume = gaussian_volume(cells, (4, 3, 2))

@@ -374,6 +374,44 @@ def test_joint_sets_are_checked():
         build(joint_set='extra_9')
 
 
+@pytest.mark.parametrize('head', ['hmr', 'pose2pose'])
+def test_a_trained_network_is_tested_in_the_points_of_other_data(free, head):
+    data = batch(free, 2)
+    trained = build(head).eval()
+    model = build(head, test_cfg=dict(joint_set='common_14')).eval()
+    model.load_state_dict(trained.state_dict())
+    names = joint_names('common_14')
+    rows = [NAMES.index(name) for name in names]
+    with torch.no_grad():
+        expected, found = (m.test_step(data)[0].pred_instances for m in (trained, model))
+        torch.testing.assert_close(found.vertices, expected.vertices)
+        if model.body.sources('common_14') == model.body.sources('mesh_22')[:1]:
+            torch.testing.assert_close(found.joints, expected.joints[:, rows])
+        assert found.joints.shape == (1, len(names), 3)
+        assert found.keypoints.shape == (1, len(names), 2)
+        assert model.test_step(data)[0].joint_set == 'common_14'
+    with pytest.raises(ValueError, match=r"test_cfg\.joint_set='face_5' must have both hips"):
+        build(head, test_cfg=dict(joint_set='face_5'))
+
+
+def test_weights_of_other_shapes_are_refused():
+    state = build('pose2pose').state_dict()
+    with pytest.raises(ValueError, match=r"head\.volume\.weight .*joint_set='common_14', body"):
+        build('pose2pose', joint_set='common_14').load_state_dict(state, strict=False)
+    del state['head.volume.weight']
+    assert build('pose2pose').load_state_dict(state, strict=False).missing_keys == [
+        'head.volume.weight'
+    ]
+
+
+def test_results_say_whether_the_flipped_input_was_averaged():
+    assert 'flipped' not in build().named
+    assert (
+        build(test_cfg=dict(flip_test=True)).named == f'{build().named}, averaged with the '
+        'flipped input'
+    )
+
+
 def test_stock_inference_takes_a_picture_and_boxes():
     """``mmpose.apis.inference_topdown``; a known camera goes in through ``dataset_meta``."""
     from mmengine.config import Config

@@ -28,6 +28,8 @@ class MeshPrediction(NamedTuple):
         part_scores: (B, J + 1, h, w), the background first; of heads that tell parts.
         places: (B, K, 3), where the keypoints are, x and y on the crop from −1 to 1, and the depth
             in meters from the root; of heads that find them without the body.
+        limits: (3,), how far from the middle of the crop and from the root ``places`` can be, in
+            the same units.
         earlier: Of heads that guess several times, the guesses before, each supervised too.
     """
 
@@ -36,6 +38,7 @@ class MeshPrediction(NamedTuple):
     weak: Tensor
     part_scores: Tensor | None = None
     places: Tensor | None = None
+    limits: Tensor | None = None
     earlier: 'tuple[MeshPrediction, ...]' = ()
 
 

@@ -103,7 +103,9 @@ class Pose2PoseHead(MeshHead):
         ratio = min(height, width) / max(height, width)
         camera = weak_of(self.camera(pooled).float(), ratio)
         found = self.prediction(pose + turns, shape + self.shape(pooled).float(), camera)
-        return found._replace(places=cells_to_crop(cells, (width, height, DEPTH), REACH))
+        size = (width, height, DEPTH)
+        limits = cells.new_tensor([width, height, REACH * max(width, height)]) / max(width, height)
+        return found._replace(places=cells_to_crop(cells, size, REACH), limits=limits)
 
 
 def weak_of(camera: Tensor, ratio: float) -> Tensor:

@@ -123,7 +123,7 @@ class PyMAFHead(MeshHead):
             maps = deconv(maps)
             if guesses:
                 with torch.no_grad():
-                    places = project(guesses[-1])[:, self.points]
+                    places = on_maps(project(guesses[-1])[:, self.points], maps)
             else:
                 places = self.grid.expand(len(maps), -1, -1)
             read = self.point_networks[step](sample_maps(maps, places)).flatten(1)
@@ -163,15 +163,30 @@ def sample_maps(maps: Tensor, places: Tensor) -> Tensor:
     """Read maps (B, C, h, w) between their cells.
 
     Args:
-        maps: Of the square crop; the centers of its first and last cells are at −1 and 1, as in
-            the original.
-        places: (B, N, 2), from −1 to 1 on the crop; beside it is 0.
+        maps: The centers of their first and last cells are at −1 and 1, as in the original.
+        places: (B, N, 2), from −1 to 1 on the maps; beside them is 0.
 
     Returns:
         (B, N, C).
     """
     found = F.grid_sample(maps, places[:, None].to(maps), align_corners=True)
     return found.squeeze(2).mT
+
+
+def on_maps(places: Tensor, maps: Tensor) -> Tensor:
+    """Bring places from the square crop about an input to its maps (B, C, h, w).
+
+    Args:
+        places: (B, N, 2), from −1 to 1 on the crop.
+        maps: Of the input, which is the middle of the crop and may be narrower.
+
+    Returns:
+        (B, N, 2), from −1 to 1 on the maps, which are as wide as the crop where they are square.
+    """
+    height, width = maps.shape[2:]
+    longer = max(height, width)
+    sides = places.new_tensor([max(width - 1, 1), max(height - 1, 1)])
+    return places * (max(longer - 1, 1) / sides)
 
 
 def _stages(layers: Sequence[nn.Module]) -> list[nn.Sequential]:

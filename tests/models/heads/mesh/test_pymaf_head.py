@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from hsjp_mm.models import BodyModel, MeshPrediction, PyMAFHead
-from hsjp_mm.models.heads.mesh.pymaf_head import GRID, PointNetwork, sample_maps
+from hsjp_mm.models.heads.mesh.pymaf_head import GRID, PointNetwork, on_maps, sample_maps
 
 
 def small_head(**options) -> PyMAFHead:
@@ -30,6 +30,18 @@ def test_points_are_read_between_the_cells():
     maps = torch.arange(12.0).reshape(1, 1, 3, 4)
     places = torch.tensor([[[-1.0, -1], [1, 1], [0, 0], [-1 / 3, 1], [3, 0]]])
     assert sample_maps(maps, places).flatten().tolist() == pytest.approx([0, 11, 5.5, 9, 0])
+
+
+@pytest.mark.parametrize('size', [(8, 8), (8, 6), (4, 8)])
+def test_a_place_on_the_crop_is_the_same_pixel_of_any_input(size):
+    """Maps that hold their own columns and rows; one of the crop's middle as wide as the input."""
+    height, width = size
+    y, x = torch.meshgrid(torch.arange(float(height)), torch.arange(float(width)), indexing='ij')
+    maps = torch.stack([x, y])[None]
+    places = torch.tensor([[[0.0, 0], [0.2, -0.3], [-0.4, 0.4]]])
+    read = sample_maps(maps, on_maps(places, maps))
+    cells = (places + 1) / 2 * 7 - torch.tensor([8 - width, 8 - height]) / 2  # of 8×8 cells
+    torch.testing.assert_close(read, cells)
 
 
 def test_the_point_network_sees_the_features_in_each_layer():
@@ -65,7 +77,7 @@ def test_each_step_reads_the_next_map_where_the_last_guess_is():
             state = [head.mean_pose, head.mean_shape, head.mean_camera]
             state = [part.expand(2, -1) for part in state]
         else:
-            places = flat(guess)[:, head.points]
+            places = on_maps(flat(guess)[:, head.points], maps)
         read = head.point_networks[step](sample_maps(maps, places)).flatten(1)
         hidden = head.regressors[step](torch.cat([read, *state], dim=1))
         changes = head.decoders[step](hidden).split([144, 4, 3], dim=1)
