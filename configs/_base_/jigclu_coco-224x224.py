@@ -2,13 +2,15 @@
 
 _base_ = ['./person-crops_coco-224x224.py']
 
+# cut in the size that the model says
+crop = [*_base_.crop[:-1], dict(type='hsjp_mm.InputAffine')]
 train_pipeline = [
-    *_base_.crop,
+    *crop,
     dict(type='hsjp_mm.PatchAugmentation'),
     dict(type='PackPoseInputs'),
 ]
 val_pipeline = [
-    *_base_.crop,
+    *crop,
     dict(type='hsjp_mm.PatchAugmentation', seed=0),
     dict(type='PackPoseInputs'),
 ]

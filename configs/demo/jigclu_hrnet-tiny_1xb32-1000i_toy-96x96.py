@@ -1,25 +1,18 @@
 _base_ = ['../_base_/jigclu_coco-224x224.py', '../_base_/hrnet-tiny.py']
 
-input_size = (96, 96)
-
 hrnet_tiny = _base_.hrnet_tiny
 hrnet_tiny.extra.stage4.update(multiscale_output=True)
 
 model = dict(
     type='hsjp_mm.JigClu',
     grid=2,
-    input_size=input_size,
+    input_size=(96, 96),
     data_preprocessor=_base_.data_preprocessor,
     backbone=hrnet_tiny,
     neck=dict(type='FeatureMapProcessor', concat=True),
     head=dict(type='hsjp_mm.JigCluHead', in_channels=240),
 )
 
-# InputAffine is the third transform of both
-train_pipeline = _base_.train_pipeline
-train_pipeline[2].update(input_size=input_size)
-val_pipeline = _base_.val_pipeline
-val_pipeline[2].update(input_size=input_size)
 data = dict(data_root='data/toy/', min_size=16)
 train_dataloader = dict(
     batch_size=32,
@@ -29,7 +22,6 @@ train_dataloader = dict(
         **data,
         ann_file='annotations/person_keypoints_train.json',
         data_prefix=dict(img='train/'),
-        pipeline=train_pipeline,
     ),
 )
 val_dataloader = dict(
@@ -39,7 +31,6 @@ val_dataloader = dict(
         **data,
         ann_file='annotations/person_keypoints_val.json',
         data_prefix=dict(img='val/'),
-        pipeline=val_pipeline,
     ),
 )
 test_dataloader = val_dataloader

@@ -137,13 +137,18 @@ def find_backbones(
                 f'wrong prefix: no name of the model stands under {prefix!r}; some do under '
                 f'{", ".join(best)} (the best first). Leave prefix out to have it found'
             )
-    candidates.sort(key=lambda c: (_averaging(networks[c[0]], c), -votes[c]))
+    plain = {path + start for path, start in candidates}
+    candidates.sort(key=lambda c: (_averaging(networks[c[0]], c, plain), -votes[c]))
     return {path + start: under(networks[path], start) for path, start in candidates}
 
 
-def _averaging(tensors: Tensors, candidate: tuple[str, str]) -> int:
+def _averaging(tensors: Tensors, candidate: tuple[str, str], candidates: set[str]) -> int:
     """-1 if a candidate of these tensors says that it is trained, 1 for an average, else 0."""
     path, start = candidate
+    # vision_encoder_m is the copy of a vision_encoder, where there is one
+    without = re.sub(r'_m(?=\.|$)', '', path + start)
+    if without != path + start and without in candidates:
+        return 1
     for copy in re.finditer(r'(?:^|\.)module\.', start):
         beside = start[: copy.end() - len('module.')]
         if any(beside + counter in tensors for counter in AVERAGE_COUNTERS):

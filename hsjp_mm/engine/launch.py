@@ -15,6 +15,7 @@ from hsjp_mm.utils.configs import (
     stock_options_with_spaces,
 )
 from hsjp_mm.utils.files import checkpoint_file
+from hsjp_mm.utils.schedules import warn_of_schedules
 from hsjp_mm.utils.scripts import run_script
 from hsjp_mm.utils.unread_names import warn_of_unread_names
 
@@ -35,7 +36,8 @@ def run_stock_tool(name: str) -> None:
     is that mistakes in them are told before the long imports, that options keep the spaces in
     their values, and that a config may be ``CODEBASE::PATH``; that hsjp_mm has been imported
     (``hsjp_mm::`` bases resolve, MMEngine checkpoints load); that training says something every
-    half minute; that names which a config sets in vain are a warning; that data sets and model of
+    half minute; that names which a config sets in vain are a warning, and schedules that do not go
+    with the length of the training; that data sets and model of
     other keypoints than each other are an error; and that under torchrun without a GPU the
     processes talk through gloo, which MMEngine's own launcher cannot set up; batch norm then has
     each process's own statistics.
@@ -56,6 +58,8 @@ def run_stock_tool(name: str) -> None:
     config = read_config(path, options)
     if os.environ.get('RANK', '0') == '0':
         warn_of_unread_names(path, config, options)
+        if name == 'train.py':
+            warn_of_schedules(config)
     splits: tuple[str, ...] = ('test',) if name == 'test.py' else ('train', 'val')
     if getattr(args, 'no_validate', False):
         splits = ('train',)

@@ -98,6 +98,7 @@ AVERAGES = {
     'polyak.': 'net.',
     'netEMA.': 'net.',
     'EMAModel.': 'model.',
+    'visual_encoder_m.': 'visual_encoder.',
     'modelema.': 'model.',
 }
 
@@ -111,6 +112,11 @@ def test_the_trained_network_goes_before_any_average(average, first):
     found, where = find_backbone(parts[0] | parts[1], toy().state_dict())
     assert where == AVERAGES[average]
     assert torch.equal(found['stem.weight'], TRAINED['stem.weight'])
+
+
+def test_a_network_of_size_m_is_no_copy():
+    state = named('net_m.', TRAINED) | named('z.', AVERAGE)
+    assert find_backbone(state, toy().state_dict())[1] == 'net_m.'
 
 
 @pytest.mark.parametrize('counter', ['n_averaged', 'steps'])

@@ -30,10 +30,22 @@ def test_measures_by_hand(log_file):
     assert found['densepose/index'] == pytest.approx(3 / 4)
     assert found['densepose/index_chance'] == pytest.approx(2 / 4)
     assert found['densepose/uv_error'] == pytest.approx((0.5 + 0 + 1 + 0) / 4)
-    # the mean is (0.5, 0)
+    # the means of charts 2, 7 and 24 are (0.5, 0) each
     assert found['densepose/uv_error_chance'] == pytest.approx((0.5 + 0.5 + 0 + 0) / 4)
     assert math.isfinite(sum(found.values()))
     assert 'geodesic distance is not computed, for it needs SMPL' in log_file.read_text()
+
+
+def test_a_network_that_knows_the_mean_of_each_chart_alone_is_at_chance():
+    generator = torch.Generator().manual_seed(0)
+    charts = torch.randint(1, 25, (500,), generator=generator)
+    uv = torch.rand(500, 2, generator=generator) / charts[:, None]
+    constant = torch.stack([uv[charts == chart].mean(dim=0) for chart in charts])
+    metric = DensePoseAccuracy()
+    given = (value.tolist() for value in (charts, charts, uv, constant))
+    metric.process(None, [person(*given)])
+    found = metric.evaluate(1)
+    assert found['densepose/uv_error'] == pytest.approx(found['densepose/uv_error_chance'])
 
 
 def test_without_a_point_there_is_no_measure():

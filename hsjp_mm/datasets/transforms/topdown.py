@@ -76,7 +76,7 @@ class InputAffine(EncodedAffine):
         return super().transform(results)
 
 
-def set_input_size(dataset, size: tuple[int, int]) -> None:
+def set_input_size(dataset, size: tuple[int, int], alone: bool = True) -> None:
     """Tell every InputAffine of a data set, and of those that it wraps, the size of the crops.
 
     Other transforms are left as they are: what comes after a stock TopdownAffine may change its
@@ -85,15 +85,16 @@ def set_input_size(dataset, size: tuple[int, int]) -> None:
     Args:
         dataset: with a ``pipeline``, a ``dataset`` or ``datasets``, as MMEngine's and MMPose's.
         size: (width, height) in pixels.
+        alone: whether an InputAffine may state no other size, for what follows takes no other.
 
     Raises:
-        ValueError: an InputAffine states another size.
+        ValueError: an InputAffine states another size, and may not.
     """
     size = (size[0], size[1])
     for step in find_transforms(dataset, InputAffine):
         if not step.told:
             step.input_size, step.told = size, True
-        elif tuple(step.input_size) != size:
+        elif alone and tuple(step.input_size) != size:
             raise ValueError(
                 f'model.input_size={size}, but InputAffine in the pipeline states '
                 f'input_size={tuple(step.input_size)}; without it the model alone says the size'

@@ -28,6 +28,8 @@ from hsjp_mm.registry import TRANSFORMS
 OUTSIDE = -1
 """The segment of a view's pixels that lie outside of the segmented part of the image."""
 
+RATIO = (3 / 4, 4 / 3)
+
 
 @dataclass(frozen=True)
 class View:
@@ -59,7 +61,7 @@ class View:
     size: tuple[int, int]
     num: int = 1
     area: tuple[float, float] | None = None
-    ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    ratio: tuple[float, float] = RATIO
     side: tuple[float, float] | None = None
     shift: float = 0.0
     rotate: float = 0.0
@@ -67,10 +69,21 @@ class View:
     colors: Mapping[str, Any] | None = None
 
     def __post_init__(self):
+        if not isinstance(self.size, Sequence) or len(self.size) != 2:
+            raise ValueError(f'size={self.size} must be (width, height) in pixels')
         if self.num < 1 or min(self.size) < 1:
             raise ValueError(f'num={self.num} and size={self.size} must be at least 1')
         if (self.area is None) == (self.side is None):
             raise ValueError(f'give area={self.area} or side={self.side}, one of them')
+        if self.area is not None and self.shift:
+            raise ValueError(
+                f'shift={self.shift} is for side: a window of area={self.area} lies at random'
+            )
+        if self.side is not None and self.ratio != RATIO:
+            raise ValueError(
+                f'ratio={self.ratio} is for area: a window of side={self.side} has the shape of '
+                'the crop'
+            )
         if self.area is not None and not 0 < self.area[0] <= self.area[1] <= 1:
             raise ValueError(f'area={self.area} must be a range in (0, 1]')
         for name in ('ratio', 'side'):
@@ -253,7 +266,8 @@ def expand(views: Sequence[Mapping]) -> list[View]:
         raise ValueError(f'views: unknown {", ".join(unknown)}; known are {", ".join(known)}')
     made = []
     for keys in views:
-        view = View(**{**keys, 'size': tuple(keys['size'])})
+        size = keys['size']
+        view = View(**{**keys, 'size': tuple(size) if isinstance(size, Sequence) else size})
         made += [view] * view.num
     return made
 

@@ -1,7 +1,7 @@
 """What the data workers must know of the model."""
 
 from mmengine.hooks import Hook
-from mmengine.runner import IterBasedTrainLoop
+from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 
 from hsjp_mm.engine.hooks.seed_hook import SeedHook
 from hsjp_mm.engine.loaders import restart_samplers, restart_workers
@@ -20,7 +20,8 @@ class PrepareDataHook(Hook):
     told how many batches a step of the optimizer gathers.
 
     Raises:
-        ValueError: a data set cannot be prepared; the message names its loader.
+        ValueError: a data set cannot be prepared, the message names its loader; or an epoch of the
+            training has no batch, for the data set is smaller than one.
 
     Examples:
         >>> custom_hooks = [dict(type='hsjp_mm.PrepareDataHook')]
@@ -34,6 +35,8 @@ class PrepareDataHook(Hook):
             # MMEngine has no public name for it
             model.accumulative_counts = getattr(runner.optim_wrapper, '_accumulative_counts', 1)
         _prepare(runner, 'train', loop.dataloader)
+        if isinstance(loop, EpochBasedTrainLoop):
+            _require_a_batch(loop.dataloader)
         started = isinstance(loop, IterBasedTrainLoop) and loop.dataloader.num_workers > 0
         # SeedHook restarts them all when the first step begins
         if started and not any(isinstance(hook, SeedHook) for hook in runner.hooks):
@@ -53,6 +56,16 @@ class PrepareDataHook(Hook):
 
 PatchHook = old_class('PatchHook', PrepareDataHook)
 HOOKS.register_module(module=PatchHook)
+
+
+def _require_a_batch(loader) -> None:
+    """Refuse epochs that would all pass without a step."""
+    if len(loader) == 0:
+        raise ValueError(
+            f'train_dataloader.batch_size={loader.batch_size} must be at most the '
+            f'{len(loader.sampler)} samples that each process has, for drop_last=True leaves out '
+            'a smaller batch, and no step would be taken'
+        )
 
 
 def _prepare(runner, name: str, loader) -> None:

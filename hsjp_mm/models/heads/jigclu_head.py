@@ -15,7 +15,8 @@ from hsjp_mm.ops.patches import resize_to_grid
 from hsjp_mm.registry import MODELS
 
 REGROUPED = 64
-"""Images of a training batch that are put together again to measure; the time grows as n³."""
+"""Images of 2×2 patches of a training batch that are put together again to measure, or as many
+patches of other images; the time grows as the third power of the patches."""
 
 
 def decouple(maps: Tensor, grid: int) -> Tensor:
@@ -30,7 +31,10 @@ def decouple(maps: Tensor, grid: int) -> Tensor:
     Returns:
         (B, K, C).
     """
-    return F.adaptive_avg_pool2d(resize_to_grid(maps, grid), grid).flatten(2).transpose(1, 2)
+    maps = resize_to_grid(maps, grid)
+    # not adaptive_avg_pool2d, whose gradient on a GPU is not deterministic
+    pooled = F.avg_pool2d(maps, [side // grid for side in maps.shape[2:]])
+    return pooled.flatten(2).transpose(1, 2)
 
 
 @MODELS.register_module()
@@ -120,7 +124,7 @@ class JigCluHead(BaseModule):
         Returns:
             ``loss_clustering`` α·(2), ``loss_location`` β·(3), and the measures of
             :class:`~hsjp_mm.evaluation.JigCluAccuracy` on the batch, ``restored`` on its first
-            64 images.
+            256 patches.
 
         Raises:
             ValueError: the embeddings are not finite.
@@ -164,7 +168,7 @@ class JigCluHead(BaseModule):
         if logits is not None:
             right = logits.argmax(dim=1) == (sources % patches)[first : first + len(own)]
             logits = distributed.gather(logits.float(), sizes)
-            some = sources < REGROUPED * patches
+            some = sources < 4 * REGROUPED // patches * patches
             images = regrouping.put_together(
                 everyone[some].float().cpu().numpy(), logits[some].cpu().numpy()
             )

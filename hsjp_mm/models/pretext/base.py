@@ -6,11 +6,12 @@ class for its ``measures``, ``health``, ``save_best``, ``min_batch`` and ``board
 task by its name. The class may be registered outside of this package.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from mmengine.logging import print_log
 from mmpose.models.backbones import HRNet
 from mmpose.models.pose_estimators.base import BasePoseEstimator
 from mmpose.registry import MODELS as MMPOSE_MODELS
@@ -127,6 +128,10 @@ class PretextModel(BasePoseEstimator):
         ours = {name: self.identity.value(name) for name in theirs}
         if theirs != ours:
             self._refuse(_described(theirs), _described(ours))
+        if theirs:  # a version that knew less of what makes the task another one
+            for name in self.identity.types:
+                buffer = self.identity.get_buffer(name)
+                state_dict.setdefault(f'{prefix}identity.{name}', buffer)
         head = f'{prefix}head.'
         weights = {k.removeprefix(head): v for k, v in state_dict.items() if k.startswith(head)}
         if weights and _shapes(weights) != _shapes(self.head.state_dict()):
@@ -174,8 +179,14 @@ def _shapes(tensors: Mapping[str, Tensor]) -> str:
     return ', '.join(sorted(f'{name} {tuple(tensor.shape)}' for name, tensor in tensors.items()))
 
 
-def pretext_head(head: dict, cls: type, **given) -> dict:
+def pretext_head(head: dict, cls: type, drop: Sequence[str] = (), **given) -> dict:
     """Complete the head's config by what stands on the model.
+
+    Args:
+        head: of the user's config, such as that of a stock one with another type.
+        cls: of which it must be.
+        drop: arguments of a stock head that have no meaning here; leaving them out is logged.
+        given: what stands on the model.
 
     Raises:
         ValueError: the head is of another class, or states again what the model gives it.
@@ -186,7 +197,9 @@ def pretext_head(head: dict, cls: type, **given) -> dict:
     for name in given:
         if name in head:
             raise ValueError(f'head.{name}={head[name]!r}: give {name} to the model alone')
-    return dict(head, **given)
+    for name in sorted(head.keys() & set(drop)):
+        print_log(f'head.{name} is dropped: {cls.__name__} has its own', 'current')
+    return {**{name: value for name, value in head.items() if name not in drop}, **given}
 
 
 def instance_ids(data_samples: list) -> list[int | str]:

@@ -28,7 +28,8 @@ class DensePose(PretextModel):
 
     Args:
         backbone, neck: as in a stock top-down config.
-        head: as in a stock config, with ``type='hsjp_mm.DensePoseHead'``.
+        head: as in a stock config, with ``type='hsjp_mm.DensePoseHead'``. A stock head's
+            ``out_channels``, ``decoder`` and ``loss`` are dropped.
         data_preprocessor, init_cfg, train_cfg, test_cfg: as in a stock config.
 
     Raises:
@@ -66,7 +67,7 @@ class DensePose(PretextModel):
             identity={'charts': CHARTS},
             backbone=backbone,
             neck=neck,
-            head=pretext_head(head, DensePoseHead),
+            head=pretext_head(head, DensePoseHead, drop=('out_channels', 'decoder', 'loss')),
             data_preprocessor=data_preprocessor,
             init_cfg=init_cfg,
             train_cfg=train_cfg,

@@ -152,7 +152,14 @@ class HSJP(PuzzleModel):
             identity={'unshuffled': unshuffled},
             backbone=_puzzle_backbone(backbone, grid, unshuffled),
             neck=neck,
-            head=_puzzle_head(head, grid, sigma, input_size),
+            head=pretext_head(
+                head,
+                HSJPHead,
+                drop=('out_channels', 'decoder'),
+                grid=grid,
+                sigma=sigma,
+                input_size=input_size,
+            ),
             data_preprocessor=data_preprocessor,
             init_cfg=init_cfg,
             train_cfg=train_cfg,
@@ -251,15 +258,6 @@ def _own_part(draw: Callable[..., Tensor], batch: int, *size, **device) -> Tenso
     """
     rank, processes = get_dist_info()
     return draw(batch * processes, *size, **device)[rank::processes]
-
-
-def _puzzle_head(head: dict, grid: int, sigma: float | None, input_size: tuple[int, int]) -> dict:
-    """Turn the head of a stock config into the puzzle's."""
-    head = pretext_head(head, HSJPHead, grid=grid, sigma=sigma, input_size=input_size)
-    for name in ('out_channels', 'decoder'):
-        if head.pop(name, None) is not None:
-            print_log(f'HSJP: head.{name} is dropped, the head has {grid**2} patches', 'current')
-    return head
 
 
 def _puzzle_backbone(backbone: dict, grid: int, unshuffled: bool) -> dict:

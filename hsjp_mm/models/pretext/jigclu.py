@@ -11,6 +11,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from hsjp_mm.datasets.transforms.patches import set_patches
+from hsjp_mm.datasets.transforms.topdown import set_input_size
 from hsjp_mm.models.heads.jigclu_head import JigCluHead, decouple
 from hsjp_mm.models.pretext.base import (
     Measure,
@@ -128,6 +129,7 @@ class JigClu(PuzzleModel):
             train_cfg=train_cfg,
             test_cfg=test_cfg,
         )
+        self.input_size = (input_size[0], input_size[1])
         self.montage = input_format == 'montage'
         shrink = 1 if input_format == 'scaled_patches' else grid
         self.patch_size = (math.ceil(input_size[0] / shrink), math.ceil(input_size[1] / shrink))
@@ -140,11 +142,14 @@ class JigClu(PuzzleModel):
         )
 
     def prepare(self, dataset) -> None:
-        """Tell the data set's PatchAugmentation what patches to make.
+        """Tell the data set's PatchAugmentation what patches to make, and InputAffine of what crop.
+
+        An InputAffine that states a size keeps it: patches of any crop are brought to their size.
 
         Raises:
             ValueError: there is none in its pipeline, or it states another overlap or position.
         """
+        set_input_size(dataset, self.input_size, alone=False)
         if not set_patches(
             dataset, self.grid, self.patch_size, overlap=self.overlap, position=self.position
         ):

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from hsjp_mm.datasets.transforms.occlusion import DropOccluded
 from hsjp_mm.datasets.transforms.pipelines import find_transforms
+from hsjp_mm.datasets.transforms.views import expand
 from hsjp_mm.models.heads.jointcon_head import SAME, JointConHead
 from hsjp_mm.models.pretext.base import Measure
 from hsjp_mm.models.pretext.simclr import SimCLR
@@ -115,6 +116,11 @@ class JointCon(ViewsModel):
             identity=dict(same_image=image, same_joint=joint),
             **arguments,
         )
+        if image and joint and len(expand(self.views)) < 2:
+            raise ValueError(
+                f'positives={positives!r} needs two views or more: with the one that views gives, '
+                'no joint has another one to be like'
+            )
         self.occluded = occluded
         self.in_index = in_index
 

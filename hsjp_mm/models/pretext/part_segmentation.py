@@ -29,7 +29,8 @@ class PartSegmentation(PretextModel):
     Args:
         backbone, neck: as in a stock top-down config.
         head: as in a stock config, with ``type='hsjp_mm.PartSegmentationHead'``. Its number of
-            channels follows from ``parts``.
+            channels follows from ``parts``, and a stock head's ``out_channels``, ``decoder`` and
+            ``loss`` are dropped.
         parts: names of the N parts, in the order of their labels; by default DensePose-COCO's.
         data_preprocessor, init_cfg, train_cfg, test_cfg: as in a stock config.
 
@@ -69,7 +70,12 @@ class PartSegmentation(PretextModel):
             identity={'parts': len(parts), 'names': ', '.join(parts)},
             backbone=backbone,
             neck=neck,
-            head=pretext_head(head, PartSegmentationHead, num_parts=len(parts)),
+            head=pretext_head(
+                head,
+                PartSegmentationHead,
+                drop=('out_channels', 'decoder', 'loss'),
+                num_parts=len(parts),
+            ),
             data_preprocessor=data_preprocessor,
             init_cfg=init_cfg,
             train_cfg=train_cfg,

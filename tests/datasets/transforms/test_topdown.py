@@ -225,4 +225,5 @@ def test_a_pipeline_that_states_another_size_is_not_overruled():
     with pytest.raises(ValueError, match=r'input_size=\(96, 64\), but InputAffine .*\(64, 64\)'):
         set_input_size(Pipeline(ours), SIZE)
     set_input_size(Pipeline(stock), SIZE)  # another transform may follow
+    set_input_size(Pipeline(ours), SIZE, alone=False)  # which takes crops of any size
     assert ours.input_size == stock.input_size == (64, 64)

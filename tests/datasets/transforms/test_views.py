@@ -207,6 +207,8 @@ def test_segments_of_several_sizes_are_refused():
         (dict(area=(0.5, 1), ratio=(2, 1)), 'ratio='),
         (dict(side=(0, 1)), 'side='),
         (dict(side=(1, 1), shift=-1), 'shift=-1'),
+        (dict(area=(0.5, 1), shift=0.1), 'shift=0.1 is for side'),
+        (dict(side=(1, 1), ratio=(1, 2)), 'is for area'),
         (dict(side=(1, 1), flip_prob=2), 'flip_prob=2'),
         (dict(side=(1, 1), num=0), 'num=0'),
         (dict(side=(1, 1), angle=3), 'unknown angle; known are size, num'),
@@ -215,6 +217,8 @@ def test_segments_of_several_sizes_are_refused():
 def test_wrong_views_are_refused(view, message):
     with pytest.raises(ValueError, match=message):
         expand([dict(size=(32, 32), **view)])
+    with pytest.raises(ValueError, match=r'size=0\.5 must be \(width, height\)'):
+        expand([dict(size=0.5, area=(0.5, 1))])
 
 
 def test_views_are_the_models():

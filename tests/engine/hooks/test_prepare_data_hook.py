@@ -15,7 +15,7 @@ from hsjp_mm.models import JigClu
 class PatchCounter(BaseModel):
     """What the hook needs of a model; notes the shapes of the batches."""
 
-    grid, patch_size = 3, (12, 16)
+    grid, patch_size, input_size = 3, (12, 16), (36, 48)
     overlap = position = None
     prepare = JigClu.prepare
 
@@ -91,6 +91,14 @@ def test_the_models_patches_reach_training_and_validation(
     runner.train()
     assert runner.train_loop.dataloader is loader  # the data set is read once
     assert runner.model.seen == 2 * (six_images('loss') + six_images('predict'))
+
+
+def test_a_training_whose_epochs_have_no_batch_is_refused(tiny_config):
+    cfg = tiny_config()
+    cfg.train_dataloader.update(batch_size=64, drop_last=True)
+    runner = patch_runner(cfg)
+    with pytest.raises(ValueError, match=r'batch_size=64 must be at most the 6 samples'):
+        runner.train()
 
 
 @pytest.mark.parametrize('run', ['val', 'test'])

@@ -1,11 +1,13 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
 from hsjp_mm.models import JigCluHead
 from hsjp_mm.models.heads.jigclu_head import REGROUPED, decouple
+from hsjp_mm.ops import regrouping
 
 # ------------------------------------------------------------------------------------- decouple
 
@@ -221,6 +223,21 @@ def test_restored_is_measured_on_the_first_64_images():
     assert values['restored_chance'] == pytest.approx(1 / (math.comb(255, 3) * 24))
     vectors[order // 4 == 5] = vectors[order // 4 == 5][0].clone()
     assert head.loss(vectors, order, [number * 4])['restored'] == pytest.approx(63 / 64)
+
+
+@pytest.mark.parametrize(('grid', 'images'), [(2, 64), (3, 28), (4, 16)])
+def test_as_many_patches_are_put_together_whatever_the_grid(grid, images, monkeypatch):
+    seen = []
+
+    def put_together(vectors, logits):
+        seen.append(len(vectors))
+        return np.zeros((len(vectors) // grid**2, grid**2), int)
+
+    monkeypatch.setattr(regrouping, 'put_together', put_together)
+    monkeypatch.setattr(regrouping, 'restored', lambda found, _: np.zeros(len(found)))
+    patches = 70 * grid**2
+    build(grid=grid).loss(torch.randn(patches, 6).double(), torch.randperm(patches), [patches])
+    assert seen == [images * grid**2]
 
 
 def test_measures_take_no_gradient_and_are_logged_as_numbers():

@@ -29,6 +29,13 @@ SIZE = (48, 32)
 JOINTS = 4
 
 
+def test_one_view_has_no_pair():
+    view = dict(side=(0.75, 1.25))
+    with pytest.raises(ValueError, match=r"positives='image_and_joint' needs two views"):
+        tiny(positives='image_and_joint', views=[view])
+    tiny(positives='joint', views=[view])
+
+
 def tiny(**options) -> JointCon:
     """JointCon on half of a narrow ResNet-18, with seeded weights and all batch norms frozen."""
     torch.manual_seed(0)

@@ -5,6 +5,7 @@ import pytest
 import torch
 import torch.multiprocessing
 from mmengine.config import Config
+from mmengine.hub import get_config
 from mmengine.registry import MODELS
 from mmengine.runner import Runner
 
@@ -21,6 +22,8 @@ from tests.models.pretext.dense_models import (
     step,
     tiny_dense,
 )
+
+STOCK = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_res50_8xb64-210e_coco-256x192.py'
 
 
 def test_head_follows_from_the_parts():
@@ -46,7 +49,18 @@ def test_weights_for_another_order_of_the_parts_are_refused():
     ):
         tiny_dense('PartSegmentation', parts=parts[::-1]).load_state_dict(state)
     del state['identity.names']  # as it was written before the names stood in it
-    tiny_dense('PartSegmentation', parts=parts).load_state_dict(state, strict=False)
+    tiny_dense('PartSegmentation', parts=parts).load_state_dict(state)
+    assert 'identity.names' not in state
+
+
+@pytest.mark.parametrize('kind', ['PartSegmentation', 'DensePose'])
+def test_the_head_of_a_stock_config_goes_with_another_type(kind, log_file):
+    stock = get_config(STOCK).model.head
+    head = {**stock, 'type': f'hsjp_mm.{kind}Head', 'in_channels': 16}
+    head |= {'deconv_out_channels': None, 'deconv_kernel_sizes': None}
+    tiny_dense(kind, head=head)
+    for name in ('out_channels', 'decoder', 'loss'):
+        assert f'head.{name} is dropped: {kind}Head has its own' in log_file.read_text()
 
 
 def test_other_parts_than_the_datas_are_refused_before_training(dense_bodies):
