@@ -35,7 +35,7 @@ from hsjp_mm.comparison.plan import plan, plan_pretrainings, require_fitting
 from hsjp_mm.comparison.planned_runs import PlannedFineTuning, PlannedPretraining, PlannedRun
 from hsjp_mm.comparison.pretrainings import Pretraining
 from hsjp_mm.comparison.recipes import changes
-from hsjp_mm.comparison.runs import RESULT, number_form
+from hsjp_mm.comparison.runs import RESULT, number_form, read_run
 from hsjp_mm.environment.requirements import installed_versions
 from hsjp_mm.utils.files import PACKAGE, file_sha256, read_json, write_json
 
@@ -112,6 +112,7 @@ class Comparison:
         for run in () if rerun else later:
             if run.init.name in self.inits:
                 is_finished(run)
+            require_reported(run)
 
     def run(
         self,
@@ -196,6 +197,18 @@ def is_finished(run: PlannedRun) -> bool:
     return (run.folder / RESULT).is_file()
 
 
+def require_reported(run: PlannedRun) -> None:
+    """See that a fine-tuning that has its result can be reported on by what is asked for.
+
+    The measure is no part of the recipe, for nothing that is trained depends on it.
+
+    Raises:
+        ValueError: Its logs do not hold the measure.
+    """
+    if isinstance(run, PlannedFineTuning) and (run.folder / RESULT).is_file():
+        read_run(run.folder, run.init.name, run.metric, run.rule)
+
+
 def put_aside(run: PlannedRun) -> Path | None:
     """Rename the folder of a run of another recipe, so that it can be run anew; nothing is lost.
 
@@ -238,7 +251,8 @@ def run_all(
         Those that failed.
 
     Raises:
-        ValueError: ``jobs``, or a folder holds a run of another recipe; then none is started.
+        ValueError: ``jobs``, or a folder holds a run of another recipe, or a finished one that
+            did not log the measure; then none is started.
     """
     if jobs < 1:
         raise ValueError(f'jobs={jobs} must be at least 1')
@@ -247,6 +261,8 @@ def run_all(
     if not runs:
         return []
     todo = [run for run in runs if not is_finished(run)]
+    for run in runs:
+        require_reported(run)
     half = sum(bool(checkpoint_to_resume(run)) for run in todo)
     what = 'pretraining' if isinstance(runs[0], PlannedPretraining) else 'run'
     lengths = ' or '.join(map(str, sorted({run.iterations for run in runs})))

@@ -136,7 +136,8 @@ def read_run(
         folder: Written by MMEngine's Runner.
         name: Of the initialisation. By default that of result.json, else 'scratch' where the
             backbone loads no checkpoint, else the name of the checkpoint file.
-        metric: Key of the measure in the evaluations.
+        metric: Key of the measure in the evaluations. Of one that was not followed in the run the
+            logs tell.
         rule: What is better of it, 'greater' or 'less'; by default see :func:`rule_of`.
 
     Raises:
@@ -148,13 +149,7 @@ def read_run(
     if (folder / RESULT).is_file():
         return _from_result(folder, name, metric, rule)
     logged = read_logged(folder)
-    curve = {line['step']: line[metric] for line in logged.val if metric in line}
-    if logged.end not in curve:
-        _require_measured(logged, metric)
-        reached = f'evaluated at {max(curve)}' if curve else f'no {metric} yet'
-        raise UnfinishedError(f'{folder}: {reached} of {logged.end} iterations')
-    if not math.isfinite(curve[logged.end]):
-        raise UnfinishedError(f'{folder}: {metric} is {curve[logged.end]} at the end')
+    curve = _curve(logged, metric)
     if logged.seed is None:
         raise ValueError(f'{folder}: neither the config nor the log says the seed')
     return FineTuning(
@@ -164,7 +159,7 @@ def read_run(
         folder=str(folder),
         metric=metric,
         rule=rule_of(logged.config, metric, rule),
-        curve=[(step * logged.batch, value) for step, value in sorted(curve.items())],
+        curve=curve,
         iterations=logged.end,
         seconds=logged.seconds,
         coverage=_coverage(logged.config, logged.text),
@@ -174,6 +169,18 @@ def read_run(
         others=_others(logged.val[-1], metric),
         budget=budget_of(logged.config),
     )
+
+
+def _curve(logged: Logged, metric: str) -> list[tuple[int, float]]:
+    """Images seen and the measure, of each evaluation of a finished run."""
+    curve = {line['step']: line[metric] for line in logged.val if metric in line}
+    if logged.end not in curve:
+        _require_measured(logged, metric)
+        reached = f'evaluated at {max(curve)}' if curve else f'no {metric} yet'
+        raise UnfinishedError(f'{logged.folder}: {reached} of {logged.end} iterations')
+    if not math.isfinite(curve[logged.end]):
+        raise UnfinishedError(f'{logged.folder}: {metric} is {curve[logged.end]} at the end')
+    return [(step * logged.batch, value) for step, value in sorted(curve.items())]
 
 
 def _require_measured(logged: Logged, metric: str) -> None:
@@ -203,11 +210,10 @@ def _from_result(folder: Path, name: str | None, metric: str, rule: str | None) 
     values = read_json(path, 'result')
     if not isinstance(values, dict) or 'metric' not in values:
         raise ValueError(f'{path} is not the result of a fine-tuning')
-    if values['metric'] != metric:
-        raise ValueError(
-            f'metric={metric!r}, but {folder} was run for {values["metric"]!r}; ask for that'
-        )
     values.pop('recipe', None)
+    if values['metric'] != metric:
+        values = {**values, **_measured_besides(folder, metric, values['metric'])}
+        values.pop('rule', None)
     if rule or 'rule' not in values:  # version 0.1 did not record it
         try:
             config = last_config(folder)
@@ -224,6 +230,19 @@ def _from_result(folder: Path, name: str | None, metric: str, rule: str | None) 
             f'{path} was written by another version of hsjp_mm ({error}); put it aside, and the '
             'run is read from its logs'
         ) from error
+
+
+def _measured_besides(folder: Path, metric: str, recorded: str) -> dict[str, Any]:
+    """What the logs of a run tell of another measure than the one that its result records."""
+    try:
+        logged = read_logged(folder)
+    except FileNotFoundError as error:
+        raise ValueError(
+            f'metric={metric!r}, but {folder} was run for {recorded!r}, and its logs, which would '
+            'tell the other, are gone; ask for that'
+        ) from error
+    curve = _curve(logged, metric)
+    return {'metric': metric, 'curve': curve, 'others': _others(logged.val[-1], metric)}
 
 
 def _name_of(config: Config) -> str:

@@ -249,6 +249,18 @@ def test_what_another_comparison_has_run_meanwhile_is_not_overwritten(
     assert (other.folder / 'recipe.json').read_text() == kept
 
 
+def test_a_measure_that_a_finished_run_lacks_is_refused_before_others_start(config, tmp_path, run):
+    run(plan(config, {'scratch': None}, [1.0], [0], tmp_path / 'w'))
+    given = config, {'scratch': None}, {}, [1.0], [0, 1], tmp_path / 'w', 1
+    Comparison(*given).check()
+    with pytest.raises(ValueError, match="metric='coco/APM' is not among the measures"):
+        Comparison(*given, 'coco/APM', 'greater').check()
+    more = plan(*given[:2], *given[3:], 'coco/APM', 'greater')
+    with pytest.raises(ValueError, match="metric='coco/APM' is not among the measures"):
+        run(more)
+    assert not more[1].folder.exists()
+
+
 def test_jobs_run_beside_each_other(config, tmp_path, run, monkeypatch):
     runs = plan(config, {'scratch': None}, [1.0], [0, 1], tmp_path / 'w')
     both = threading.Barrier(2, timeout=60)

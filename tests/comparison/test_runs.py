@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -244,6 +245,21 @@ def test_what_is_better_of_a_run_that_was_read(tmp_path):
     with pytest.raises(
         ValueError, match=r'result.json was written by another version.*color.*put it aside'
     ):
+        read_run(tmp_path, metric='EPE')
+
+
+def test_the_logs_tell_what_the_result_does_not(tmp_path):
+    lines = [{'coco/AP': step / 100, 'EPE': 9.0 - step / 10, 'step': step} for step in (10, 20)]
+    write_attempt(tmp_path, '20260102_100000', lines, LOG, **BY_ITERATIONS)
+    result = runs_module.to_result(replace(read_run(tmp_path), commands=['c']), {})
+    (tmp_path / 'result.json').write_text(json.dumps(result))
+    run = read_run(tmp_path, metric='EPE')
+    assert (run.metric, run.rule, run.curve) == ('EPE', 'less', [(80, 8.0), (160, 7.0)])
+    assert (run.others, run.commands) == ({'coco/AP': 0.2}, ['c'])
+    with pytest.raises(ValueError, match=r"metric='PCK' is not .*: coco/AP, EPE$"):
+        read_run(tmp_path, metric='PCK')
+    shutil.rmtree(tmp_path / '20260102_100000')
+    with pytest.raises(ValueError, match=r"metric='EPE', but .* was run for 'coco/AP'.*are gone"):
         read_run(tmp_path, metric='EPE')
 
 
