@@ -9,6 +9,7 @@ cache.
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 from hsjp_mm.cli import Parser, command
@@ -17,7 +18,7 @@ from hsjp_mm.utils.files import writable_file
 
 def arguments() -> Parser:
     parser = Parser(__doc__)
-    parser.add_out('name.npz', check=writable_file)
+    parser.add_out('name.npz', check=partial(writable_file, suffix='.npz'))
     parser.add_argument('--number', type=int, default=1000, help='of bodies drawn (%(default)s)')
     parser.add_argument('--seed', type=int, default=0, help='of the draw (%(default)s)')
     return parser

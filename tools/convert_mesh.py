@@ -23,6 +23,7 @@ or units are mixed up. Each data set has its own licence, and its labels keep it
 import argparse
 import importlib
 import sys
+from functools import partial
 
 from hsjp_mm.cli import Parser, command
 from hsjp_mm.utils.files import existing_path, writable_file, writable_folder
@@ -45,7 +46,7 @@ def arguments() -> Parser:
     parser = Parser(__doc__, {'file=': '--body='})
     parser.add_argument('kind', choices=OPTIONS, help='which data set')
     parser.add_input('source', existing_path, help='its file or folder')
-    parser.add_out('name.npz', check=writable_file)
+    parser.add_out('name.npz', check=partial(writable_file, suffix='.npz'))
     parser.add_argument('--split', help='train, test …, as the data set has them')
     parser.add_argument('--labels', help='JSON of the fits (neuralannot)')
     parser.add_argument('--every', type=int, help='take every how many frames (h36m, surreal)')

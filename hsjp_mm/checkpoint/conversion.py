@@ -17,7 +17,7 @@ from torch import Tensor
 
 from hsjp_mm.checkpoint import read_checkpoint
 from hsjp_mm.checkpoint.coverage import CheckpointError, Tensors, compare, networks_of, shorten
-from hsjp_mm.utils.files import is_same_file
+from hsjp_mm.utils.files import is_same_file, written_whole
 
 # A module is a Sequential of deconvolution, norm, ReLU and blocks here; there the first three
 # stand in a Sequential of their own, and so does each block.
@@ -97,8 +97,8 @@ def convert_checkpoint(
         tensors, config = convert(networks_of(state).get('', {}))
     except CheckpointError as error:
         raise CheckpointError(f'{checkpoint}: {error}') from None
-    out.parent.mkdir(parents=True, exist_ok=True)
-    torch.save({'state_dict': tensors, 'meta': {'model': config}}, out)
+    with written_whole(out) as new:
+        torch.save({'state_dict': tensors, 'meta': {'model': config}}, new)
     return out, config
 
 

@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import os
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from hsjp_mm.checkpoint.coverage import (
     under,
 )
 from hsjp_mm.checkpoint.reading import open_checkpoint
+from hsjp_mm.utils.files import written_whole
 
 
 def export_backbone(
@@ -173,12 +173,6 @@ def _serialise(tensors: dict[str, Tensor], meta: dict[str, Any], suffix: str) ->
 
 
 def _write(content: bytes, path: Path) -> Path:
-    """Write so that no half-written file ever stands under the name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}')
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with written_whole(path) as new:
+        new.write_bytes(content)
     return path

@@ -5,7 +5,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -53,20 +54,24 @@ def existing_path(path: str | Path, argument: str) -> Path:
     return Path(path)
 
 
-def writable_file(path: str | Path, argument: str) -> Path:
+def writable_file(path: str | Path, argument: str, suffix: str = '') -> Path:
     """Expect the path of a file that can be written; its folders may have to be made.
 
     Args:
         path: of the file, which may be there already.
         argument: what names it in messages: an argument of a function, or a flag.
+        suffix: what its name must end in, such as '.npz'.
 
     Raises:
+        ValueError: another suffix.
         IsADirectoryError: a folder.
         NotADirectoryError: a part of the path is a file.
         PermissionError: it may not be written.
     """
     if Path(path).is_dir():
         raise IsADirectoryError(f'{argument}={str(path)!r} is a folder; give the name of a file')
+    if suffix and Path(path).suffix != suffix:
+        raise ValueError(f'{argument}={str(path)!r} must end in {suffix}')
     return _writable(path, argument)
 
 
@@ -161,19 +166,32 @@ def read_json(path: str | Path, argument: str) -> Any:
         raise ValueError(f'{argument}={str(path)!r} is no JSON: {error}') from error
 
 
-def write_text(path: str | Path, text: str) -> None:
-    """Write a text so that the file is there whole or not at all, whenever the process is killed.
+@contextmanager
+def written_whole(path: str | Path) -> Iterator[Path]:
+    """Let a file be there whole or not at all, whenever the process is killed.
 
     The folders on its way are made.
+
+    Args:
+        path: Of the file; one that is there is replaced.
+
+    Yields:
+        Where to write, beside it.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f'.{path.name}.{os.getpid()}')
     try:
-        new.write_text(text, encoding='utf-8')
+        yield new
         new.replace(path)
     finally:
         new.unlink(missing_ok=True)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text, as :func:`written_whole` says."""
+    with written_whole(path) as new:
+        new.write_text(text, encoding='utf-8')
 
 
 def write_json(path: str | Path, value: Any) -> None:
@@ -188,14 +206,8 @@ def write_arrays(path: str | Path, arrays: Mapping[str, Any]) -> None:
     """
     import numpy as np  # the commands read their arguments before they wait for it
 
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f'.{path.stem}.{os.getpid()}.npz')
-    try:
-        np.savez_compressed(new, **{key: arrays[key] for key in sorted(arrays)})
-        new.replace(path)
-    finally:
-        new.unlink(missing_ok=True)
+    with written_whole(path) as new, new.open('wb') as file:
+        np.savez_compressed(file, **{key: arrays[key] for key in sorted(arrays)})
 
 
 def make_whole(folder: str | Path, make: Callable[[Path], object]) -> None:

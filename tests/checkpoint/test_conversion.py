@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import torch
 from mmengine import Config
@@ -165,6 +167,21 @@ def test_a_converted_file_loads_in_mmengine(tmp_path):
     new = MODELS.build(config)
     assert load_checkpoint(new, str(path), strict=True)['meta']['model'] == config
     assert_same_output(old, new)
+
+
+def test_a_file_that_could_not_be_written_leaves_the_one_before(tmp_path, monkeypatch):
+    torch.save(OldModel().state('authors'), tmp_path / 'old.pth')
+    (tmp_path / 'new.pth').write_bytes(b'the one before')
+
+    def half(content, path):
+        Path(path).write_bytes(b'ha')
+        raise OSError('the disk is full')
+
+    monkeypatch.setattr(torch, 'save', half)
+    with pytest.raises(OSError, match='full'):
+        convert_checkpoint(tmp_path / 'old.pth', tmp_path / 'new.pth')
+    assert (tmp_path / 'new.pth').read_bytes() == b'the one before'
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['new.pth', 'old.pth']
 
 
 def test_old_files_without_batch_counters_convert(tmp_path):

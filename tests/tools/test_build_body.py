@@ -25,3 +25,10 @@ def test_without_anny_the_command_says_how_to_get_it(tmp_path, monkeypatch, caps
     tool = runpy.run_path(str(ROOT / 'tools/build_body.py'))
     assert tool['main'](['--out', str(tmp_path / 'body.npz')]) == 2
     assert 'needs anny: run `pip install anny`' in capsys.readouterr().err
+
+
+def test_the_name_is_looked_at_before_bodies_are_made(monkeypatch, capsys):
+    monkeypatch.setattr(free_body, 'bodies_of_anny', None)
+    tool = runpy.run_path(str(ROOT / 'tools/build_body.py'))
+    assert tool['main'](['--out', 'body']) == 2
+    assert "--out='body' must end in .npz" in capsys.readouterr().err

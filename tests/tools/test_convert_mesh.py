@@ -54,6 +54,7 @@ def test_mistakes_are_told_in_one_sentence(tmp_path, capsys):
         (['mupots', str(tmp_path / 'none'), *out], 'does not exist'),
         (['h36m', str(tmp_path), *out, '--split', 'x'], "--split='x' must be one of train, test"),
         (['h36m', str(tmp_path), *out, '--body', str(tmp_path / 'none')], "--body='"),
+        (['eft', str(tmp_path), '--out', 'labels'], "--out='labels' must end in .npz"),
     ):
         assert TOOL['main'](argv) == 2
         assert message in capsys.readouterr().err

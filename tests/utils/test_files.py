@@ -15,6 +15,7 @@ from hsjp_mm.utils.files import (
     writable_file,
     writable_folder,
     write_json,
+    written_whole,
 )
 
 TEXT = '{"Zoë": [1, 2.5]}\n'
@@ -132,3 +133,20 @@ def test_one_file_by_two_names(tmp_path):
     assert is_same_file(tmp_path / 'a', tmp_path / 'link')
     assert not is_same_file(tmp_path / 'a', tmp_path / 'b')
     assert not is_same_file(tmp_path / 'c', tmp_path / 'c')
+
+
+def test_a_file_that_could_not_be_finished_leaves_the_one_before(tmp_path):
+    path = tmp_path / 'new/a.txt'
+    with written_whole(path) as new:
+        new.write_text('whole')
+    with pytest.raises(OSError, match='full'), written_whole(path) as new:
+        new.write_text('ha')
+        raise OSError('the disk is full')
+    assert path.read_text() == 'whole'
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_the_suffix_of_a_file_to_write(tmp_path):
+    assert writable_file(tmp_path / 'a.npz', '--out', suffix='.npz') == tmp_path / 'a.npz'
+    with pytest.raises(ValueError, match=r"--out='.*/a' must end in \.npz"):
+        writable_file(tmp_path / 'a', '--out', suffix='.npz')
