@@ -59,6 +59,7 @@ def main(args: argparse.Namespace) -> int | None:
     from hsjp_mm.utils.configs import read_config, required
 
     if args.check:
+        require_no_writing(args)
         wrong = check_store(args.out)
         for sentence in wrong:
             print(sentence)
@@ -80,6 +81,7 @@ def main(args: argparse.Namespace) -> int | None:
     (crops,) = inner
     if args.check:
         crops.full_init()
+        crops.require_reach()
         lost = crops.left_out.get(WITHOUT_CROP, 0)
         print(
             f'{args.out}: all hashes are right, and {len(crops)} of {len(crops) + lost} instances '
@@ -96,6 +98,17 @@ def main(args: argparse.Namespace) -> int | None:
             print(f'  {name}: {reason}')
     print(f"now train with {args.split}_dataloader.dataset.store='{place(args.out, crops)}'")
     return None
+
+
+def require_no_writing(args: argparse.Namespace) -> None:
+    """Refuse what says how a store is written, where none is."""
+    parser = arguments()
+    for flag in ('--format', '--quality', '--shrink', '--margin', '--shard-size', '--workers'):
+        name = flag[2:].replace('-', '_')
+        if getattr(args, name) != parser.get_default(name):
+            raise ValueError(
+                f'{flag}={getattr(args, name)} is for writing a store, and --check writes none'
+            )
 
 
 def with_store(config, store: str):

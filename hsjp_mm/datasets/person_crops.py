@@ -256,12 +256,21 @@ class PersonCropDataset(BoxFileDataset):
         """Load an image, or what the store has of it; see ReadableImageDataset."""
         if self.crops is None:
             return super().load_image(transform, sample)
-        self.crops.check_reach(self.pipeline.transforms)
+        self.require_reach()
         given = sample.get('bbox')
         sample = self.crops.load(sample, reducible=getattr(transform, 'reduces', False))
         turned = given is not None and not np.array_equal(given, sample['bbox'])
         self.check_labels(sample, 'its EXIF data' if turned else '')
         return sample
+
+    def require_reach(self) -> None:
+        """See that the crops of the store hold what the pipeline can show of them.
+
+        Raises:
+            ValueError: they do not.
+        """
+        if self.crops is not None:
+            self.crops.check_reach(self.pipeline.transforms)
 
     def _require_sizes(self, path: str) -> None:
         if self.crops is None:

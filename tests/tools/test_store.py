@@ -28,8 +28,8 @@ def config(tiny_config, tmp_path) -> str:
 @pytest.mark.slow
 def test_write_check_and_read(config, tiny_config, tmp_path, capsys):
     out = tmp_path / 'store'
-    command = [config, '--out', str(out), '--shard-size', '4']
-    assert main(command) == 0
+    command = [config, '--out', str(out)]
+    assert main([*command, '--shard-size', '4']) == 0
     printed = capsys.readouterr().out
     assert 'shard 2 of 2: 2 crops, ' in printed
     told = re.search(r"now train with train_dataloader\.dataset\.store='(.+)'", printed)
@@ -40,6 +40,10 @@ def test_write_check_and_read(config, tiny_config, tmp_path, capsys):
     assert len(dataset) == 6 and dataset[5]['inputs'].shape == (3, 64, 64)
     assert main([*command, '--check']) == 0
     assert 'all hashes are right, and 6 of 6 instances are in it\n' in capsys.readouterr().out
+    with Path(config).open('a') as file:
+        file.write('train_dataloader["dataset"]["pipeline"][1]["padding"] = 4.0\n')
+    assert main([*command, '--check']) == 2
+    assert 'reach beyond what is stored, by the augmentation of' in capsys.readouterr().err
     damage_middle(out / 'shard-00001.lmdb')
     assert main([*command, '--check']) == 1
     assert 'shard-00001.lmdb is damaged' in capsys.readouterr().out
@@ -49,6 +53,10 @@ def test_what_is_wrong_is_told_in_a_sentence(config, tmp_path, capsys):
     out = ['--out', str(tmp_path / 'store')]
     assert main([config, *out, '--check']) == 2
     assert 'is no store of crops: it has no manifest.json' in capsys.readouterr().err
+    for flag, value in (('--quality', '90'), ('--margin', '2'), ('--shard-size', '8')):
+        assert main([config, *out, '--check', flag, value]) == 2
+        said = capsys.readouterr().err
+        assert f'{flag}={float(value):g}' in said.replace('.0', '') and '--check writes' in said
     assert main([config, *out, '--quality', '101']) == 2
     assert '--quality=101 must be from 1 to 100' in capsys.readouterr().err
     (tmp_path / 'two.py').write_text(
