@@ -33,6 +33,14 @@ PLACES: dict[str, tuple[int, ...]] = {
 """Where joints are among HumanData's 190. Of some there are several: the first one that is labelled
 is taken, that of data sets before that of SMPL."""
 SET = 'spin_24'
+PLAIN = ('image_path', 'bbox_xywh', 'smpl', 'meta')
+POINTS = tuple(
+    f'keypoints{axes}d{kind}{mask}'
+    for axes in (2, 3)
+    for kind in ('', '_original')
+    for mask in ('', '_mask')
+)
+"""What is read of a file."""
 
 
 def convert(source: str | Path, out: str | Path) -> Conversion:
@@ -42,25 +50,33 @@ def convert(source: str | Path, out: str | Path) -> Conversion:
 
     Args:
         source: ``.npz`` of ``image_path``, ``bbox_xywh`` (N, 4 or 5), and what there is of
-            ``keypoints2d`` and ``keypoints3d`` (N, 190, …, or compressed to those of the mask),
-            ``smpl`` and ``meta``.
+            ``keypoints2d`` and ``keypoints3d`` (N, 190, …, or compressed to those of the mask; in
+            newer files ``keypoints2d_original`` and ``keypoints3d_original``), ``smpl`` and
+            ``meta``.
         out: The file to write.
 
     Raises:
         FileNotFoundError: It is missing.
-        ValueError: It is not of that format, or its pickles hold more than plain values.
+        ValueError: It is not of that format, it has none of these labels, or its pickles hold more
+            than plain values.
     """
     path = existing_file(source, 'source')
-    content = _read(path)
+    content, keys = _read(path)
     where = f'source={str(source)!r}:'
     if missing := sorted({'image_path', 'bbox_xywh'} - content.keys()):
         raise ValueError(f'{where} it lacks {", ".join(missing)}')
     names = np.ravel(content['image_path']).tolist()
     number = len(names)
     boxes = numbers(content['bbox_xywh'], (number, -1), f'{where} bbox_xywh')
-    points = _points(content, 'keypoints2d', number, 3, where)
-    joints = _points(content, 'keypoints3d', number, 4, where)
+    image_key, space_key = (_key(content, key) for key in ('keypoints2d', 'keypoints3d'))
+    points = _points(content, image_key, number, 3, where)
+    joints = _points(content, space_key, number, 4, where)
     pose, shape, translation = _smpl(content.get('smpl'), number, where)
+    if not any(part is not None and part.any() for part in (points, joints, pose)):
+        raise ValueError(
+            f'{where} it has no label in keypoints2d, keypoints3d, keypoints2d_original, '
+            f'keypoints3d_original or smpl, and others are not read; its keys: {", ".join(keys)}'
+        )
     genders = _genders(content, number)
     samples = Samples(
         path.name,
@@ -85,7 +101,15 @@ def convert(source: str | Path, out: str | Path) -> Conversion:
         )
     if translation is not None:
         samples.notes.append('transl is not taken: whose camera it is before the file does not say')
+    read = {*PLAIN, *(key + end for key in (image_key, space_key) for end in ('', '_mask'))}
+    if unread := [key for key in keys if key not in read]:
+        samples.notes.append(f'not read: {", ".join(unread)}')
     return samples.write(out)
+
+
+def _key(content: dict[str, Any], key: str) -> str:
+    """What a file calls points: newer ones call those of the data set so, beside those of fits."""
+    return key if key in content else f'{key}_original'
 
 
 def _points(
@@ -153,21 +177,19 @@ def _genders(content: dict[str, Any], number: int) -> list[str]:
     return [parse_gender(value) for value in given]
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """The members of the archive; those that are pickled through a list of what they may name."""
-    wanted = ('image_path', 'bbox_xywh', 'smpl', 'meta', 'keypoints2d', 'keypoints3d')
-    masks = ('keypoints2d_mask', 'keypoints3d_mask')
+def _read(path: Path) -> tuple[dict[str, Any], list[str]]:
+    """What is read of the archive, pickles through a list of what they may name; and all keys."""
     content = {}
     try:
         with zipfile.ZipFile(path) as archive:
-            for name in archive.namelist():
-                key = name.removesuffix('.npy')
-                if key in (*wanted, *masks):
+            keys = [name.removesuffix('.npy') for name in archive.namelist()]
+            for key, name in zip(keys, archive.namelist(), strict=True):
+                if key in (*PLAIN, *POINTS):
                     with archive.open(name) as member:
                         content[key] = _read_member(member)
     except (ValueError, EOFError, OSError, zipfile.BadZipFile, pickle.UnpicklingError) as error:
         raise ValueError(f'source={str(path)!r} cannot be read as HumanData: {error}') from error
-    return content
+    return content, keys
 
 
 def _read_member(member: Any) -> Any:

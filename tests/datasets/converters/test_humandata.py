@@ -49,6 +49,39 @@ def test_labels(tmp_path, compressed):
         assert point.tolist() == expected.get(name, [0, 0, 0]), name
 
 
+def test_newer_files_call_their_points_otherwise(tmp_path):
+    given = content(False)
+    newer = {key.replace('keypoints2d', 'keypoints2d_original'): v for key, v in given.items()}
+    newer |= {'smplx': newer.pop('smpl'), 'keypoints2d_smplx': np.ones((NUMBER, 190, 3))}
+    np.savez(tmp_path / 'human.npz', **newer)
+    found = convert(tmp_path / 'human.npz', tmp_path / 'out.npz')
+    assert found.has == {'keypoints': NUMBER}
+    assert found.notes == ('not read: config, __keypoints_compressed__, smplx, keypoints2d_smplx',)
+    labels = read_mesh_file(tmp_path / 'out.npz')
+    assert labels['keypoints'][0, joint_names('spin_24').index('left_hip')].tolist() == [1, 2, 1]
+    # the older name is read where a file has both
+    both = {**given, 'keypoints2d_original': np.zeros((NUMBER, 190, 3))}
+    np.savez(tmp_path / 'human.npz', **both)
+    found = convert(tmp_path / 'human.npz', tmp_path / 'out.npz')
+    assert found.has['keypoints'] == NUMBER and 'keypoints2d_original' in found.notes[0]
+
+
+def test_a_file_without_a_label_that_is_read_is_refused(tmp_path):
+    given = content(False)
+    others = {key: given[key] for key in ('image_path', 'bbox_xywh')} | {'smplx': given['smpl']}
+    np.savez(tmp_path / 'human.npz', **others)
+    with pytest.raises(
+        ValueError, match=r'no label in .*; its keys: image_path, bbox_xywh, smplx$'
+    ):
+        convert(tmp_path / 'human.npz', tmp_path / 'out.npz')
+    assert not (tmp_path / 'out.npz').exists()
+    np.savez(
+        tmp_path / 'human.npz', **{**others, **given, 'smpl': {}, 'keypoints2d_mask': [0] * 190}
+    )
+    with pytest.raises(ValueError, match='no label in '):
+        convert(tmp_path / 'human.npz', tmp_path / 'out.npz')
+
+
 def test_a_pickle_that_runs_something_is_refused(tmp_path):
     class Evil:
         def __reduce__(self):
