@@ -103,7 +103,13 @@ class BoxFileDataset(ReadableImageDataset):
             'category_ids': list(categories),
             'left_out': left_out,
         }
-        return Kept({**columns, **images}, about)
+        passing = ''
+        if left_out[UNREADABLE] and not self.store:  # whose sizes stay as they are
+            passing = (
+                f'{left_out[UNREADABLE]} boxes are left out {UNREADABLE}, and may be read next '
+                'time; ann_file may say width and height'
+            )
+        return Kept({**columns, **images}, about, passing)
 
     def _take_boxes(
         self, boxes: Iterable[Entries], images: dict, categories: set

@@ -21,8 +21,8 @@ from safetensors.numpy import save_file
 
 from hsjp_mm.datasets.instances import Texts
 
-VERSION = 2
-"""Of the format, and of what the columns mean."""
+VERSION = 3
+"""Of the format, and of what the columns mean. That of 2 kept what could not be read once, too."""
 ENDS = '.ends'
 """What the names of the ends of texts have after that of the texts."""
 
@@ -33,10 +33,13 @@ class Kept(NamedTuple):
     Attributes:
         columns: as :class:`~hsjp_mm.datasets.instances.Instances` has them.
         about: more of it, fit for JSON.
+        passing: why it may be another one at the next start, though the files are the same; then
+            no file keeps it.
     """
 
     columns: dict[str, Any]
     about: dict[str, Any]
+    passing: str = ''
 
 
 def keep(
@@ -49,7 +52,7 @@ def keep(
 
     Of several processes that come at once one makes it, and the others wait. What does not fit to
     the files any more, or is damaged, is made anew, and the log says so. Where the folder cannot be
-    written to, the log says that nothing is kept.
+    written to, or what was made may be another one next time, the log says that nothing is kept.
 
     Args:
         folder: of what is kept; is made.
@@ -79,6 +82,9 @@ def _alone(path: Path) -> Iterator[None]:
 
 def _write(path: Path, state: str, kept: Kept) -> Kept:
     """Write a file, whole or not at all; and get what it keeps from it, if that can be."""
+    if kept.passing:
+        _log(f'nothing is kept in {path}: {kept.passing}', logging.WARNING)
+        return kept
     arrays = _arrays(kept.columns)
     metadata = {'state': state, 'about': json.dumps(kept.about), 'sum': str(_checksum(arrays))}
     new = path.with_name(f'.{path.name}.{os.getpid()}')

@@ -100,7 +100,8 @@ class PersonCropDataset(BoxFileDataset):
         cache: a folder, relative to ``data_root``, in which to keep the boxes of ``ann_file`` as
             they are before ``held_out`` and what follows. A second start takes them from there in
             seconds, and all processes of a machine share the memory. A file that has changed is
-            read anew; images that have are not noticed.
+            read anew; images that have are not noticed. Nothing is kept where ``ann_file`` lacks
+            the sizes of images and one of them cannot be read, for it may be there next time.
 
     Raises:
         FileNotFoundError: a file or folder is missing, or the first image.

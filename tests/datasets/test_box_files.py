@@ -351,6 +351,27 @@ def test_a_folder_that_cannot_be_written_to(cached, tmp_path):
     assert 'cache of boxes' not in cached()[1]
 
 
+def test_images_that_could_not_be_read_once_are_tried_again(tmp_path, log_file):
+    (tmp_path / 'images').mkdir()
+    boxes = [{'id': i, 'image_id': i, 'category_id': 1, 'bbox': [2, 2, 20, 20]} for i in range(3)]
+    images = [{'id': i, 'file_name': f'{i}.png'} for i in range(3)]
+    content = dict(annotations=boxes, images=images, categories=[{'id': 1, 'name': 'person'}])
+    (tmp_path / 'boxes.json').write_text(json.dumps(content))
+
+    def number() -> int:
+        data = dict(data_root=str(tmp_path), data_prefix={'img': 'images'}, pipeline=[])
+        return len(PersonCropDataset('boxes.json', cache='kept', **data))
+
+    for i in (0, 1):
+        cv2.imwrite(str(tmp_path / f'images/{i}.png'), np.zeros((30, 40, 3), np.uint8))
+    assert number() == 2
+    log = log_file.read_text()
+    assert 'nothing is kept in' in log and ': 1 boxes are left out of images without a size' in log
+    cv2.imwrite(str(tmp_path / 'images/2.png'), np.zeros((30, 40, 3), np.uint8))
+    assert number() == 3
+    assert 'kept in' in log_file.read_text()[len(log) :]
+
+
 def test_a_file_that_is_wrong_is_not_kept(cached, tmp_path):
     content = made_up()
     del content['annotations'][40]['id']
