@@ -4,6 +4,7 @@ It is a comparison for each fine-tuning, and all of these share the pretrainings
 """
 
 import copy
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,13 +15,17 @@ from mmengine.config import Config
 
 from hsjp_mm.comparison.budgets import stretch
 from hsjp_mm.comparison.execution import Comparison, Outcome
+from hsjp_mm.comparison.fine_tuning_config import differences, plain
 from hsjp_mm.comparison.labelling_cost import LabellingCost
 from hsjp_mm.comparison.logs import Failure
 from hsjp_mm.comparison.published import Published
 from hsjp_mm.comparison.study_values import check_values
 from hsjp_mm.datasets import toy_bodies
 from hsjp_mm.utils.configs import read_config
-from hsjp_mm.utils.files import make_whole
+from hsjp_mm.utils.files import make_whole, read_json, write_json
+
+OPTIONS = 'options.json'
+"""In a folder of people that were rendered: by which options."""
 
 
 @dataclass(frozen=True)
@@ -155,13 +160,47 @@ def render_data(study: Study, folder: Path, track: Callable = iter, workers: int
         folder: Where to.
         track: Shows progress, see :func:`hsjp_mm.datasets.toy_bodies.render`.
         workers: Processes that draw.
+
+    Raises:
+        ValueError: What is there was rendered by other options.
     """
     for name, options in study.toy_bodies.items():
-        own = dict(options)
+        place, own = _place(name, folder), dict(options)
         if own.get('backgrounds'):
             own['backgrounds'] = seen_from(study.folder, own['backgrounds'])
         render = partial(toy_bodies.render, progress=track, workers=workers, **own)
-        make_whole(_place(name, folder), render)
+        all_options = _all_options(options)
+        make_whole(place, partial(_render_and_record, render, all_options))
+        _require_rendered_so(name, place, all_options)
+
+
+def _all_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those that a study gives and the defaults of the others, but for how it is drawn."""
+    parameters = inspect.signature(toy_bodies.render).parameters
+    defaults = {
+        name: one.default
+        for name, one in parameters.items()
+        if one.default is not one.empty and name not in ('progress', 'workers')
+    }
+    return plain({**defaults, **options})
+
+
+def _render_and_record(render: Callable, options: Mapping[str, Any], folder: Path) -> None:
+    render(folder)
+    write_json(folder / OPTIONS, options)
+
+
+def _require_rendered_so(name: str, place: Path, options: Mapping[str, Any]) -> None:
+    """Refuse data of other options, as far as they were recorded; version 0.1 did not."""
+    if not (place / OPTIONS).is_file():
+        return
+    recorded = read_json(place / OPTIONS, 'options')
+    if changed := list(differences(recorded, options)):
+        raise ValueError(
+            f'toy_bodies[{name!r}]: {place} was rendered by other options (there, now): '
+            f'{"; ".join(changed)}. Ask for what they were, take another folder, or put this one '
+            'aside to render anew'
+        )
 
 
 def _place(name: str, folder: Path) -> Path:

@@ -6,6 +6,7 @@ YAML takes nearly all for something, so that a slip there would be compared with
 import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from hsjp_mm.comparison.fine_tuning_config import RULES
@@ -52,13 +53,17 @@ OPTIONS: Kind = (is_dict(), 'a dictionary of values by dotted keys')
 RULE: Kind = (lambda value: value in RULES, ' or '.join(RULES))
 BUDGET: Kind = (lambda value: is_number(value) and value > 0, 'a number above 0')
 BY_NAME: Kind = (lambda value: isinstance(value, Mapping), 'a dictionary by name')
+ONE_BY_NAME: Kind = (
+    lambda value: isinstance(value, Mapping) and bool(value),
+    'a dictionary by name, of one or more',
+)
 
 KINDS: dict[str, Kind] = {
     'title': TEXT,
     'metric': TEXT,
     'rule': (lambda value: value is None or RULE[0](value), RULE[1]),
     'measured_on': (lambda value: isinstance(value, str), TEXT[1]),
-    'fine_tunings': BY_NAME,
+    'fine_tunings': ONE_BY_NAME,
     'pretrainings': BY_NAME,
     'inits': BY_NAME,
     'longer': (is_dict(lambda n: is_count(n) and n >= 1), 'whole numbers from 1 on, by name'),
@@ -107,6 +112,7 @@ def check_values(values: Mapping[str, Any]) -> None:
             )
     for name, options in values['toy_bodies'].items():
         _check_rendered(name, options)
+    _require_own_folders(values['toy_bodies'])
     _check_mentions(values)
 
 
@@ -156,6 +162,18 @@ def _check_rendered(name: str, options: Mapping[str, Any]) -> None:
         raise ValueError(f'toy_bodies[{name!r}]: {", ".join(missing)} must be given')
 
 
+def _require_own_folders(names: Iterable[str]) -> None:
+    """See that no two data sets are rendered into one folder, which their last names say."""
+    found: dict[str, str] = {}
+    for name in names:
+        other = found.setdefault(Path(name).name, name)
+        if other != name:
+            raise ValueError(
+                f'toy_bodies: {other!r} and {name!r} must end in different names, for both would '
+                f'be rendered into data/{Path(name).name}'
+            )
+
+
 def _check_mentions(values: Mapping[str, Any]) -> None:
     """See that what is named as a start or as a fine-tuning is one."""
     starts = [*values['inits'], *values['pretrainings']]
@@ -168,6 +186,12 @@ def _check_mentions(values: Mapping[str, Any]) -> None:
     _require_known('published:', values['published'], values['fine_tunings'])
     for name, published in values['published'].items():
         _require_known(f'published[{name!r}]:', published, starts)
+    used = {start for given in values['fine_tunings'].values() for start in given['starts']}
+    for part in ('pretrainings', 'inits'):
+        if unused := [name for name in values[part] if name not in used]:
+            raise ValueError(
+                f'{part}: {", ".join(unused)} must be in the starts of a fine-tuning; none has it'
+            )
 
 
 def _require_known(place: str, names: Iterable[str], known: Iterable[str]) -> None:

@@ -87,6 +87,8 @@ def test_trainings_may_differ_in_options_labels_and_measure(write, tmp_path):
         write(
             pretrainings=dict(hsjp=hsjp, few=few),
             fine_tunings=dict(Own=dict(config='mine.py', **own), Shared=shared),
+            inits={},
+            longer={},
         )
     )
     found = comparisons(study, tmp_path)
@@ -120,7 +122,8 @@ def test_checkpoints_and_pictures_are_seen_from_the_file(write, tmp_path, monkey
     )  # fmt: skip
     own = dict(config='mine.py', starts=[*inits])
     bodies = {'data/toy/': dict(num_train=2, num_val=1, backgrounds='walls')}
-    path = write(fine_tunings=dict(Pose=own), inits=inits, longer={}, toy_bodies=bodies)
+    given = dict(fine_tunings=dict(Pose=own), inits=inits, pretrainings={}, longer={})
+    path = write(**given, toy_bodies=bodies)
     monkeypatch.chdir(tmp_path.parent)
     study = read_study(path)
     (found,) = comparisons(study, tmp_path / 'out').values()
@@ -134,12 +137,37 @@ def test_checkpoints_and_pictures_are_seen_from_the_file(write, tmp_path, monkey
     assert rendered['backgrounds'] == str(tmp_path / 'walls')
 
 
+def test_people_that_other_options_rendered_are_refused(write, tmp_path, monkeypatch):
+    rendered = []
+
+    def render(folder, num_train, num_val, seed=0, image_size=(8, 6), progress=iter, workers=1):
+        rendered.append((num_train, workers))
+        folder.mkdir(parents=True)
+
+    monkeypatch.setattr('hsjp_mm.datasets.toy_bodies.render', render)
+
+    def ask(workers=1, **options):
+        bodies = {'data/toy/': dict(num_train=2, num_val=1, **options)}
+        render_data(read_study(write(toy_bodies=bodies)), tmp_path / 'data', workers=workers)
+
+    ask()
+    ask(workers=2, seed=0, image_size=[8, 6])  # the same, said in another way
+    message = r"toy_bodies\['data/toy/'\]: .*/data/toy was rendered by other.*now\): seed: 0, 1\."
+    with pytest.raises(ValueError, match=message):
+        ask(seed=1)
+    assert rendered == [(2, 1)]
+    (tmp_path / 'data/toy/options.json').unlink()
+    ask(seed=1)  # by what it was rendered nothing says any more
+
+
 def test_a_rule_goes_with_the_measure_it_is_said_of(write, tmp_path):
     own = dict(config='mine.py', starts=['scratch'])
     fine_tunings = dict(
         Shared=own, Own=dict(own, metric='my/other'), Both=dict(own, metric='a/b', rule='greater')
     )
-    study = read_study(write(metric='my/measure', rule='less', fine_tunings=fine_tunings))
+    starts = dict(inits=dict(scratch=None), pretrainings={}, longer={})
+    given = dict(metric='my/measure', rule='less', fine_tunings=fine_tunings, **starts)
+    study = read_study(write(**given))
     found = {name: c.rule for name, c in comparisons(study, tmp_path).items()}
     assert found == {'Shared': 'less', 'Own': None, 'Both': 'greater'}
     assert read_study(write()).rule_of('Pose') is None

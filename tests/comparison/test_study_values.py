@@ -47,6 +47,7 @@ def test_all_values_of_a_study_are_checked():
         (dict(pretrainings=dict(hsjp=dict(options={}))), r"pretrainings\['hsjp'\]=.*have the keys"),
         (dict(pretrainings=dict(hsjp=3)), r"pretrainings\['hsjp'\]=3 must be the path of a config"),
         (dict(fine_tunings=['A']), r"fine_tunings=\['A'\] must be a dictionary by name"),
+        (dict(fine_tunings={}), r'fine_tunings=\{\} must be a dictionary by name, of one or more'),
         (
             dict(fine_tuning_options=['x=1']),
             'fine_tuning_options=.* must be a dictionary of values',
@@ -80,7 +81,19 @@ def test_all_values_of_a_study_are_checked():
         (dict(inits={'..': None}), r"inits: the name '\.\.' must be .* neither \. nor \.\."),
         (dict(inits={2: None}), 'inits: the name 2 must be text, so put it in quotes'),
         (dict(inits=dict(hsjp=None)), 'inits: hsjp must not be among the pretrainings, too'),
+        (
+            dict(toy_bodies={f'{name}/toy/': dict(num_train=2, num_val=1) for name in 'ab'}),
+            "toy_bodies: 'a/toy/' and 'b/toy/' must end in different names, .* into data/toy",
+        ),
         # what they name
+        (
+            dict(pretrainings=dict(hsjp='hsjp.py', more='more.py')),
+            'pretrainings: more must be in the starts of a fine-tuning; none has it',
+        ),
+        (
+            dict(inits=dict(scratch=None, twice=None, more=None)),
+            'inits: more must be in the starts of a fine-tuning; none has it',
+        ),
         (
             dict(fine_tunings={'a': dict(config='x', starts=['scratch', 'hsjb'])}),
             "'a'.* starts from hsjb, which must be one of scratch, twice, hsjp",
