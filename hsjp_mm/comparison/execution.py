@@ -108,10 +108,14 @@ class Comparison:
             ValueError, FileNotFoundError, CheckpointError: What would fail.
         """
         later = self._fine_tunings({**self.inits, **dict.fromkeys(self.pretrainings)}, self.longer)
-        require_fitting(self.config, self._stages())
-        for run in () if rerun else later:
-            if run.init.name in self.inits:
-                is_finished(run)
+        stages = self._stages()
+        require_fitting(self.config, stages)
+        if rerun:
+            return
+        for stage in stages:
+            is_finished(stage)
+        for run in later:
+            require_same_recipe(run, but=() if run.init.name in self.inits else ('init',))
             require_reported(run)
 
     def run(
@@ -185,16 +189,30 @@ def is_finished(run: PlannedRun) -> bool:
     Raises:
         ValueError: Its folder holds a run of another recipe.
     """
+    require_same_recipe(run)
+    return (run.folder / RECIPE).is_file() and (run.folder / RESULT).is_file()
+
+
+def require_same_recipe(run: PlannedRun, but: Sequence[str] = ()) -> None:
+    """Refuse a folder that holds a run of another recipe.
+
+    Args:
+        run: Which may be there.
+        but: Parts of the recipe that are not known yet, such as weights that are to be pretrained.
+
+    Raises:
+        ValueError: It does.
+    """
     path = run.folder / RECIPE
     if not path.is_file():
-        return False
-    changed = changes(read_json(path, 'recipe'), run.recipe)
-    if changed:
+        return
+    recorded = read_json(path, 'recipe')
+    now = {**run.recipe, **{key: recorded[key] for key in but if key in recorded}}
+    if changed := changes(recorded, now):
         raise ValueError(
             f'{run.folder} holds a run of another recipe (there, now): {"; ".join(changed[:8])}. '
             'Ask for what it was, take another work folder, or put it aside and run anew (--rerun)'
         )
-    return (run.folder / RESULT).is_file()
 
 
 def require_reported(run: PlannedRun) -> None:

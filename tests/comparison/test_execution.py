@@ -374,6 +374,19 @@ def test_a_changed_pretraining_is_refused_or_put_aside_with_what_came_of_it(
 
 
 @pytest.mark.slow
+def test_another_recipe_of_any_stage_is_found_by_the_check(compare, config, pretraining, tmp_path):
+    compare()
+    given = dict(inits={}, fractions=[1.0], seeds=[0], work_dir=tmp_path / 'w')
+    Comparison(config, pretrainings={'mine': pretraining}, **given).check()
+    with pytest.raises(ValueError, match=r'mine/labels-1/seed-0 holds.*lr: 0.002, 0.5\.'):
+        Comparison(changed_rate(config), pretrainings={'mine': pretraining}, **given).check()
+    other = Comparison(config, pretrainings={'mine': changed_rate(pretraining)}, **given)
+    with pytest.raises(ValueError, match=r'mine/pretraining holds.*lr: 0.001, 0.5\.'):
+        other.check()
+    other.check(rerun=True)
+
+
+@pytest.mark.slow
 def test_of_a_failed_pretraining_the_fine_tunings_are_left_out(compare, tmp_path):
     crash = tmp_path / 'w/mine/crash'
     crash.parent.mkdir()
