@@ -41,7 +41,7 @@ def say(text: str) -> None:
 def main(args: argparse.Namespace) -> int:
     config_file(args.config)  # before the imports, which take seconds
 
-    from hsjp_mm.comparison.report import report_on
+    from hsjp_mm.comparison.report import report_on, require_page
     from hsjp_mm.comparison.runs import read_run
     from hsjp_mm.comparison.study import comparisons, read_study, render_data, run_study
     from hsjp_mm.comparison.study_report import write_study
@@ -49,6 +49,8 @@ def main(args: argparse.Namespace) -> int:
 
     study, out = read_study(args.config), Path(args.out).resolve()
     found = comparisons(study, out)
+    for folder in (out, *(out / name for name in found)):
+        require_page(folder / 'report.html')
     try:
         render_data(study, out / 'data', partial(track, what='images'), args.jobs)
         outcomes = run_study(found, args.jobs, args.rerun, say)

@@ -37,6 +37,7 @@ from hsjp_mm.comparison.records import costs, coverage, provenance, setting
 from hsjp_mm.comparison.run_table import write_runs
 from hsjp_mm.comparison.runs import FineTuning, collect, diagnose_all, number_form, percent
 from hsjp_mm.comparison.verdicts import DASH, Spread, groups, leads, spread_note, verdicts, written
+from hsjp_mm.utils.files import writable_file, write_text
 from hsjp_mm.visualization.axes import limits_of_shares
 from hsjp_mm.visualization.page import page, table
 
@@ -59,15 +60,18 @@ MOST_LISTED = 10
 
 
 def require_page(path: str | Path) -> None:
-    """Refuse a report that would be written over the table beside it.
+    """Refuse a report that cannot be written, or over which the table beside it would be.
 
     Raises:
         ValueError: The path ends in .csv.
+        OSError: It is a folder, or it or the table may not be written.
     """
     if Path(path).suffix.lower() == '.csv':
         raise ValueError(
             f'report={str(path)!r} must be an HTML file; the table goes beside it, as .csv'
         )
+    for file in (Path(path), Path(path).with_suffix('.csv')):
+        writable_file(file, 'report')
 
 
 def report_on(
@@ -105,7 +109,6 @@ def report_on(
     if not runs:
         return ['no run is finished: no report'], failures
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_runs(path.with_suffix('.csv'), runs)
     errors, undiagnosed = diagnose_all(runs)
     bodies = bodies_of(runs) if predict_bodies(runs) else None
@@ -202,7 +205,7 @@ def write_comparison(
         '<h2>What was run</h2>',
         *provenance(runs, pretrainings),
     ]
-    Path(path).write_text(page(title, sections, STYLE), encoding='utf-8')
+    write_text(path, page(title, sections, STYLE))
 
 
 def _failed(failures: Sequence[Failure]) -> list[str]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hsjp_mm.comparison.runs import FineTuning
+from hsjp_mm.utils.files import written_whole
 
 COLUMNS = ('init', 'labels', 'seed', 'images')
 
@@ -16,11 +17,11 @@ def write_runs(path: str | Path, runs: Sequence[FineTuning]) -> None:
     seen, the measure that is compared, and the others, which only the evaluation at the end has.
 
     Args:
-        path: The file.
+        path: The file; its folder is made.
         runs: Of one measure.
     """
     others = sorted({key for run in runs for key in run.others})
-    with Path(path).open('w', encoding='utf-8', newline='') as file:
+    with written_whole(path) as new, new.open('w', encoding='utf-8', newline='') as file:
         writer = csv.writer(file)
         writer.writerow([*COLUMNS, runs[0].metric, *others])
         for run in runs:

@@ -9,6 +9,7 @@ from hsjp_mm.comparison.logs import Failure
 from hsjp_mm.comparison.pretrainings import Pretraining
 from hsjp_mm.comparison.runs import FineTuning, number_form, percent
 from hsjp_mm.comparison.verdicts import Spread, groups
+from hsjp_mm.utils.files import write_text
 from hsjp_mm.visualization.page import page, table
 
 STYLE = '.scroll { overflow-x: auto; } td { font-variant-numeric: tabular-nums; }'
@@ -45,7 +46,7 @@ def write_study(
         f'<ul>{links}</ul>',
         *_pretrainings(pretrainings),
     ]
-    Path(path).write_text(page(title, sections, STYLE), encoding='utf-8')
+    write_text(path, page(title, sections, STYLE))
 
 
 def _failed(failures: Sequence[Failure]) -> list[str]:

@@ -468,6 +468,13 @@ def test_the_table_is_not_written_over(name, tmp_path):
         report.report_on(tmp_path / name, 'A', [])
 
 
+@pytest.mark.parametrize('name', ['r.html', 'r.csv'])
+def test_a_folder_where_the_report_should_be_is_told_first(name, tmp_path):
+    (tmp_path / name).mkdir()
+    with pytest.raises(IsADirectoryError, match=rf"^report='.*/{name}' is a folder"):
+        report.require_page(tmp_path / 'r.html')
+
+
 CHROMIUM = shutil.which('chromium') or shutil.which('chromium-browser')
 
 
