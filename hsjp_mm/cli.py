@@ -115,6 +115,15 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
         return action.dest.upper()
 
 
+class Several(argparse.Action):
+    """Takes the values of a flag, and adds those of the same flag once more; see Parser."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        found = getattr(namespace, self.dest)
+        before = [] if found is self.default else found
+        setattr(namespace, self.dest, [*before, *values])
+
+
 class Parser(argparse.ArgumentParser):
     """Reads the arguments of a command.
 
@@ -131,6 +140,15 @@ class Parser(argparse.ArgumentParser):
         self.needs_out = False
         self.inputs: dict[str, Callable[[str, str], Any]] = {}
         self.outputs: dict[str, Callable[[str, str], Any]] = {}
+
+    def add_argument(self, *names, **options):  # type: ignore[override]
+        """As in argparse; but of a flag with several values that is given twice all are taken.
+
+        In argparse the last ones alone would be, and nothing would tell.
+        """
+        if options.get('nargs') == '+' and names[0].startswith('-'):
+            options.setdefault('action', Several)
+        return super().add_argument(*names, **options)
 
     def add_input(self, name: str, check: Callable[[str, str], Any], **options: Any) -> None:
         """Take a path, which is looked at before the imports, for these take seconds.

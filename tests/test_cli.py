@@ -369,3 +369,13 @@ def test_from_any_folder_in_a_process_of_its_own(tmp_path):
     done = run('train', 'hsjp_mm::demo/hsjp_hrnet-tiny.py')
     assert done.returncode == 2
     assert done.stderr.startswith("hsjp-mm train: config='hsjp_mm::demo/hsjp_hrnet-tiny.py' does ")
+
+
+def test_a_flag_of_several_values_may_be_given_twice():
+    parser = Parser('Compare.')
+    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1])
+    parser.add_argument('--collect', nargs='+')
+    for _ in range(2):
+        found = parser.parse_args(['--seeds', '4', '--seeds', '5', '6', '--collect', 'a'])
+        assert (found.seeds, found.collect) == ([4, 5, 6], ['a'])
+        assert parser.parse_args([]).seeds == [0, 1]

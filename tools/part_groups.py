@@ -67,10 +67,10 @@ def main(args: argparse.Namespace) -> None:
     from hsjp_mm.visualization import affinity_picture, groups_picture
 
     init_default_scope('mmpose')
-    also = dict(text.split('=', 1) for text in args.also)
     poses = read_poses(args.poses, args.dataset, args.metainfo)
     unit = 'box' if args.unit == ['box'] else tuple(args.unit)
     found = group_parts(poses, args.groups, unit, args.extent, args.lattice, args.seed)
+    also = [(name, other) for name, _, other in (text.partition('=') for text in args.also)]
     part_groups = overlap(found.part_groups, also)
     source = dict(
         made_by='hsjp-mm groups', poses=Path(args.poses).name, num_poses=found.num_poses,
@@ -78,7 +78,7 @@ def main(args: argparse.Namespace) -> None:
         extent=args.extent, lattice=args.lattice, seed=args.seed,
     )  # fmt: skip
     if also:
-        source['also'] = also
+        source['also'] = args.also
     out = Path(args.out)
     write_part_groups(out, part_groups, source)
     pictures = {

@@ -7,7 +7,7 @@ is NaN, and its cell -1.
 import json
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -280,29 +280,32 @@ def _warn_of_few(number: int, side: int) -> None:
     )
 
 
-def overlap(part_groups: PartGroups, also: Mapping[str, str]) -> PartGroups:
+def overlap(
+    part_groups: PartGroups, also: Mapping[str, str] | Iterable[tuple[str, str]]
+) -> PartGroups:
     """Put keypoints in further groups too.
 
     Args:
         part_groups: where they stay in their groups.
         also: for a keypoint, another one whose groups it joins: ``{'left_shoulder': 'left_elbow'}``
-            puts the shoulder in its arm's group.
+            puts the shoulder in its arm's group. Pairs, if it joins those of several.
 
     Raises:
         ValueError: an unknown keypoint, or one that is in that group already.
     """
     groups = [list(group) for group in part_groups.groups]
-    for name, companion in also.items():
+    pairs = list(also.items() if isinstance(also, Mapping) else also)
+    for name, companion in pairs:
         for one in (name, companion):
             if one not in part_groups.keypoints:
                 raise ValueError(
-                    f'also={dict(also)} names the unknown keypoint {one!r}; '
+                    f'also={pairs} names the unknown keypoint {one!r}; '
                     f'known are {", ".join(part_groups.keypoints)}'
                 )
         for group, old in zip(groups, part_groups.groups, strict=True):
             if companion in old:
-                if name in old:
-                    raise ValueError(f'also={dict(also)}: {name} and {companion} share a group')
+                if name in group:
+                    raise ValueError(f'also={pairs}: {name} and {companion} share a group')
                 group.append(name)
     order = part_groups.keypoints.index
     return PartGroups(part_groups.keypoints, tuple(tuple(sorted(g, key=order)) for g in groups))

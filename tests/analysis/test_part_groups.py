@@ -259,6 +259,11 @@ def test_overlap():
     groups = PartGroups(('a', 'b', 'c', 'd'), (('b', 'c'), ('a', 'd')))
     assert overlap(groups, {'b': 'a', 'd': 'c'}).groups == (('b', 'c', 'd'), ('a', 'b', 'd'))
     assert overlap(groups, {}) == groups
+    alone = PartGroups(('a', 'b', 'c', 'd'), (('a',), ('b', 'c'), ('d',)))
+    several = overlap(alone, [('d', 'a'), ('d', 'b')])
+    assert several.groups == (('a', 'd'), ('b', 'c', 'd'), ('d',))
+    with pytest.raises(ValueError, match='d and c share a group'):
+        overlap(alone, [('d', 'b'), ('d', 'c')])
     with pytest.raises(ValueError, match="the unknown keypoint 'e'; known are a, b, c, d"):
         overlap(groups, {'a': 'e'})
     with pytest.raises(ValueError, match='b and c share a group'):

@@ -214,14 +214,24 @@ def test_a_failed_run_is_told_and_status_1(arguments, tmp_path, capsys, monkeypa
     ('arguments', 'message'),
     [
         (['--collect', '/nowhere', '--report', 'r.html'], 'holds no run'),
+        (
+            ['--collect', 'a=/none/a', '--collect', 'b=/none/b', '--report', 'r.html'],
+            '/none/a holds no run',
+        ),
         ([str(CONFIG), '--pretrain', 'hsjp', '--work-dir', 'w'], 'NAME=CONFIG'),
         ([str(CONFIG), '--pretrain', 'a=no.py', '--work-dir', 'w'], 'no.py'),
         ([str(CONFIG), '--init', 'hsjp', '--work-dir', 'w'], 'NAME=CHECKPOINT'),
         ([str(CONFIG), *['--init', 'scratch'] * 2, '--work-dir', 'w'], 'names must differ'),
         (['no.py', '--init', 'scratch', '--work-dir', 'w'], 'no.py'),
         ([*SCRATCH, '--report', 'r.csv'], "--report='r.csv' must be an HTML file"),
+        (
+            [*SCRATCH, '--report', str(ROOT)],
+            f"--report='{ROOT}' is a folder; give the name of a file",
+        ),
         ([*SCRATCH, '--labels', '1.5'], '--labels: 1.5 must be in (0, 1]'),
         ([*SCRATCH, '--labels', '0.1', '0.1'], '--labels=[0.1, 0.1] must be one or more'),
+        ([*SCRATCH, *['--labels', '0.1'] * 2], '--labels=[0.1, 0.1] must be one or more'),
+        ([*SCRATCH, *['--seeds', '4'] * 2], '--seeds=[4, 4] must be one or more, each once'),
         ([*SCRATCH, '--seeds', '-1'], '--seeds: -1 must not be negative'),
         (
             [*SCRATCH, '--metric', 'foo'],

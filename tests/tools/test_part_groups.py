@@ -30,7 +30,7 @@ def test_groups_overlap_and_pictures(tmp_path, capsys):
     assert '- right_wrist, right_elbow, right_shoulder\n' in printed
     source = json.loads(out.read_text())['source']
     assert source['poses'] == 'poses.csv' and source['num_poses'] == 1997
-    assert source['also'] == {'right_shoulder': 'right_elbow'} and source['lattice'] == 4
+    assert source['also'] == ['right_shoulder=right_elbow'] and source['lattice'] == 4
     for kind in ('matrix', 'skeleton'):
         assert cv2.imread(str(out.with_suffix(f'.{kind}.png'))).std() > 20
 
