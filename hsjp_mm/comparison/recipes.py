@@ -36,6 +36,34 @@ def changes(recorded: Any, now: dict[str, Any]) -> list[str]:
     return list(differences(recorded, now))
 
 
+def moved_from(recorded: Any, now: dict[str, Any]) -> tuple[Path, Path] | None:
+    """From where to where the data of a recipe was moved, if nothing else changed."""
+    there = {(sha, Path(name).name): name for name, sha in recorded.get('data', {}).items()}
+    for name, sha in now['data'].items():
+        before = there.get((sha, Path(name).name), name)
+        if before != name:
+            places = _without_common_end(Path(before), Path(name))
+            return None if changes(_renamed(recorded, *places), now) else places
+    return None
+
+
+def _without_common_end(one: Path, other: Path) -> tuple[Path, Path]:
+    while one.name and one.name == other.name:
+        one, other = one.parent, other.parent
+    return one, other
+
+
+def _renamed(value: Any, old: Path, new: Path) -> Any:
+    """Plain values whose paths below a folder, also as keys, are below another one instead."""
+    if isinstance(value, dict):
+        return {_renamed(k, old, new): _renamed(item, old, new) for k, item in value.items()}
+    if isinstance(value, list):
+        return [_renamed(item, old, new) for item in value]
+    if isinstance(value, str) and value.startswith(f'{old}/'):
+        return f'{new}{value.removeprefix(str(old))}'
+    return value
+
+
 def data_hashes(config: Config) -> dict[str, str]:
     """SHA-256 of what names the data of training and evaluation, by file or folder.
 

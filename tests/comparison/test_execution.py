@@ -261,6 +261,15 @@ def test_a_measure_that_a_finished_run_lacks_is_refused_before_others_start(conf
     assert not more[1].folder.exists()
 
 
+def test_a_run_on_data_that_was_moved_says_so(config, toy, tmp_path):
+    (planned,) = plan(config, {'scratch': None}, [1.0], [0], tmp_path / 'w')
+    recorded = json.dumps(planned.recipe).replace(str(toy), '/elsewhere/data')
+    write_json(planned.folder / 'recipe.json', json.loads(recorded))
+    message = f'a run on data in /elsewhere, which was moved to {toy.parent}: .* Move the folder'
+    with pytest.raises(ValueError, match=message):
+        is_finished(planned)
+
+
 def test_jobs_run_beside_each_other(config, tmp_path, run, monkeypatch):
     runs = plan(config, {'scratch': None}, [1.0], [0, 1], tmp_path / 'w')
     both = threading.Barrier(2, timeout=60)
