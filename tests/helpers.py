@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,15 @@ def leave_group() -> None:
     """
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()
+
+
+def cuts(path: Path) -> Iterator[None]:
+    """Cut a file off at one place after another, and make it whole again."""
+    whole = path.read_bytes()
+    for part in range(20):
+        path.write_bytes(whole[: len(whole) * part // 20])
+        yield
+    path.write_bytes(whole)
 
 
 def damage_middle(path: str | Path) -> None:

@@ -10,12 +10,12 @@ from typing import ClassVar
 import numpy as np
 from mmpose.datasets.transforms import RandomFlip
 from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
 from hsjp_mm.datasets.coco_files import CocoFile, Entries
 from hsjp_mm.datasets.part_masks import PartMaskDataset
 from hsjp_mm.ops.part_labels import CHART_MIRROR, CHARTS
 from hsjp_mm.registry import DATASETS
+from hsjp_mm.utils.files import reading
 
 KEYS = ('dp_x', 'dp_y', 'dp_I', 'dp_U', 'dp_V')
 TABLES = ('U_transforms', 'V_transforms')
@@ -61,14 +61,10 @@ def read_symmetry(path: str | Path) -> UVSymmetry:
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f'symmetry_file={str(path)!r} does not exist')
-    try:
+    with reading(f'symmetry_file={str(path)!r} must hold {" and ".join(TABLES)}'):
         content = loadmat(path)
         tables = [[np.asarray(t, np.float32) for t in content[k].ravel()] for k in TABLES]
         stacked = np.array(tables)
-    except (KeyError, TypeError, ValueError, NotImplementedError, MatReadError) as error:
-        raise ValueError(
-            f'symmetry_file={str(path)!r} must hold {" and ".join(TABLES)}: {error}'
-        ) from error
     if stacked.shape != (2, CHARTS, STEPS + 1, STEPS + 1):
         raise ValueError(
             f'symmetry_file={str(path)!r} must hold {CHARTS} tables of {STEPS + 1}×{STEPS + 1} '

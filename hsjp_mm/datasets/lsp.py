@@ -13,10 +13,10 @@ from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.structures.bbox import bbox_cs2xyxy
 from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
 from hsjp_mm.datasets.image_files import stored_size, turned_size
 from hsjp_mm.registry import DATASETS
+from hsjp_mm.utils.files import reading
 
 SPLITS = ('train', 'test', 'all')
 BOX_PER_EXTENT = 1.15
@@ -119,10 +119,8 @@ def read_joints(path: str) -> tuple[np.ndarray, bool]:
     """
     if not os.path.isfile(path):
         raise FileNotFoundError(f'ann_file={path!r} does not exist')
-    try:
+    with reading(f'ann_file={path!r} cannot be read as a .mat file'):
         content = loadmat(path)
-    except (ValueError, NotImplementedError, MatReadError) as error:
-        raise ValueError(f'ann_file={path!r} cannot be read as a .mat file: {error}') from error
     joints = np.asarray(content.get('joints', np.empty(0)))
     if joints.ndim != 3 or joints.shape[:2] not in ((3, 14), (14, 3)):
         raise ValueError(

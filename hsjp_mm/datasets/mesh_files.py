@@ -5,7 +5,6 @@ sample is a person in an image), K points of a set in the image, L joints of a s
 components.
 """
 
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from hsjp_mm.ops.keypoint_orders import joint_names
-from hsjp_mm.utils.files import existing_file, write_arrays
+from hsjp_mm.utils.files import existing_file, reading, write_arrays
 
 FORMAT = 'hsjp_mm.mesh.1'
 BODIES = ('free', 'smpl', 'none')
@@ -128,14 +127,12 @@ def read_mesh_file(path: str | Path, argument: str = 'ann_file') -> MeshLabels:
         ValueError: It is damaged, of another format, or holds what it may not.
     """
     path = existing_file(path, argument)
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            content = {key: file[key] for key in file.files if key in ARRAYS or key in WORDS}
-    except (ValueError, EOFError, zipfile.BadZipFile, AttributeError, NotImplementedError) as error:
-        raise ValueError(
-            f'{argument}={str(path)!r} cannot be read as labels of meshes, a .npz of plain arrays '
-            f'as `hsjp-mm convert mesh` writes: {error}'
-        ) from error
+    what = (
+        f'{argument}={str(path)!r} cannot be read as labels of meshes, a .npz of plain arrays as '
+        '`hsjp-mm convert mesh` writes'
+    )
+    with reading(what), np.load(path, allow_pickle=False) as file:
+        content = {key: file[key] for key in file.files if key in ARRAYS or key in WORDS}
     return mesh_labels(content, str(path))
 
 

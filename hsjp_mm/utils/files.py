@@ -167,6 +167,25 @@ def read_json(path: str | Path, argument: str) -> Any:
 
 
 @contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Make a ValueError of what a reader raises at damaged bytes, which is almost anything.
+
+    Args:
+        what: Which file cannot be read, and as what; the beginning of the message.
+
+    Raises:
+        ValueError: The reader failed.
+        FileNotFoundError, PermissionError: As they are.
+    """
+    try:
+        yield
+    except (FileNotFoundError, PermissionError):
+        raise
+    except Exception as error:
+        raise ValueError(f'{what}: {str(error) or type(error).__name__}') from error
+
+
+@contextmanager
 def written_whole(path: str | Path) -> Iterator[Path]:
     """Let a file be there whole or not at all, whenever the process is killed.
 

@@ -12,6 +12,7 @@ from hsjp_mm.utils.files import (
     make_whole,
     read_json,
     read_text,
+    reading,
     writable_file,
     writable_folder,
     write_json,
@@ -150,3 +151,14 @@ def test_the_suffix_of_a_file_to_write(tmp_path):
     assert writable_file(tmp_path / 'a.npz', '--out', suffix='.npz') == tmp_path / 'a.npz'
     with pytest.raises(ValueError, match=r"--out='.*/a' must end in \.npz"):
         writable_file(tmp_path / 'a', '--out', suffix='.npz')
+
+
+def test_what_a_reader_fails_by_names_the_file():
+    for error, message in (
+        (IndexError('out of range'), 'a.mat cannot be read: out of range'),
+        (EOFError(), 'a.mat cannot be read: EOFError'),
+    ):
+        with pytest.raises(ValueError, match=message), reading('a.mat cannot be read'):
+            raise error
+    with pytest.raises(FileNotFoundError, match='none'), reading('a.mat cannot be read'):
+        raise FileNotFoundError('none')

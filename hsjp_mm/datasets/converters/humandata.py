@@ -3,7 +3,6 @@
 Its parameters are pickled dictionaries inside the .npz; they are read without importing anything.
 """
 
-import pickle
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from hsjp_mm.datasets.converters.samples import (
     parse_gender,
 )
 from hsjp_mm.ops.keypoint_orders import joint_names
-from hsjp_mm.utils.files import existing_file
+from hsjp_mm.utils.files import existing_file, reading
 from hsjp_mm.utils.progress import track
 
 JOINTS = 190
@@ -180,15 +179,13 @@ def _genders(content: dict[str, Any], number: int) -> list[str]:
 def _read(path: Path) -> tuple[dict[str, Any], list[str]]:
     """What is read of the archive, pickles through a list of what they may name; and all keys."""
     content = {}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            keys = [name.removesuffix('.npy') for name in archive.namelist()]
-            for key, name in zip(keys, archive.namelist(), strict=True):
-                if key in (*PLAIN, *POINTS):
-                    with archive.open(name) as member:
-                        content[key] = _read_member(member)
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile, pickle.UnpicklingError) as error:
-        raise ValueError(f'source={str(path)!r} cannot be read as HumanData: {error}') from error
+    what = f'source={str(path)!r} cannot be read as HumanData'
+    with reading(what), zipfile.ZipFile(path) as archive:
+        keys = [name.removesuffix('.npy') for name in archive.namelist()]
+        for key, name in zip(keys, archive.namelist(), strict=True):
+            if key in (*PLAIN, *POINTS):
+                with archive.open(name) as member:
+                    content[key] = _read_member(member)
     return content, keys
 
 

@@ -5,10 +5,9 @@ from typing import Any
 
 import numpy as np
 from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
 from hsjp_mm.datasets.converters.samples import Conversion, Samples, box_of_points, inside, numbers
-from hsjp_mm.utils.files import existing_folder
+from hsjp_mm.utils.files import existing_folder, reading
 from hsjp_mm.utils.progress import track
 
 SEQUENCES = 20
@@ -116,10 +115,8 @@ def fit_camera(points: np.ndarray, joints: np.ndarray, file: str | Path) -> np.n
 
 
 def _read(file: Path) -> np.ndarray:
-    try:
+    with reading(f"{file} must hold the cells 'annotations'"):
         cells = loadmat(file)['annotations']
-    except (KeyError, ValueError, TypeError, NotImplementedError, MatReadError, OSError) as error:
-        raise ValueError(f"{file} must hold the cells 'annotations': {error}") from error
     if cells.ndim != 2 or cells.dtype != object:
         raise ValueError(f'{file}: annotations must be cells of frames and persons')
     return cells

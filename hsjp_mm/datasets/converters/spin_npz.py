@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from hsjp_mm.datasets.converters.samples import Conversion, Samples, box_of_scale, parse_gender
-from hsjp_mm.utils.files import existing_file
+from hsjp_mm.utils.files import existing_file, reading
 from hsjp_mm.utils.progress import track
 
 SHAPES: dict[str, tuple[int, ...]] = {
@@ -84,11 +84,9 @@ def _confident(points: np.ndarray) -> np.ndarray:
 
 def _read(path: Path) -> dict[str, np.ndarray]:
     known = {*SHAPES, 'imgname'}
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files if key in known}
-    except (ValueError, EOFError, OSError, AttributeError) as error:
-        raise ValueError(f'source={str(path)!r} must be a .npz of plain arrays: {error}') from error
+    what = f'source={str(path)!r} must be a .npz of plain arrays'
+    with reading(what), np.load(path, allow_pickle=False) as file:
+        arrays = {key: file[key] for key in file.files if key in known}
     if missing := sorted({'imgname', 'center', 'scale'} - arrays.keys()):
         raise ValueError(f'source={str(path)!r} lacks {", ".join(missing)}')
     number = len(arrays['imgname'])

@@ -12,7 +12,6 @@ from typing import Any
 import cv2
 import numpy as np
 from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
 from hsjp_mm.datasets.converters.samples import (
     MIRROR,
@@ -30,7 +29,7 @@ from hsjp_mm.datasets.converters.samples import (
 )
 from hsjp_mm.datasets.image_files import write_picture
 from hsjp_mm.ops.cameras import to_pixels
-from hsjp_mm.utils.files import existing_folder
+from hsjp_mm.utils.files import existing_folder, reading
 from hsjp_mm.utils.progress import track
 
 SPLITS = ('train', 'val', 'test')
@@ -172,10 +171,8 @@ def seen_pose(pose: np.ndarray, turned: float) -> np.ndarray:
 
 def _read(file: Path) -> Mapping[str, Any]:
     needed = {'joints2D', 'joints3D', 'pose', 'shape', 'zrot', 'camLoc', 'gender'}
-    try:
+    with reading(f'{file} cannot be read'):
         info = loadmat(file, variable_names=sorted(needed))
-    except (ValueError, TypeError, NotImplementedError, MatReadError, OSError) as error:
-        raise ValueError(f'{file} cannot be read: {error}') from error
     if missing := sorted(needed - info.keys()):
         raise ValueError(f'{file} lacks {", ".join(missing)}')
     return info
@@ -215,7 +212,8 @@ def _write_parts(file: Path, root: Path, place: Path, frames: range) -> dict[int
     if not file.is_file():
         return {}
     names = {frame: f'segm_{frame + 1}' for frame in frames}
-    content = loadmat(file, variable_names=list(names.values()))
+    with reading(f'{file} cannot be read'):
+        content = loadmat(file, variable_names=list(names.values()))
     # 0 stays the background, 1 + joint becomes 1 + the joint of the other side
     sides = np.array([0, *(1 + joint for joint in SMPL_MIRROR)], np.uint8)
     written = {}

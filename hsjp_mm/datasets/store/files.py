@@ -8,7 +8,8 @@ each. The latter is written last: a shard that has it is whole.
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from hsjp_mm.datasets.instances import Texts
-from hsjp_mm.utils.files import file_sha256, read_json, write_arrays, write_json
+from hsjp_mm.utils.files import file_sha256, read_json, reading, write_arrays, write_json
 
 VERSION = 1
 FORMATS = ('jpg', 'webp')
@@ -117,18 +118,29 @@ def read_crops(folder: str | Path, shards: int) -> tuple[Crops, np.ndarray, np.n
 
     Raises:
         FileNotFoundError: the file of a shard is missing.
+        ValueError: it is damaged.
     """
     parts, missing = [], []
     for number in range(shards):
         path = index_path(folder, number)
         if not path.is_file():
             raise FileNotFoundError(f'store={str(folder)!r} lacks {path.name}')
-        with np.load(path) as arrays:
+        with _opened(path) as arrays:
             parts.append({name: arrays[name] for name in KINDS})
             missing.append(arrays['unreadable'])
     counts = np.array([len(part['ids']) for part in parts], int)
     crops = Crops(**{name: np.concatenate([part[name] for part in parts]) for name in KINDS})
     return crops, counts, np.concatenate(missing)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
+    """The arrays of a file of a store; what is damaged is told when they are read."""
+    with (
+        reading(f'{path} is damaged; copy the store anew, or write it anew'),
+        np.load(path) as file,
+    ):
+        yield file
 
 
 def write_sizes(folder: Path, names: Texts, sizes: np.ndarray) -> str:
@@ -149,13 +161,14 @@ def read_sizes(folder: str | Path) -> tuple[Texts, np.ndarray]:
 
     Raises:
         FileNotFoundError: there is no such file.
+        ValueError: it is damaged.
     """
     if not Path(folder, SIZES).is_file():
         raise FileNotFoundError(
             f'store={str(folder)!r} lacks {SIZES}, the sizes of images, of which ann_file lacks '
             'some; copy it, or write the store anew'
         )
-    with np.load(Path(folder, SIZES)) as arrays:
+    with _opened(Path(folder, SIZES)) as arrays:
         return Texts(arrays['names'], arrays['ends']), arrays['sizes']
 
 
@@ -234,6 +247,6 @@ def unreadable(folder: str | Path) -> list[tuple[str, str]]:
     """The ids of the instances that a whole store lacks, and why their images cannot be read."""
     found: list[tuple[str, str]] = []
     for number in range(len(read_manifest(folder)['shards'])):
-        with np.load(index_path(folder, number)) as arrays:
+        with _opened(index_path(folder, number)) as arrays:
             found += zip(arrays['unreadable'].tolist(), arrays['reasons'].tolist(), strict=True)
     return found

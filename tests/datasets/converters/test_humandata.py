@@ -70,9 +70,7 @@ def test_a_file_without_a_label_that_is_read_is_refused(tmp_path):
     given = content(False)
     others = {key: given[key] for key in ('image_path', 'bbox_xywh')} | {'smplx': given['smpl']}
     np.savez(tmp_path / 'human.npz', **others)
-    with pytest.raises(
-        ValueError, match=r'no label in .*keys: image_path, bbox_xywh, smplx$'
-    ):
+    with pytest.raises(ValueError, match=r'no label in .*keys: image_path, bbox_xywh, smplx$'):
         convert(tmp_path / 'human.npz', tmp_path / 'out.npz')
     assert not (tmp_path / 'out.npz').exists()
     np.savez(

@@ -6,6 +6,7 @@ from hsjp_mm.datasets.converters.mupots import convert, fit_camera
 from hsjp_mm.datasets.mesh_files import read_mesh_file
 from hsjp_mm.ops.keypoint_orders import joint_names
 from tests.datasets.converters.scene import person, project
+from tests.helpers import cuts
 
 CAMERA = np.array([1500.0, 1501.0, 1030.0, 1015.0])
 # SMPL's joints in the order of MuPoTS
@@ -78,3 +79,10 @@ def test_mistakes(tmp_path):
     savemat(tmp_path / 'TS3/annot.mat', {'other': 1})
     with pytest.raises(ValueError, match="must hold the cells 'annotations'"):
         convert(tmp_path, tmp_path / 'out.npz')
+
+
+def test_a_file_that_is_cut_off_is_named(tmp_path):
+    write_sequence(tmp_path, 3)
+    for _ in cuts(tmp_path / 'TS3/annot.mat'):
+        with pytest.raises(ValueError, match=r'TS3/annot\.mat must hold the cells'):
+            convert(tmp_path, tmp_path / 'out.npz')

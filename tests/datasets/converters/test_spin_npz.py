@@ -5,6 +5,7 @@ from hsjp_mm.datasets.converters.spin_npz import convert
 from hsjp_mm.datasets.mesh_files import read_mesh_file
 from hsjp_mm.ops.keypoint_orders import joint_names
 from tests.datasets.converters.scene import person
+from tests.helpers import cuts
 
 NUMBER = 3
 SMPL = {'left_hip': 1, 'right_hip': 2}
@@ -80,3 +81,11 @@ def test_mistakes(tmp_path):
     np.savez(path, **{**arrays(), 'imgname': np.array([None] * NUMBER)})
     with pytest.raises(ValueError, match='of plain arrays'):
         convert(path, tmp_path / 'out.npz')
+
+
+def test_a_file_that_is_cut_off_is_named(tmp_path):
+    path = tmp_path / 'spin.npz'
+    np.savez_compressed(path, **arrays())
+    for _ in cuts(path):
+        with pytest.raises(ValueError, match=r'spin\.npz. must be a \.npz of plain arrays: '):
+            convert(path, tmp_path / 'out.npz')

@@ -16,6 +16,7 @@ from tests.datasets.converters.scene import (
     smpl_folder,
     vector,
 )
+from tests.helpers import cuts
 
 PLACE = np.array([6.7, -0.9, 0.3])
 MIRROR = mirror_indices(joint_names('smpl_24'))
@@ -141,3 +142,10 @@ def test_mistakes(tmp_path):
         convert(tmp_path, tmp_path / 'out.npz', every=0)
     with pytest.raises(FileNotFoundError, match=r'has no run\*/\*/\*_info.mat'):
         convert(tmp_path, tmp_path / 'out.npz')
+
+
+def test_a_file_that_is_cut_off_is_named(tmp_path):
+    folder, _ = write_clip(tmp_path, 2)
+    for _ in cuts(folder / '01_01_c0001_info.mat'):
+        with pytest.raises(ValueError, match=r'01_01_c0001_info\.mat (cannot be read: |lacks )'):
+            convert(tmp_path, tmp_path / 'out.npz')

@@ -3,16 +3,22 @@ import json
 import numpy as np
 import pytest
 
+from hsjp_mm.datasets.instances import Texts
 from hsjp_mm.datasets.store.files import (
     KINDS,
     Crops,
     begin_manifest,
     crop_arrays,
     image_name,
+    index_path,
     plain,
     read_crops,
     read_manifest,
+    read_sizes,
+    write_sizes,
 )
+from hsjp_mm.utils.files import write_arrays
+from tests.helpers import cuts
 
 
 def test_every_attribute_of_crops_has_its_kind():
@@ -44,6 +50,20 @@ def test_what_is_no_whole_store(tmp_path):
         read_manifest(tmp_path)
     with pytest.raises(FileNotFoundError, match=r'lacks shard-00000\.npz'):
         read_crops(tmp_path, 1)
+
+
+def test_a_file_that_is_cut_off_is_named(tmp_path):
+    sizes = np.ones((2, 2))
+    write_sizes(tmp_path, Texts.of(['a.jpg', 'b.jpg']), sizes)
+    write_arrays(index_path(tmp_path, 0), {**crop_arrays([]), 'unreadable': np.array(['7'])})
+    for _ in cuts(tmp_path / 'sizes.npz'):
+        with pytest.raises(ValueError, match=r'sizes\.npz is damaged; copy the store anew'):
+            read_sizes(tmp_path)
+    for _ in cuts(index_path(tmp_path, 0)):
+        with pytest.raises(ValueError, match=r'shard-00000\.npz is damaged; copy the store anew'):
+            read_crops(tmp_path, 1)
+    assert read_sizes(tmp_path)[1].tolist() == sizes.tolist()
+    assert read_crops(tmp_path, 1)[2].tolist() == ['7']
 
 
 def test_names_are_below_the_folder():
