@@ -23,6 +23,7 @@ from modelindex.load_model_index import load as load_index
 
 from hsjp_mm.datasets.lsp import LSP_TO_MPII, MPII_OF_LSP
 from hsjp_mm.models import PeCLR, PeCLRHead, SimCLRHead, SwAV
+from hsjp_mm.utils.schedules import mismatches
 from tests.helpers import ROOT
 
 CONFIGS = sorted(p for p in ROOT.glob('configs/*/**/*.py') if '_base_' not in p.parts)
@@ -134,6 +135,7 @@ def test_does_what_its_name_says(path):
     gpus, batch, length, unit, data, height, width = re.search(pattern, path.stem).groups()
     assert config.train_dataloader.batch_size == int(batch)
     assert config.train_cfg[{'e': 'max_epochs', 'i': 'max_iters'}[unit]] == int(length)
+    assert not list(mismatches(config))
     size = (int(width), int(height))
     transforms = str(config.train_dataloader.dataset)
     # the size is the model's where the transforms do not say it

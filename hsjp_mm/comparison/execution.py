@@ -34,7 +34,7 @@ from hsjp_mm.comparison.logs import (
 from hsjp_mm.comparison.plan import plan, plan_pretrainings, require_fitting
 from hsjp_mm.comparison.planned_runs import PlannedFineTuning, PlannedPretraining, PlannedRun
 from hsjp_mm.comparison.pretrainings import Pretraining
-from hsjp_mm.comparison.recipes import changes, moved_from
+from hsjp_mm.comparison.recipes import require_same
 from hsjp_mm.comparison.runs import RESULT, number_form, read_run
 from hsjp_mm.environment.requirements import installed_versions
 from hsjp_mm.utils.files import PACKAGE, file_sha256, read_json, write_json
@@ -204,21 +204,10 @@ def require_same_recipe(run: PlannedRun, but: Sequence[str] = ()) -> None:
         ValueError: It does.
     """
     path = run.folder / RECIPE
-    if not path.is_file():
-        return
-    recorded = read_json(path, 'recipe')
-    now = {**run.recipe, **{key: recorded[key] for key in but if key in recorded}}
-    if changed := changes(recorded, now):
-        if isinstance(recorded, dict) and (places := moved_from(recorded, now)):
-            raise ValueError(
-                f'{run.folder} holds a run on data in {places[0]}, which was moved to {places[1]}: '
-                'the recipe names its files, and nothing else of it changed. Move the folder back '
-                'to go on there, or put the run aside and run anew (--rerun)'
-            )
-        raise ValueError(
-            f'{run.folder} holds a run of another recipe (there, now): {"; ".join(changed[:8])}. '
-            'Ask for what it was, take another work folder, or put it aside and run anew (--rerun)'
-        )
+    if path.is_file():
+        recorded = read_json(path, 'recipe')
+        now = {**run.recipe, **{key: recorded[key] for key in but if key in recorded}}
+        require_same(run.folder, recorded, now)
 
 
 def require_reported(run: PlannedRun) -> None:

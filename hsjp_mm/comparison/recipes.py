@@ -36,6 +36,31 @@ def changes(recorded: Any, now: dict[str, Any]) -> list[str]:
     return list(differences(recorded, now))
 
 
+def require_same(folder: Path, recorded: Any, now: dict[str, Any]) -> None:
+    """Refuse to go on in the folder of a run of another recipe.
+
+    Args:
+        folder: Of the run.
+        recorded: The recipe that lies in it.
+        now: What is asked for.
+
+    Raises:
+        ValueError: They differ.
+    """
+    changed = changes(recorded, now)
+    if changed and isinstance(recorded, dict) and (places := moved_from(recorded, now)):
+        raise ValueError(
+            f'{folder} holds a run on data in {places[0]}, which was moved to {places[1]}: the '
+            'recipe names its files, and nothing else of it changed. Move the folder back to go on '
+            'there, or put the run aside and run anew (--rerun)'
+        )
+    if changed:
+        raise ValueError(
+            f'{folder} holds a run of another recipe (there, now): {"; ".join(changed[:8])}. Ask '
+            'for what it was, take another work folder, or put it aside and run anew (--rerun)'
+        )
+
+
 def moved_from(recorded: Any, now: dict[str, Any]) -> tuple[Path, Path] | None:
     """From where to where the data of a recipe was moved, if nothing else changed."""
     there = {(sha, Path(name).name): name for name, sha in recorded.get('data', {}).items()}

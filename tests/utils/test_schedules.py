@@ -1,8 +1,4 @@
-import pytest
-
-from hsjp_mm.utils.configs import read_config
 from hsjp_mm.utils.schedules import mismatches, warn_of_schedules
-from tests.helpers import ROOT
 
 
 def found(*schedulers: dict, **train) -> list[str]:
@@ -40,15 +36,3 @@ def test_it_is_a_warning_in_the_log(log_file):
     steps = dict(type='MultiStepLR', milestones=[5])
     warn_of_schedules(dict(train_cfg=dict(max_epochs=3), param_scheduler=[steps]))
     assert 'of which 5 never come' in log_file.read_text()
-
-
-@pytest.mark.parametrize(
-    'path',
-    sorted(
-        str(path.relative_to(ROOT))
-        for path in (ROOT / 'configs').glob('[a-z]*/*.py')
-        if path.parent.name != 'mmpose'
-    ),
-)
-def test_our_configs_go_with_their_schedules(path):
-    assert not list(mismatches(read_config(str(ROOT / path))))
