@@ -51,6 +51,8 @@ def main(args: argparse.Namespace) -> int:
     found = comparisons(study, out)
     for folder in (out, *(out / name for name in found)):
         require_page(folder / 'report.html')
+    if unused := study.unused():
+        say(f'{", ".join(unused)}: in the starts of no fine-tuning, so that nothing is run for it')
     try:
         render_data(study, out / 'data', partial(track, what='images'), args.jobs)
         outcomes = run_study(found, args.jobs, args.rerun, say)

@@ -99,6 +99,11 @@ class Study:
         """Of a fine-tuning."""
         return list(self.fine_tunings[name]['starts'])
 
+    def unused(self) -> list[str]:
+        """Pretrainings and other starts that no fine-tuning has, and that nothing comes of."""
+        used = {start for name in self.fine_tunings for start in self.starts(name)}
+        return [start for start in (*self.pretrainings, *self.inits) if start not in used]
+
     def metric_of(self, name: str) -> str:
         """What is compared of a fine-tuning."""
         return self.fine_tunings[name].get('metric', self.metric)

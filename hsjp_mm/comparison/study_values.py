@@ -186,12 +186,6 @@ def _check_mentions(values: Mapping[str, Any]) -> None:
     _require_known('published:', values['published'], values['fine_tunings'])
     for name, published in values['published'].items():
         _require_known(f'published[{name!r}]:', published, starts)
-    used = {start for given in values['fine_tunings'].values() for start in given['starts']}
-    for part in ('pretrainings', 'inits'):
-        if unused := [name for name in values[part] if name not in used]:
-            raise ValueError(
-                f'{part}: {", ".join(unused)} must be in the starts of a fine-tuning; none has it'
-            )
 
 
 def _require_known(place: str, names: Iterable[str], known: Iterable[str]) -> None:

@@ -87,8 +87,6 @@ def test_trainings_may_differ_in_options_labels_and_measure(write, tmp_path):
         write(
             pretrainings=dict(hsjp=hsjp, few=few),
             fine_tunings=dict(Own=dict(config='mine.py', **own), Shared=shared),
-            inits={},
-            longer={},
         )
     )
     found = comparisons(study, tmp_path)
@@ -122,8 +120,7 @@ def test_checkpoints_and_pictures_are_seen_from_the_file(write, tmp_path, monkey
     )  # fmt: skip
     own = dict(config='mine.py', starts=[*inits])
     bodies = {'data/toy/': dict(num_train=2, num_val=1, backgrounds='walls')}
-    given = dict(fine_tunings=dict(Pose=own), inits=inits, pretrainings={}, longer={})
-    path = write(**given, toy_bodies=bodies)
+    path = write(fine_tunings=dict(Pose=own), inits=inits, longer={}, toy_bodies=bodies)
     monkeypatch.chdir(tmp_path.parent)
     study = read_study(path)
     (found,) = comparisons(study, tmp_path / 'out').values()
@@ -135,6 +132,13 @@ def test_checkpoints_and_pictures_are_seen_from_the_file(write, tmp_path, monkey
     )
     render_data(study, tmp_path / 'data')
     assert rendered['backgrounds'] == str(tmp_path / 'walls')
+
+
+def test_starts_that_nothing_uses_are_told(write):
+    study = read_study(write())
+    assert study.unused() == []
+    longer = {**dict(study.inits), 'more': None}
+    assert read_study(write(inits=longer)).unused() == ['more']
 
 
 def test_people_that_other_options_rendered_are_refused(write, tmp_path, monkeypatch):
@@ -165,9 +169,7 @@ def test_a_rule_goes_with_the_measure_it_is_said_of(write, tmp_path):
     fine_tunings = dict(
         Shared=own, Own=dict(own, metric='my/other'), Both=dict(own, metric='a/b', rule='greater')
     )
-    starts = dict(inits=dict(scratch=None), pretrainings={}, longer={})
-    given = dict(metric='my/measure', rule='less', fine_tunings=fine_tunings, **starts)
-    study = read_study(write(**given))
+    study = read_study(write(metric='my/measure', rule='less', fine_tunings=fine_tunings))
     found = {name: c.rule for name, c in comparisons(study, tmp_path).items()}
     assert found == {'Shared': 'less', 'Own': None, 'Both': 'greater'}
     assert read_study(write()).rule_of('Pose') is None

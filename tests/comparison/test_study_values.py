@@ -87,14 +87,6 @@ def test_all_values_of_a_study_are_checked():
         ),
         # what they name
         (
-            dict(pretrainings=dict(hsjp='hsjp.py', more='more.py')),
-            'pretrainings: more must be in the starts of a fine-tuning; none has it',
-        ),
-        (
-            dict(inits=dict(scratch=None, twice=None, more=None)),
-            'inits: more must be in the starts of a fine-tuning; none has it',
-        ),
-        (
             dict(fine_tunings={'a': dict(config='x', starts=['scratch', 'hsjb'])}),
             "'a'.* starts from hsjb, which must be one of scratch, twice, hsjp",
         ),
