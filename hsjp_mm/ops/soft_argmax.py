@@ -47,3 +47,18 @@ def cells_to_crop(cells: Tensor, size: Sequence[int], reach: float) -> Tensor:
     longer = max(width, height)
     last = cells.new_tensor([width, height, depth])
     return (cells * 2 - last) * cells.new_tensor([1 / longer, 1 / longer, reach / depth])
+
+
+def crop_limits(like: Tensor, size: Sequence[int], reach: float) -> Tensor:
+    """How far from its middle an input reaches, in the units of :func:`cells_to_crop`.
+
+    Args:
+        like: of the device and precision that are wanted.
+        size: (width, height) of the input, or of its map.
+        reach: as there.
+
+    Returns:
+        (3,), x and y on the crop, z in meters.
+    """
+    longer = max(size)
+    return like.new_tensor([size[0], size[1], reach * longer]) / longer

@@ -24,7 +24,7 @@ from hsjp_mm.models.pose_estimators.mesh_estimator import (
 )
 from hsjp_mm.ops.cameras import NEAREST, project
 from hsjp_mm.ops.keypoint_orders import joint_names
-from hsjp_mm.ops.soft_argmax import cells_to_crop
+from hsjp_mm.ops.soft_argmax import cells_to_crop, crop_limits
 from hsjp_mm.registry import MODELS
 
 STRIDE = 32
@@ -198,7 +198,7 @@ class I2LMeshNet(BodyEstimator):
         vertices = cells_to_crop(mesh, size, REACH)
         joints, joints24 = points.tensor_split([points.shape[1] - self.body.num_joints], dim=1)
         mesh_joints = self.body.keypoints(Body(vertices, joints24), self.joint_set)
-        limits = points.new_tensor([width, height, REACH * max(width, height)]) / max(width, height)
+        limits = crop_limits(points, (width, height), REACH)
         return LixelPrediction(joints, joints24, vertices, mesh_joints, limits)
 
     def root_depths(self, data_samples: list, views: Views) -> tuple[Tensor, list[str]]:

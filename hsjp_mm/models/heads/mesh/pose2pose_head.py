@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from hsjp_mm.models.heads.mesh.mesh_head import MeshHead, MeshPrediction, small_linear
 from hsjp_mm.models.heads.mesh.pymaf_head import sample_maps
-from hsjp_mm.ops.soft_argmax import cells_to_crop, soft_argmax
+from hsjp_mm.ops.soft_argmax import cells_to_crop, crop_limits, soft_argmax
 from hsjp_mm.registry import MODELS
 
 DEPTH = 8
@@ -104,7 +104,7 @@ class Pose2PoseHead(MeshHead):
         camera = weak_of(self.camera(pooled).float(), ratio)
         found = self.prediction(pose + turns, shape + self.shape(pooled).float(), camera)
         size = (width, height, DEPTH)
-        limits = cells.new_tensor([width, height, REACH * max(width, height)]) / max(width, height)
+        limits = crop_limits(cells, (width, height), REACH)
         return found._replace(places=cells_to_crop(cells, size, REACH), limits=limits)
 
 
